@@ -12,7 +12,9 @@ describe("errors", () => {
     expect(HullError.from(error)).toBe(error);
     expect(isCode(error, "notFound")).toBe(true);
     expect(HullError.from(new DOMException("stop", "AbortError")).code).toBe("canceled");
-    expect(HullError.from(AbortSignal.timeout(0).reason ?? new DOMException("late", "TimeoutError")).code).toBe("deadlineExceeded");
+    expect(HullError.from(AbortSignal.timeout(0).reason ?? new DOMException("late", "TimeoutError")).code).toBe(
+      "deadlineExceeded",
+    );
     const plain = HullError.from(new TypeError("boom"));
     expect([plain.code, plain.message]).toEqual(["unknown", "boom"]);
     expect(plain.cause).toBeInstanceOf(TypeError);
