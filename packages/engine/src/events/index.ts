@@ -1,0 +1,25 @@
+import type { Context } from "../context.ts";
+import type { Nanoseconds, TypedBytes } from "../labels.ts";
+
+/**
+ * The event exchange: whoever changes something publishes, whoever asked gets it, in order of publication.
+ *
+ *   publish(topic, event) ──► every subscriber whose filters match, from the moment it subscribed
+ *
+ * Nothing is kept for later subscribers. A slow subscriber's queue grows in memory until it ends its subscription.
+ */
+export interface EventExchange {
+  /** @throws InvalidArgument if the topic isn't `/`-led identifiers */
+  publish(ctx: Pick<Context, "namespace">, topic: string, event: TypedBytes): void;
+  /** Passes on an event that another process made. @throws InvalidArgument if namespace, topic or timestamp are bad */
+  forward(envelope: EventEnvelope): void;
+  /** Subscribes at once (before the first `next`). Ends when `signal` aborts. @throws InvalidArgument if a filter doesn't parse */
+  subscribe(filters: readonly string[], signal: AbortSignal): AsyncIterable<EventEnvelope>;
+}
+
+export interface EventEnvelope {
+  timestamp: Nanoseconds;
+  namespace: string;
+  topic: string;
+  event: TypedBytes;
+}

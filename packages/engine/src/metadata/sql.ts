@@ -1,0 +1,62 @@
+import { Database as Sqlite } from "bun:sqlite";
+
+/** A value as SQLite stores it. Integers come back as bigint: times in nanoseconds don't fit a number. */
+export type SqlValue = string | bigint | number | Uint8Array | null;
+
+export type SqlRow = Readonly<Record<string, SqlValue>>;
+
+/** A prepared statement; parameters are positional. */
+export interface SqlStatement {
+  all(...parameters: SqlValue[]): SqlRow[];
+  get(...parameters: SqlValue[]): SqlRow | undefined;
+  /** Gives the number of rows changed. */
+  run(...parameters: SqlValue[]): number;
+}
+
+/** The seam to an embedded SQL engine: all that the metadata needs of one. This file is the only one that knows which. */
+export interface SqlDatabase extends Disposable {
+  exec(sql: string): void;
+  /** Prepared once per text and kept. */
+  prepare(sql: string): SqlStatement;
+  /** Runs `work` in one write transaction (a savepoint inside another); what it throws rolls back. It can't await. */
+  transaction<T>(work: () => T): T;
+}
+
+/** Opens (or makes) a database file in WAL mode. @throws what SQLite throws for a file that is no database */
+export function openSql(file: string): SqlDatabase {
+  const sqlite = new Sqlite(file, { create: true, strict: true, safeIntegers: true });
+  // WAL: readers don't wait for the writer. NORMAL: a commit doesn't sync by itself; `Metadata.durable` does, for many at once.
+  sqlite.exec(
+    "PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; PRAGMA foreign_keys = ON; PRAGMA busy_timeout = 2000",
+  );
+  let depth = 0;
+  return {
+    exec: (sql) => sqlite.exec(sql),
+    prepare(sql) {
+      // bun:sqlite keeps the statements that `query` makes, by text.
+      const statement = sqlite.query<SqlRow, SqlValue[]>(sql);
+      return {
+        all: (...parameters) => statement.all(...parameters),
+        get: (...parameters) => statement.get(...parameters) ?? undefined,
+        run: (...parameters) => Number(statement.run(...parameters).changes),
+      };
+    },
+    transaction(work) {
+      const nested = depth > 0;
+      const name = `nested_${depth}`;
+      sqlite.exec(nested ? `SAVEPOINT ${name}` : "BEGIN IMMEDIATE");
+      depth++;
+      try {
+        const result = work();
+        sqlite.exec(nested ? `RELEASE ${name}` : "COMMIT");
+        return result;
+      } catch (error) {
+        sqlite.exec(nested ? `ROLLBACK TO ${name}; RELEASE ${name}` : "ROLLBACK");
+        throw error;
+      } finally {
+        depth--;
+      }
+    },
+    [Symbol.dispose]: () => sqlite.close(),
+  };
+}

@@ -1,0 +1,48 @@
+/**
+ * Plugins: the parts of the daemon, each a declaration with a type, an id and what it requires.
+ *
+ *   definePlugin ──► PluginGraph.start ──► started | skipped (can't run here, with a reason) | failed (with its error) | disabled
+ *
+ * A requirement is a type: it means after all plugins of that type. A plugin that is skipped or fails doesn't stop the others, unless
+ * the configuration requires it. Types and ids are containerd's, e.g. `io.containerd.snapshotter.v1` `overlayfs`.
+ */
+export interface PluginDeclaration<Config, Instance> {
+  readonly type: string;
+  readonly id: string;
+  /** Types that must have been started before. */
+  readonly requires?: readonly string[];
+  /** Checks and completes the plugin's table of the configuration; keys it doesn't name are warned of. */
+  readonly config?: ConfigSchema<Config>;
+  start(init: PluginInit<Config>): Promise<Instance> | Instance;
+}
+
+/** What `config` has to be: a zod object schema is one. */
+export interface ConfigSchema<Config> {
+  parse(value: unknown): Config;
+  readonly shape?: Readonly<Record<string, unknown>>;
+}
+
+export interface PluginInit<Config> {
+  readonly config: Config;
+  /** `<root>/<type>.<id>`: made on demand by the plugin, survives reboots. */
+  readonly root: string;
+  /** `<state>/<type>.<id>`: gone after a reboot. */
+  readonly state: string;
+  /** The instance of a started plugin. @throws NotFound if none of that type (and id) was started */
+  get<T>(type: string, id?: string): T;
+  /** All started instances of a type, by id. */
+  all<T>(type: string): ReadonlyMap<string, T>;
+  /** Ends the start: this plugin can't run here, and that is no error. */
+  skip(reason: string): never;
+  /** What introspection shows of the plugin. */
+  readonly meta: { exports: Record<string, string>; capabilities: string[]; platforms: string[] };
+  /** Runs when the daemon stops, in reverse order of start. */
+  onStop(stop: () => Promise<void> | void): void;
+}
+
+/** Declares a plugin (typed identity). */
+export function definePlugin<Config, Instance>(
+  declaration: PluginDeclaration<Config, Instance>,
+): PluginDeclaration<Config, Instance> {
+  return declaration;
+}
