@@ -37,7 +37,7 @@ export interface Snapshotter {
   walk(ctx: Context, filters?: readonly string[]): AsyncIterable<SnapshotInfo>;
   /** Deletes directories that no snapshot owns any more. */
   cleanup(): Promise<void>;
-  /** What the collector takes: removes records and directories of these keys, children before parents. */
+  /** What it can do beyond the rest, e.g. `rebase`: a parent given at commit. */
   readonly capabilities: readonly string[];
 }
 
