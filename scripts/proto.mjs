@@ -75,7 +75,9 @@ try {
   if (process.argv.includes("--check")) {
     const stale = differences(temporary, committed);
     if (stale.length > 0) {
-      console.error(`packages/api/src/gen is not what proto/ gives; run "npm run proto". Different:\n${stale.join("\n")}`);
+      console.error(
+        `packages/api/src/gen is not what proto/ gives; run "npm run proto". Different:\n${stale.join("\n")}`,
+      );
       process.exitCode = 1;
     }
   } else {

@@ -1,0 +1,104 @@
+/**
+ * What a fresh Debian machine lacks, installed: the npm packages of the lock file, and Debian packages by name.
+ * Plain Node 20, because it runs before anything is installed.
+ */
+import { execFileSync, spawnSync } from "node:child_process";
+import { existsSync, readFileSync, statSync, writeFileSync } from "node:fs";
+import { dirname, join } from "node:path";
+import { fileURLToPath } from "node:url";
+
+/** The project's folder. */
+export const project = dirname(dirname(fileURLToPath(import.meta.url)));
+
+/** The Bun that the lock file pins. */
+export const bun = join(project, "node_modules", ".bin", "bun");
+
+/** Debian packages that running containers takes, and the file that tells that each is there. */
+export const runtimePackages = {
+  runc: "/usr/sbin/runc",
+  crun: "/usr/bin/crun",
+  "busybox-static": "/bin/busybox",
+};
+
+/** What the tests and the benchmark take beside: the real ones to compare with. */
+export const peerPackages = {
+  containerd: "/usr/bin/containerd",
+  "docker-registry": "/usr/bin/docker-registry",
+  skopeo: "/usr/bin/skopeo",
+  openssl: "/usr/bin/openssl",
+  "containernetworking-plugins": "/usr/lib/cni/bridge",
+};
+
+/** Ends the program with a message that says what to do. */
+export function fail(message) {
+  process.stderr.write(`\nhull: ${message}\n`);
+  process.exit(1);
+}
+
+/** Runs a program with its output shown; ends with its status if it fails. */
+export function run(command, args, options = {}) {
+  const { status, signal, error } = spawnSync(command, args, { stdio: "inherit", cwd: project, ...options });
+  if (error) fail(`"${command}" could not be run: ${error.message}`);
+  if (status !== 0) fail(`"${command} ${args.join(" ")}" ended with ${signal ?? `status ${status}`}`);
+}
+
+/** `npm ci`, unless what is installed is what the lock file says. */
+export function ensureNpmPackages() {
+  const lock = join(project, "package-lock.json");
+  const stamp = join(project, "node_modules", ".hull-lock");
+  if (existsSync(stamp) && existsSync(bun) && readFileSync(stamp, "utf8") === readFileSync(lock, "utf8")) return;
+  console.log("hull: installing npm packages");
+  run("npm", ["ci", "--no-fund", "--no-audit", "--loglevel=error"]);
+  // npm leaves Bun's own installer out where install scripts aren't allowed; it only puts the platform's binary in place.
+  if (spawnSync(bun, ["--version"]).status !== 0) run("node", ["node_modules/bun/install.js"]);
+  writeFileSync(stamp, readFileSync(lock));
+}
+
+/** Installs the Debian packages whose file is missing. */
+export function ensureDebianPackages(packages) {
+  const missing = Object.entries(packages)
+    .filter(([, file]) => !existsSync(file))
+    .map(([name]) => name);
+  if (missing.length === 0) return;
+  if (!existsSync("/usr/bin/apt-get"))
+    fail(`these programs are missing: ${missing.join(", ")}. Install them with your system's package manager.`);
+  if (process.getuid() !== 0)
+    fail(`these Debian packages are missing: ${missing.join(", ")}. Run as root: apt-get install ${missing.join(" ")}`);
+  console.log(`hull: installing Debian packages: ${missing.join(" ")}`);
+  const env = { ...process.env, DEBIAN_FRONTEND: "noninteractive" };
+  const install = ["install", "-y", "-qq", "--no-install-recommends", ...missing];
+  if (spawnSync("apt-get", install, { env, stdio: "ignore" }).status === 0) return;
+  run("apt-get", ["update", "-qq"], { env });
+  run("apt-get", install, { env, stdio: ["ignore", "ignore", "inherit"] });
+}
+
+/** Builds `dist/hull` if a source is newer than it. */
+export function ensureBuilt() {
+  const output = join(project, "dist", "hull");
+  const sources = execFileSync(
+    "find",
+    [
+      "packages",
+      "scripts/build.mjs",
+      "package-lock.json",
+      "-name",
+      "*.test.ts",
+      "-prune",
+      "-o",
+      "-type",
+      "f",
+      "-print",
+    ],
+    { cwd: project, encoding: "utf8" },
+  );
+  const newest = Math.max(
+    ...sources
+      .trim()
+      .split("\n")
+      .map((file) => statSync(join(project, file)).mtimeMs),
+  );
+  if (existsSync(output) && statSync(output).mtimeMs > newest) return output;
+  console.log("hull: building dist/hull");
+  run("node", ["scripts/build.mjs"]);
+  return output;
+}

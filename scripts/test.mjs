@@ -1,0 +1,95 @@
+/**
+ * `npm test`: type check, lint, the generated code's currency, the build, and every test, area by area.
+ *
+ *   node scripts/test.mjs [AREA…]     only these areas (a folder below packages/ or test/), without the checks
+ *
+ * Ends with a line `N passed, N failed, N skipped`. An area of which every test was skipped fails: a skip must not hide it.
+ */
+import { spawnSync } from "node:child_process";
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import {
+  bun,
+  ensureBuilt,
+  ensureDebianPackages,
+  ensureNpmPackages,
+  peerPackages,
+  project,
+  runtimePackages,
+} from "./setup.mjs";
+
+const only = process.argv.slice(2);
+ensureNpmPackages();
+ensureDebianPackages({ ...runtimePackages, ...peerPackages });
+
+const total = { passed: 0, failed: 0, skipped: 0 };
+const failures = [];
+
+/** One check that counts as one test. */
+function check(name, command, args) {
+  console.log(`\n== ${name}`);
+  const { status } = spawnSync(command, args, { cwd: project, stdio: "inherit" });
+  if (status === 0) total.passed++;
+  else {
+    total.failed++;
+    failures.push(name);
+  }
+}
+
+const bin = (name) => join(project, "node_modules", ".bin", name);
+if (only.length === 0) {
+  check("types", bin("tsc"), ["--noEmit"]);
+  check("lint and format", bin("biome"), ["check", "."]);
+  check("generated code is current", "node", ["scripts/proto.mjs", "--check"]);
+}
+process.env.HULL_EXECUTABLE = ensureBuilt();
+
+/** Folders with tests: every package, and every folder (or lone file) of test/. */
+const areas = [
+  ...readdirSync(join(project, "packages")).map((name) => `packages/${name}`),
+  ...(existsSync(join(project, "test")) ? readdirSync(join(project, "test")).map((name) => `test/${name}`) : []),
+].filter((area) => only.length === 0 || only.some((wanted) => area === wanted.replace(/\/$/, "")));
+
+const hasTests = (area) =>
+  area.endsWith(".test.ts") ||
+  spawnSync("find", [area, "-name", "*.test.ts", "-not", "-path", "*/node_modules/*"], {
+    cwd: project,
+    encoding: "utf8",
+  }).stdout !== "";
+
+/** Sums of the root element of a JUnit report. */
+function countsOf(report) {
+  const root = /<testsuites[^>]*>/.exec(readFileSync(report, "utf8"))?.[0] ?? "";
+  const number = (name) => Number(new RegExp(`\\b${name}="(\\d+)"`).exec(root)?.[1] ?? 0);
+  return { tests: number("tests"), failed: number("failures") + number("errors"), skipped: number("skipped") };
+}
+
+const reports = mkdtempSync(join(tmpdir(), "hull-test-"));
+for (const area of areas.filter(hasTests)) {
+  console.log(`\n== ${area}`);
+  const report = join(reports, `${area.replaceAll("/", "-")}.xml`);
+  const { status } = spawnSync(
+    bun,
+    ["test", `./${area}`, "--timeout", "60000", "--reporter=junit", "--reporter-outfile", report],
+    { cwd: project, stdio: "inherit" },
+  );
+  const { tests, failed, skipped } = existsSync(report) ? countsOf(report) : { tests: 0, failed: 0, skipped: 0 };
+  total.passed += tests - failed - skipped;
+  total.failed += failed;
+  total.skipped += skipped;
+  if (failed > 0) failures.push(`${area}: ${failed} failed`);
+  else if (status !== 0) {
+    total.failed++;
+    failures.push(`${area}: the test run ended with status ${status}`);
+  } else if (tests === skipped) {
+    total.failed++;
+    failures.push(`${area}: all ${tests} tests were skipped, so nothing of it is proven here`);
+  }
+}
+rmSync(reports, { recursive: true, force: true });
+
+console.log("");
+for (const failure of failures) console.log(`failed: ${failure}`);
+console.log(`${total.passed} passed, ${total.failed} failed, ${total.skipped} skipped`);
+process.exitCode = total.failed === 0 ? 0 : 1;
