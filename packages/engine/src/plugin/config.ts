@@ -1,0 +1,107 @@
+import { invalidArgument } from "@hull/errors";
+import { parseDuration } from "./duration.ts";
+import type { ConfigSchema } from "./index.ts";
+
+/** One key of a configuration table: what it has to be, what it is when absent, and what it does. */
+export interface ConfigKey<T> {
+  /** How an error says what would have been right, e.g. `a string`. */
+  readonly expected: string;
+  readonly default: T;
+  readonly about: string;
+  /** The value as the code uses it, or undefined if it is not what is expected. */
+  read(value: unknown): T | undefined;
+}
+
+export type ConfigKeys = Readonly<Record<string, ConfigKey<unknown>>>;
+
+/** What a table with these keys is, once read. */
+export type ConfigOf<K extends ConfigKeys> = { [P in keyof K]: K[P] extends ConfigKey<infer T> ? T : never };
+
+const key = <T>(
+  expected: string,
+  defaultValue: T,
+  about: string,
+  read: (value: unknown) => T | undefined,
+): ConfigKey<T> => ({ expected, default: defaultValue, about, read });
+
+export const text = (defaultValue: string, about: string): ConfigKey<string> =>
+  key("a string", defaultValue, about, (value) => (typeof value === "string" ? value : undefined));
+
+export const flag = (defaultValue: boolean, about: string): ConfigKey<boolean> =>
+  key("true or false", defaultValue, about, (value) => (typeof value === "boolean" ? value : undefined));
+
+/** An integer from `min` to `max`. */
+export const integer = (
+  defaultValue: number,
+  about: string,
+  { min = Number.MIN_SAFE_INTEGER, max = Number.MAX_SAFE_INTEGER }: { min?: number; max?: number } = {},
+): ConfigKey<number> => {
+  const lower = min === Number.MIN_SAFE_INTEGER ? "" : ` from ${min}`;
+  const upper = max === Number.MAX_SAFE_INTEGER ? "" : ` to ${max}`;
+  return key(`an integer${lower}${upper}`, defaultValue, about, (value) =>
+    typeof value === "number" && Number.isSafeInteger(value) && value >= min && value <= max ? value : undefined,
+  );
+};
+
+/** A number from `min` to `max`. */
+export const number = (
+  defaultValue: number,
+  about: string,
+  { min, max }: { min: number; max: number },
+): ConfigKey<number> =>
+  key(`a number from ${min} to ${max}`, defaultValue, about, (value) =>
+    typeof value === "number" && value >= min && value <= max ? value : undefined,
+  );
+
+/** A duration as text; milliseconds for the code. */
+export const duration = (defaultMs: number, about: string): ConfigKey<number> =>
+  key('a duration such as "10s"', defaultMs, about, (value) => {
+    if (typeof value !== "string") return undefined;
+    try {
+      return parseDuration(value);
+    } catch {
+      return undefined;
+    }
+  });
+
+export const oneOf = <T extends string>(choices: readonly T[], defaultValue: T, about: string): ConfigKey<T> =>
+  key(`one of ${choices.map((choice) => `"${choice}"`).join(", ")}`, defaultValue, about, (value) =>
+    choices.find((choice) => choice === value),
+  );
+
+export const texts = (defaultValue: readonly string[], about: string): ConfigKey<readonly string[]> =>
+  key("a list of strings", defaultValue, about, (value) =>
+    Array.isArray(value) && value.every((item) => typeof item === "string") ? value : undefined,
+  );
+
+/** A table of the user's own keys; what is in it is read elsewhere. */
+export const table = (about: string): ConfigKey<Readonly<Record<string, unknown>>> =>
+  key("a table", {}, about, (value) => (isTable(value) ? value : undefined));
+
+/** A schema of a table with these keys. Keys that it doesn't name are ignored: whoever reads the file warns of them. */
+export function configTable<K extends ConfigKeys>(keys: K): ConfigSchema<ConfigOf<K>> & { readonly shape: K } {
+  return {
+    shape: keys,
+    parse(value) {
+      const given = value ?? {};
+      if (!isTable(given)) throw invalidArgument(`expected a table, got ${show(given)}`);
+      const entries = Object.entries(keys).map(([name, { expected, default: fallback, read }]) => {
+        const raw = given[name];
+        if (raw === undefined) return [name, fallback];
+        const read_ = read(raw);
+        if (read_ === undefined) throw invalidArgument(`key "${name}" must be ${expected}, not ${show(raw)}`);
+        return [name, read_];
+      });
+      return Object.fromEntries(entries) as ConfigOf<K>;
+    },
+  };
+}
+
+/** True for a TOML table (not a list, not a date). */
+export function isTable(value: unknown): value is Readonly<Record<string, unknown>> {
+  return typeof value === "object" && value !== null && !Array.isArray(value) && !(value instanceof Date);
+}
+
+function show(value: unknown): string {
+  return value instanceof Date ? value.toISOString() : (JSON.stringify(value) ?? String(value));
+}
