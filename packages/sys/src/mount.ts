@@ -1,0 +1,191 @@
+/**
+ * Mounting and unmounting, for this process's mount namespace.
+ *
+ * `mount` and `unmount` are the calls as they are; `mountAll` performs what the API calls a mount (type, source, options
+ * in fstab's manner); `unmountAll` takes down whatever is at a place, however often it was mounted over.
+ */
+
+import { statfsSync } from "node:fs";
+import { HullError, invalidArgument } from "@hull/errors";
+import { errno, isErrno, SysError } from "./errno.ts";
+import { lastErrno, libc } from "./libc.ts";
+import { mountInfo } from "./mount-info.ts";
+import { mountFlags, parseMountOptions } from "./mount-options.ts";
+import { mountOverlayLong } from "./mount-overlay.ts";
+import { cString } from "./strings.ts";
+
+export type { MountInfo } from "./mount-info.ts";
+export { mountInfo, parseMountInfo } from "./mount-info.ts";
+export type { ParsedMountOptions } from "./mount-options.ts";
+export { mountFlags, parseMountOptions } from "./mount-options.ts";
+
+/** mount(2)'s arguments. What isn't given is null to the kernel. */
+export interface MountCall {
+  readonly source?: string;
+  readonly target: string;
+  readonly type?: string;
+  /** `mountFlags`, combined. */
+  readonly flags?: number;
+  readonly data?: string;
+}
+
+/** One mount(2). @throws SysError */
+export function mount({ source, target, type, flags = 0, data }: MountCall): void {
+  const argument = (text: string | undefined) => (text === undefined ? null : cString(text));
+  const arguments_ = [argument(source), cString(target), argument(type), argument(data)] as const;
+  if (libc.mount(arguments_[0], arguments_[1], arguments_[2], flags, arguments_[3]) === -1) {
+    throw new SysError(
+      lastErrno(),
+      "mount",
+      `${source === undefined ? "" : `"${source}" `}on "${target}"${type === undefined ? "" : ` (type ${type})`}`,
+    );
+  }
+}
+
+/** How to unmount. */
+export interface UnmountOptions {
+  /** Out of the tree now, taken down when the last user is gone. */
+  readonly detach?: boolean;
+  /** Abort requests in flight (NFS, FUSE). */
+  readonly force?: boolean;
+  /** Don't follow a symbolic link at the end of the path. Default: true. */
+  readonly noFollow?: boolean;
+}
+
+/** One umount2(2). @throws SysError: EINVAL if nothing is mounted there, EBUSY if it is in use. */
+export function unmount(target: string, { detach = false, force = false, noFollow = true }: UnmountOptions = {}): void {
+  const flags = (force ? 1 : 0) | (detach ? 2 : 0) | (noFollow ? 8 : 0);
+  if (libc.umount2(cString(target), flags) === -1) throw new SysError(lastErrno(), "unmount", `"${target}"`);
+}
+
+/** A mount as the API has it: `containerd.types.Mount`. */
+export interface Mount {
+  readonly type: string;
+  readonly source: string;
+  /** Below the place given to `mountAll`; empty for that place itself. The directory must exist. */
+  readonly target?: string;
+  readonly options: readonly string[];
+}
+
+/** A page: mount(2) cuts data off there without a word. */
+const maximumData = 4095;
+
+/**
+ * Performs mounts in order, all below `target`. If one fails, those before are taken down again.
+ *
+ * @throws SysError; invalidArgument for a mount's target that leads out of `target`.
+ */
+export function mountAll(mounts: readonly Mount[], target: string): void {
+  using undo = new DisposableStack();
+  for (const one of mounts) {
+    const place = placeOf(one, target);
+    mountOne(one, place);
+    undo.defer(() => unmount(place, { detach: true }));
+  }
+  undo.move();
+}
+
+function placeOf({ target }: Mount, root: string): string {
+  if (target === undefined || target === "") return root;
+  const parts = target.split("/");
+  if (parts.includes("..")) throw invalidArgument(`mount target "${target}" leads out of "${root}"`);
+  return `${root}/${parts.filter((part) => part !== "" && part !== ".").join("/")}`;
+}
+
+function mountOne({ type, source, options }: Mount, target: string): void {
+  const parsed = parseMountOptions(options);
+  const { flags, propagation } = parsed;
+  const data = parsed.data.join(",");
+  const bind = (flags & mountFlags.bind) !== 0;
+  const remountOnly = (flags & mountFlags.remount) !== 0;
+  if (type === "overlay" && Buffer.byteLength(data) > maximumData) {
+    mountOverlayLong({ source, target, flags, data: parsed.data });
+  } else {
+    if (Buffer.byteLength(data) > maximumData) {
+      throw invalidArgument(`options of the mount on "${target}" are longer than ${maximumData} bytes`);
+    }
+    mount({ source, target, type, flags, data: data === "" ? undefined : data });
+  }
+  try {
+    for (const kind of propagation) mount({ target, flags: kind });
+    // The first call of a bind mount ignores all flags but its own; a second one sets them.
+    const extra = flags & ~(mountFlags.bind | mountFlags.recursive | mountFlags.remount);
+    if (bind && !remountOnly && extra !== 0) {
+      mount({ source, target, flags: (flags & ~mountFlags.recursive) | mountFlags.remount });
+    }
+  } catch (error) {
+    if (!remountOnly) unmount(target, { detach: true });
+    throw error;
+  }
+}
+
+/**
+ * Takes down everything that is mounted on `target`, with what is mounted below. Where there is nothing, that is fine.
+ *
+ * What is still in use is detached: it leaves the tree now, and ends with its last user. Mounts below a `target` that is
+ * itself only a directory stay; `unmountTree` takes those.
+ *
+ * @throws SysError, other than for a place that doesn't exist or isn't a mount.
+ */
+export function unmountAll(target: string): void {
+  for (;;) {
+    try {
+      unmount(target);
+    } catch (error) {
+      if (isErrno(error, "EINVAL", "ENOENT")) return;
+      if (!isErrno(error, "EBUSY")) throw error;
+      unmountBelow(target);
+      unmount(target, { detach: true });
+    }
+  }
+}
+
+/** Takes down what is mounted on `target`, and on anything below it. */
+export function unmountTree(target: string): void {
+  unmountAll(target);
+  unmountBelow(target);
+}
+
+function unmountBelow(target: string): void {
+  const below = mountInfo().filter((info) => info.target.startsWith(`${target}/`));
+  // The list is in order of making: the last made lies on top.
+  for (const info of below.reverse()) {
+    try {
+      unmount(info.target, { detach: true });
+    } catch (error) {
+      if (!isErrno(error, "EINVAL", "ENOENT")) throw error;
+    }
+  }
+}
+
+/** Magic numbers of file systems: include/uapi/linux/magic.h. */
+const fileSystems: Readonly<Record<number, string>> = {
+  61267: "ext4",
+  2435016766: "btrfs",
+  1481003842: "xfs",
+  16914836: "tmpfs",
+  2035054128: "overlay",
+  40864: "proc",
+  1650812274: "sysfs",
+  2613483: "cgroup",
+  1667723888: "cgroup2",
+  1702057286: "fuse",
+  26985: "nfs",
+  801189825: "zfs",
+  4076150800: "f2fs",
+  3774210530: "erofs",
+  1936814952: "squashfs",
+  1852207972: "nsfs",
+  2240043254: "ramfs",
+};
+
+/** The type of the file system that `path` is on, by its magic number ("0x…" for one that has no name here). */
+export function fileSystemType(path: string): string {
+  try {
+    const { type } = statfsSync(path);
+    return fileSystems[type] ?? `0x${type.toString(16)}`;
+  } catch (error) {
+    if (isErrno(error, "ENOENT")) throw new SysError(errno.ENOENT, "statfs", `"${path}"`, { cause: error });
+    throw HullError.from(error);
+  }
+}

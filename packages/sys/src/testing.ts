@@ -1,0 +1,22 @@
+/** Help for this package's tests. */
+
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { unmountTree } from "./mount.ts";
+
+/** Whether tests may do what only root may. */
+export const isRoot = process.getuid?.() === 0;
+
+/** A directory that goes, with all that is mounted on it and in it, at the end of the scope. */
+export function temporaryDirectory(): Disposable & { readonly path: string; at(...parts: string[]): string } {
+  const path = mkdtempSync(join(tmpdir(), "hull-sys-"));
+  return {
+    path,
+    at: (...parts) => join(path, ...parts),
+    [Symbol.dispose]() {
+      unmountTree(path);
+      rmSync(path, { recursive: true, force: true });
+    },
+  };
+}
