@@ -42,13 +42,16 @@ export function run(command, args, options = {}) {
   if (status !== 0) fail(`"${command} ${args.join(" ")}" ended with ${signal ?? `status ${status}`}`);
 }
 
-/** `npm ci`, unless what is installed is what the lock file says. */
+/**
+ * Installs what the lock file pins, unless it is there. Not `npm ci`: that insists on entries for every other platform's
+ * binaries, which a registry mirror may not carry; `--no-save` leaves the lock file as it is.
+ */
 export function ensureNpmPackages() {
   const lock = join(project, "package-lock.json");
   const stamp = join(project, "node_modules", ".hull-lock");
   if (existsSync(stamp) && existsSync(bun) && readFileSync(stamp, "utf8") === readFileSync(lock, "utf8")) return;
   console.log("hull: installing npm packages");
-  run("npm", ["ci", "--no-fund", "--no-audit", "--loglevel=error"]);
+  run("npm", ["install", "--no-save", "--no-fund", "--no-audit", "--loglevel=error"]);
   // npm leaves Bun's own installer out where install scripts aren't allowed; it only puts the platform's binary in place.
   if (spawnSync(bun, ["--version"]).status !== 0) run("node", ["node_modules/bun/install.js"]);
   writeFileSync(stamp, readFileSync(lock));

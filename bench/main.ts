@@ -1,0 +1,120 @@
+/**
+ * The side-by-side benchmark: the same work on hull and on a real containerd, turn by turn in one run.
+ *
+ *   npm run bench [-- --quick] [-- --only run,import,…]
+ *
+ * Prints a table of medians and ratios and writes `bench/results/<time>.json`. Figures of a noisy machine mean little by themselves; the
+ * ratios are what counts.
+ */
+import { mkdirSync, writeFileSync } from "node:fs";
+import { cpus, release } from "node:os";
+import { join } from "node:path";
+import { parseArgs } from "node:util";
+import { writeBusyboxImage } from "../scripts/image.ts";
+import { scratch } from "../test/support/scratch.ts";
+import { contentCases } from "./cases/content.ts";
+import { importCase, writeLargeImage } from "./cases/import.ts";
+import { latencyCase } from "./cases/latency.ts";
+import { lifecycleCase } from "./cases/lifecycle.ts";
+import { memoryCases } from "./cases/memory.ts";
+import { runCase } from "./cases/run.ts";
+import { makeContainers, startCase } from "./cases/start.ts";
+import { startPeers } from "./peers.ts";
+import { table, toJson } from "./report.ts";
+import type { Sample } from "./sample.ts";
+
+const { values } = parseArgs({ options: { quick: { type: "boolean", default: false }, only: { type: "string" } } });
+const wanted = values.only?.split(",");
+const wants = (name: string): boolean => wanted === undefined || wanted.includes(name);
+const rounds = (count: number): number => (values.quick ? Math.max(3, Math.ceil(count / 5)) : count);
+const image = "docker.io/library/busybox:latest";
+const samples: Sample[] = [];
+const step = (text: string): void => void process.stderr.write(`bench: ${text}\n`);
+
+using folder = scratch();
+const archive = folder.join("busybox.tar");
+writeBusyboxImage(archive, image);
+
+if (wants("start")) {
+  step("start of the daemons");
+  {
+    await using _peers = await startPeers(folder.join("s"));
+  }
+  const folders = { hull: folder.join("s", "h"), containerd: folder.join("s", "c") };
+  samples.push(await startCase("daemon start, empty store", folders, rounds(15)));
+  {
+    await using peers = await startPeers(folder.join("s"));
+    for (const peer of [peers.hull, peers.containerd]) {
+      await peer.ctr("images", "import", archive);
+      await makeContainers(peer, image, 500);
+    }
+  }
+  samples.push(await startCase("daemon start, 500 containers", folders, rounds(10)));
+}
+
+{
+  await using peers = await startPeers(folder.join("p"));
+  for (const peer of [peers.hull, peers.containerd]) await peer.ctr("images", "import", archive);
+
+  if (wants("run")) {
+    step("run --rm");
+    const runc = ["--null-io", "--runc-binary", "/usr/sbin/runc"];
+    const common = { image, rounds: rounds(25) };
+    samples.push(
+      await runCase("ctr run --rm /bin/true, runc", peers, { ...common, client: "ctr", flags: runc, target: 0.6 }),
+    );
+    samples.push(
+      await runCase("ctr run --rm /bin/true, default runtime", peers, {
+        ...common,
+        client: "ctr",
+        flags: ["--null-io"],
+      }),
+    );
+    samples.push(await runCase("own CLI run --rm /bin/true, runc", peers, { ...common, client: "own", flags: runc }));
+  }
+  if (wants("lifecycle")) {
+    for (const workers of [1, 4]) {
+      step(`lives of containers, ${workers} at a time`);
+      samples.push(
+        await lifecycleCase(peers, {
+          image,
+          count: rounds(24),
+          workers,
+          rounds: 3,
+          flags: ["--runc-binary", "/usr/sbin/runc"],
+        }),
+      );
+    }
+  }
+  if (wants("latency")) {
+    step("unary calls");
+    samples.push(await latencyCase(peers, values.quick ? 1000 : 5000));
+  }
+  if (wants("memory")) {
+    step("memory");
+    samples.push(...(await memoryCases(peers, image, 20)));
+  }
+  if (wants("content")) {
+    step("content");
+    const file = folder.join("blob");
+    writeFileSync(file, Buffer.alloc(512 * 1024 * 1024, crypto.getRandomValues(new Uint8Array(65521))));
+    samples.push(...(await contentCases(peers, file, rounds(5))));
+  }
+  if (wants("import")) {
+    const large = folder.join("large.tar");
+    step("making an image of about 1 GB");
+    writeLargeImage(folder.path, large, "docker.io/bench/large:latest", { files: 20_000, bytes: 950e6 });
+    step("import");
+    samples.push(
+      await importCase(peers, { archive: large, name: "docker.io/bench/large:latest", rounds: rounds(5), target: 0.4 }),
+    );
+  }
+}
+
+console.log(table(samples));
+const machine = { cpus: cpus().length, model: cpus()[0]?.model, kernel: release(), bun: Bun.version };
+const results = join(import.meta.dir, "results");
+mkdirSync(results, { recursive: true });
+const file = join(results, `${new Date().toISOString().replaceAll(":", "-")}.json`);
+writeFileSync(file, toJson(samples, machine));
+step(`figures in ${file}`);

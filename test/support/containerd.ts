@@ -1,0 +1,43 @@
+import { existsSync, mkdirSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { type Server, startServer } from "./process.ts";
+
+/** Why the real containerd can't run here; undefined if it can. */
+export const noContainerd =
+  process.getuid?.() !== 0
+    ? "needs root"
+    : !existsSync("/usr/bin/containerd")
+      ? "needs Debian's containerd package"
+      : undefined;
+
+/** A server that speaks containerd's API on a socket. */
+export interface Daemon extends Server {
+  readonly address: string;
+  readonly root: string;
+  readonly state: string;
+}
+
+/** Starts the real containerd on folders of its own below `folder`. */
+export async function startContainerd(folder: string): Promise<Daemon> {
+  mkdirSync(folder, { recursive: true });
+  const address = join(folder, "containerd.sock");
+  const root = join(folder, "root");
+  const state = join(folder, "state");
+  const config = join(folder, "config.toml");
+  writeFileSync(
+    config,
+    `version = 2
+root = "${root}"
+state = "${state}"
+disabled_plugins = ["io.containerd.grpc.v1.cri"]
+[grpc]
+  address = "${address}"
+[debug]
+  address = "${join(folder, "debug.sock")}"
+[plugins."io.containerd.internal.v1.opt"]
+  path = "${join(folder, "opt")}"
+`,
+  );
+  const server = await startServer(["/usr/bin/containerd", "-c", config], /successfully booted/);
+  return Object.assign(server, { address, root, state });
+}

@@ -1,0 +1,25 @@
+import { mkdirSync, writeFileSync } from "node:fs";
+import { dirname, join } from "node:path";
+import type { Daemon } from "./containerd.ts";
+import { startServer } from "./process.ts";
+
+/** How hull is called: the executable that `npm test` built, or the sources. */
+export const hullCommand: readonly string[] =
+  process.env.HULL_EXECUTABLE === undefined
+    ? [process.execPath, join(dirname(dirname(import.meta.dir)), "packages", "cli", "src", "main.ts")]
+    : [process.env.HULL_EXECUTABLE];
+
+/** Starts hull's daemon on folders of its own below `folder`. `config` is TOML. */
+export async function startHull(folder: string, config = ""): Promise<Daemon> {
+  mkdirSync(folder, { recursive: true });
+  const address = join(folder, "hull.sock");
+  const root = join(folder, "root");
+  const state = join(folder, "state");
+  const file = join(folder, "config.toml");
+  writeFileSync(file, config);
+  const server = await startServer(
+    [...hullCommand, "daemon", "--config", file, "--address", address, "--root", root, "--state", state],
+    /successfully booted/,
+  );
+  return Object.assign(server, { address, root, state });
+}

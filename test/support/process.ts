@@ -1,0 +1,95 @@
+/** How a program that ran to its end ended. */
+export interface Outcome {
+  status: number;
+  stdout: string;
+  stderr: string;
+}
+
+/** Runs a program to its end. A signal that ended it counts as 128 + its number. */
+export async function runProgram(
+  command: readonly string[],
+  options: {
+    stdin?: string | Uint8Array;
+    env?: Record<string, string | undefined>;
+    cwd?: string;
+    timeoutMs?: number;
+  } = {},
+): Promise<Outcome> {
+  const child = Bun.spawn([...command], {
+    stdin: options.stdin === undefined ? "ignore" : Buffer.from(options.stdin),
+    stdout: "pipe",
+    stderr: "pipe",
+    env: { ...process.env, ...options.env },
+    cwd: options.cwd,
+    timeout: options.timeoutMs ?? 60_000,
+    killSignal: "SIGKILL",
+  });
+  const [stdout, stderr, status] = await Promise.all([
+    new Response(child.stdout).text(),
+    new Response(child.stderr).text(),
+    child.exited,
+  ]);
+  return { status, stdout, stderr };
+}
+
+/** A server of a test's own, running until it is stopped. */
+export interface Server extends AsyncDisposable {
+  readonly pid: number;
+  /** All it has printed on stderr so far. */
+  log(): string;
+  /** Resolves with its status when it has ended by itself or by a signal. */
+  readonly exited: Promise<number>;
+  /** Sends a signal, SIGTERM unless told, and waits for the end. */
+  stop(signal?: NodeJS.Signals): Promise<number>;
+}
+
+/** Starts a server and waits until its stderr shows `ready`. @throws Error with the log if it ends or takes over 20 s before that */
+export async function startServer(
+  command: readonly string[],
+  ready: RegExp,
+  options: { env?: Record<string, string | undefined>; cwd?: string } = {},
+): Promise<Server> {
+  const child = Bun.spawn([...command], {
+    stdin: "ignore",
+    stdout: "ignore",
+    stderr: "pipe",
+    env: { ...process.env, ...options.env },
+    cwd: options.cwd,
+  });
+  let text = "";
+  let found = () => {};
+  const seen = new Promise<void>((resolve) => {
+    found = resolve;
+  });
+  const reading = (async () => {
+    const decoder = new TextDecoder();
+    for await (const chunk of child.stderr) {
+      text += decoder.decode(chunk, { stream: true });
+      if (ready.test(text)) found();
+    }
+  })();
+  const late = new Promise<"late">((resolve) => setTimeout(resolve, 20_000, "late").unref());
+  const first = await Promise.race([
+    seen.then(() => "ready" as const),
+    child.exited.then(() => "ended" as const),
+    late,
+  ]);
+  if (first !== "ready") {
+    child.kill("SIGKILL");
+    await reading;
+    throw new Error(`"${command.join(" ")}" ${first === "ended" ? "ended" : "was not ready after 20 s"}:\n${text}`);
+  }
+  const stop = async (signal: NodeJS.Signals = "SIGTERM"): Promise<number> => {
+    if (child.exitCode === null && child.signalCode === null) child.kill(signal);
+    return child.exited;
+  };
+  return {
+    pid: child.pid,
+    log: () => text,
+    exited: child.exited,
+    stop,
+    async [Symbol.asyncDispose]() {
+      await stop();
+    },
+  };
+}
