@@ -1,0 +1,103 @@
+import { mkdirSync, statSync, unlinkSync } from "node:fs";
+import { open, readdir } from "node:fs/promises";
+import { join } from "node:path";
+import { dataLoss, notFound, outOfRange } from "@hull/errors";
+import { isErrno } from "@hull/sys/errno";
+import { RunningDigest, splitDigest } from "./hash.ts";
+import { ioError, readFile } from "./io.ts";
+
+/** Part of a blob, in bytes: from `offset` (0) for `size` (0: to the end). */
+export interface ByteRange {
+  offset?: number;
+  size?: number;
+}
+
+/**
+ * The committed blobs on disk, of all namespaces: `<root>/blobs/<algorithm>/<hex>`, mode 0444. The layout is containerd's.
+ *
+ * Who is about to record a blob, or relies on one that it has no record of, pins it: the collector leaves pinned ones alone.
+ */
+export class BlobFiles {
+  readonly #root: string;
+  readonly #pins = new Map<string, number>();
+
+  constructor(root: string) {
+    this.#root = join(root, "blobs");
+    mkdirSync(join(this.#root, "sha256"), { recursive: true, mode: 0o755 });
+  }
+
+  /** Where the blob is or would be. @throws InvalidArgument for a malformed digest */
+  path(digest: string): string {
+    const { algorithm, hex } = splitDigest(digest);
+    return join(this.#root, algorithm, hex);
+  }
+
+  /** As `path`; the directory is there. */
+  pathToCreate(digest: string): string {
+    mkdirSync(join(this.#root, splitDigest(digest).algorithm), { recursive: true, mode: 0o755 });
+    return this.path(digest);
+  }
+
+  /** Bytes of the blob, undefined if there is none. */
+  size(digest: string): number | undefined {
+    return statSync(this.path(digest), { throwIfNoEntry: false })?.size;
+  }
+
+  /** @throws NotFound; OutOfRange if the offset is behind the end */
+  async *read(digest: string, { offset = 0, size = 0 }: ByteRange = {}): AsyncGenerator<Uint8Array> {
+    await using file = await open(this.path(digest), "r").catch((error: unknown) => {
+      if (isErrno(error, "ENOENT")) throw notFound(`content ${digest}`, { cause: error });
+      throw ioError(error, `open content ${digest}`);
+    });
+    const total = (await file.stat()).size;
+    const start = Math.max(0, offset);
+    if (start > total) throw outOfRange(`read of content ${digest}: offset ${start} is behind its end, ${total}`);
+    yield* readFile(file, start, size > 0 ? Math.min(total, start + size) : total);
+  }
+
+  /** Reads the blob whole and compares. @throws NotFound; DataLoss if the bytes are not those that the digest names */
+  async verify(digest: string, signal?: AbortSignal): Promise<void> {
+    const running = new RunningDigest(splitDigest(digest).algorithm);
+    for await (const chunk of this.read(digest)) {
+      signal?.throwIfAborted();
+      await running.update(chunk);
+    }
+    const actual = running.current();
+    if (actual !== digest) {
+      throw dataLoss(`content ${digest} is damaged on disk, its digest is ${actual} now: delete it and fetch it again`);
+    }
+  }
+
+  /** Keeps the blob's file from the collector until disposed. */
+  pin(digest: string): Disposable {
+    this.#pins.set(digest, (this.#pins.get(digest) ?? 0) + 1);
+    return {
+      [Symbol.dispose]: () => {
+        const left = (this.#pins.get(digest) ?? 1) - 1;
+        if (left === 0) this.#pins.delete(digest);
+        else this.#pins.set(digest, left);
+      },
+    };
+  }
+
+  /** Removes the files of which `isKnown` says no and that nobody has pinned. Gives their number. */
+  async collect(isKnown: (digest: string) => boolean): Promise<number> {
+    let removed = 0;
+    for (const algorithm of await readdir(this.#root)) {
+      let deadline = performance.now() + 4;
+      for (const hex of await readdir(join(this.#root, algorithm))) {
+        const digest = `${algorithm}:${hex}`;
+        // Asking and removing happen in one turn of the event loop, so that no record can appear in between.
+        if (!this.#pins.has(digest) && !isKnown(digest)) {
+          unlinkSync(join(this.#root, algorithm, hex));
+          removed++;
+        }
+        if (performance.now() > deadline) {
+          await new Promise(setImmediate);
+          deadline = performance.now() + 4;
+        }
+      }
+    }
+    return removed;
+  }
+}
