@@ -3,6 +3,16 @@ import type { Context } from "../context.ts";
 import type { TypedBytes } from "../labels.ts";
 import type { Mount } from "../mount/index.ts";
 
+/**
+ * Applies layers: turns a tar, compressed or not, into files.
+ *
+ *   blob ──► decompress ──► diffID ──► tar entries ──► files below the mounts
+ *
+ * All of it happens in a child, the unpacker, that is shut into the target before it reads the first byte: nothing that a layer
+ * holds can reach outside. Deletions ("whiteouts", OCI image spec, layer.md) are done, or written down in overlayfs's own way
+ * where the target is one layer of an overlay. When a layer fails, the target holds a part of it, and is to be thrown away.
+ */
+
 /** Applies a layer onto mounts. The layer's bytes come from the content store; the work is done by the unpacker, a child in a chroot. */
 export interface Applier {
   /**
@@ -18,6 +28,12 @@ export interface ApplyOptions {
   syncFs?: boolean;
   /** Options of stream processors by their id. */
   payloads?: Readonly<Record<string, TypedBytes>>;
-  /** Called with bytes of the compressed layer read so far. */
+  /** Called with bytes of the compressed layer read so far, a few times a second. */
   progress?: (bytes: number) => void;
+  /**
+   * The target is a directory that gets its parent when it is committed (a snapshotter's "rebase"): deletions are written down
+   * as overlayfs keeps them, instead of done. A hard link to a file that isn't in the layer is a FailedPrecondition then, and
+   * the layer is to be applied again onto its parent.
+   */
+  rebase?: boolean;
 }
