@@ -1,0 +1,203 @@
+import type { Socket } from "node:net";
+import {
+  type handleBidiStreamingCall,
+  type handleUnaryCall,
+  Metadata,
+  Server,
+  ServerCredentials,
+  type ServerDuplexStream,
+  type ServerWritableStream,
+} from "@grpc/grpc-js";
+import { type BoundMethod, bindService, isUnary } from "@hull/api/handler";
+import type { CallContext } from "@hull/api/rpc";
+import { toWireStatus } from "@hull/api/status";
+import { canceled } from "@hull/errors";
+import type { Service } from "./service.ts";
+
+export interface GrpcServerOptions {
+  /** bytes */
+  maxReceiveMessageSize?: number;
+  maxSendMessageSize?: number;
+}
+
+/** What containerd allows, both ways. */
+export const defaultMessageSize = 16 * 1024 * 1024;
+
+/**
+ * Serves services over gRPC on connections that somebody else accepts.
+ *
+ *   accept(socket) … ──close(ms)──► new calls refused, running ones given `ms`, then cancelled
+ */
+export class GrpcServer {
+  readonly #server: Server;
+  readonly #injector: ReturnType<Server["createConnectionInjector"]>;
+
+  constructor(services: Iterable<Service>, options: GrpcServerOptions = {}) {
+    this.#server = new Server({
+      "grpc.max_receive_message_length": options.maxReceiveMessageSize ?? defaultMessageSize,
+      "grpc.max_send_message_length": options.maxSendMessageSize ?? defaultMessageSize,
+      // A client may have as many calls open as it likes (a wait and an event stream per container).
+      "grpc.max_concurrent_streams": 2 ** 31 - 1,
+      "grpc.enable_channelz": 0,
+      // One stream may be a writer of blobs, in messages of 8 MiB.
+      "grpc-node.max_session_memory": Number.MAX_SAFE_INTEGER,
+      "grpc-node.flow_control_window": 4 * 1024 * 1024,
+    });
+    const known = new Set<string>();
+    for (const { definition, implementation } of services) {
+      known.add(definition.fullName);
+      for (const method of bindService(definition, implementation).values()) register(this.#server, method);
+    }
+    answerUnknown(this.#server, known);
+    this.#injector = this.#server.createConnectionInjector(ServerCredentials.createInsecure());
+  }
+
+  accept(socket: Socket): void {
+    this.#injector.injectConnection(socket);
+  }
+
+  /** Lets running calls end for `graceMs`, then ends them. */
+  async close(graceMs: number): Promise<void> {
+    this.#injector.drain(graceMs);
+    const { promise, resolve } = Promise.withResolvers<void>();
+    const timer = setTimeout(() => this.#server.forceShutdown(), graceMs);
+    this.#server.tryShutdown(() => resolve());
+    await promise;
+    clearTimeout(timer);
+    this.#injector.destroy();
+  }
+}
+
+type Bytes = Uint8Array;
+
+const serialize = (bytes: Bytes): Buffer => Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+const deserialize = (bytes: Buffer): Bytes => bytes;
+
+function register(server: Server, method: BoundMethod): void {
+  const path = `/${method.service}/${method.method.name}`;
+  if (isUnary(method)) server.register(path, unaryHandler(method), serialize, deserialize, "unary");
+  // The adapter sees streams both ways; the kind tells grpc-js what to do with the request.
+  else if (method.method.requestStream) server.register(path, duplexHandler(method), serialize, deserialize, "bidi");
+  else server.register(path, serverStreamHandler(method), serialize, deserialize, "serverStream");
+}
+
+/** What grpc-js's four kinds of call have in common. */
+interface AnyCall {
+  readonly metadata: Metadata;
+  readonly cancelled: boolean;
+  once(event: "cancelled", listener: () => void): unknown;
+}
+
+class GrpcCall implements CallContext {
+  readonly #call: AnyCall;
+  #signal: AbortSignal | undefined;
+
+  constructor(call: AnyCall) {
+    this.#call = call;
+  }
+
+  metadata(key: string): string | undefined {
+    const value = this.#call.metadata.get(key)[0];
+    return typeof value === "string" ? value : undefined;
+  }
+
+  // Made on demand: most calls are over before anybody asks.
+  get signal(): AbortSignal {
+    if (this.#signal !== undefined) return this.#signal;
+    const controller = new AbortController();
+    this.#signal = controller.signal;
+    const abort = (): void => controller.abort(canceled("the caller ended the call"));
+    if (this.#call.cancelled) abort();
+    else this.#call.once("cancelled", abort);
+    return this.#signal;
+  }
+}
+
+const unaryHandler =
+  (method: BoundMethod): handleUnaryCall<Bytes, Bytes> =>
+  (call, callback) => {
+    method.unary(call.request, new GrpcCall(call)).then(
+      (response) => callback(null, response),
+      (thrown: unknown) => callback(statusOf(thrown)),
+    );
+  };
+
+const serverStreamHandler =
+  (method: BoundMethod) =>
+  (call: ServerWritableStream<Bytes, Bytes>): void => {
+    void answer(method, call, one(call.request));
+  };
+
+const duplexHandler =
+  (method: BoundMethod): handleBidiStreamingCall<Bytes, Bytes> =>
+  (call) => {
+    void answer(method, call, requestsOf(call));
+  };
+
+async function* one(message: Bytes): AsyncIterable<Bytes> {
+  yield message;
+}
+
+/** The requests of a call; fails if the caller cancels. Leaving it early leaves the call open for its answers. */
+async function* requestsOf(call: ServerDuplexStream<Bytes, Bytes>): AsyncIterable<Bytes> {
+  try {
+    for await (const message of call.iterator({ destroyOnReturn: false })) yield message as Bytes;
+  } catch (error) {
+    if (!call.cancelled) throw error;
+  }
+  if (call.cancelled) throw canceled("the caller ended the call");
+}
+
+async function answer(
+  method: BoundMethod,
+  call: ServerWritableStream<Bytes, Bytes> | ServerDuplexStream<Bytes, Bytes>,
+  requests: AsyncIterable<Bytes>,
+): Promise<void> {
+  try {
+    for await (const message of method.stream(requests, new GrpcCall(call))) {
+      if (call.cancelled) break;
+      if (!call.write(message)) await writable(call);
+    }
+    call.end();
+  } catch (thrown) {
+    if (!call.cancelled) call.emit("error", statusOf(thrown));
+  }
+}
+
+/** Until the call takes more, or is cancelled. */
+function writable(call: AnyCall & NodeJS.EventEmitter): Promise<void> {
+  return new Promise((resolve) => {
+    const done = (): void => {
+      call.off("drain", done);
+      call.off("cancelled", done);
+      resolve();
+    };
+    call.once("drain", done);
+    call.once("cancelled", done);
+  });
+}
+
+/** A thrown error as grpc-js wants it. */
+function statusOf(thrown: unknown): Error & { code: number; details: string; metadata: Metadata } {
+  const { code, message } = toWireStatus(thrown);
+  // A header can't carry half of a surrogate pair.
+  return Object.assign(new Error(message), { code, details: message.toWellFormed(), metadata: new Metadata() });
+}
+
+/**
+ * Lets calls of methods that nobody registered end as containerd's server ends them. grpc-js has no hook for that: where its table of
+ * handlers isn't what it was in 1.14, its own text stands.
+ */
+function answerUnknown(server: Server, services: ReadonlySet<string>): void {
+  const handlers: unknown = Reflect.get(server, "handlers");
+  if (!(handlers instanceof Map)) return;
+  const registered = handlers.get.bind(handlers);
+  handlers.get = (path: string) => registered(path) ?? unknownHandler(path, services);
+}
+
+function unknownHandler(path: string, services: ReadonlySet<string>): object {
+  const [, name = "", method = ""] = path.split("/");
+  const details = services.has(name) ? `unknown method ${method} for service ${name}` : `unknown service ${name}`;
+  const func: handleUnaryCall<Bytes, Bytes> = (_, callback) => callback({ code: 12, details });
+  return { func, serialize, deserialize, type: "unary", path };
+}

@@ -1,0 +1,50 @@
+import {
+  ContainersDefinition,
+  type Container as WireContainer,
+} from "@hull/api/gen/containerd/services/containers/v1/containers";
+import { timestampOfNanos } from "@hull/api/timestamp";
+import type { Container, ContainerInput, ContainerStore } from "@hull/engine/containers/index";
+import { type Service, service } from "../server/service.ts";
+import { contextOf, need } from "./wire.ts";
+
+export const containersService = (containers: ContainerStore): Service =>
+  service(ContainersDefinition, {
+    async get({ id }, call) {
+      return { container: toWireContainer(await containers.get(contextOf(call), id)) };
+    },
+    async list({ filters }, call) {
+      return { containers: (await containers.list(contextOf(call), filters)).map(toWireContainer) };
+    },
+    async *listStream({ filters }, call) {
+      for (const container of await containers.list(contextOf(call), filters)) {
+        yield { container: toWireContainer(container) };
+      }
+    },
+    async create({ container }, call) {
+      return { container: toWireContainer(await containers.create(contextOf(call), fromWireContainer(container))) };
+    },
+    async update({ container, updateMask }, call) {
+      const updated = await containers.update(contextOf(call), fromWireContainer(container), updateMask);
+      return { container: toWireContainer(updated) };
+    },
+    async delete({ id }, call) {
+      await containers.delete(contextOf(call), id);
+      return {};
+    },
+  });
+
+function fromWireContainer(container: WireContainer | undefined): ContainerInput {
+  const { createdAt: _, updatedAt: __, runtime, ...rest } = need(container, "container");
+  return { ...rest, runtime: { name: runtime?.name ?? "", options: runtime?.options } };
+}
+
+function toWireContainer(container: Container): WireContainer {
+  const { createdAt, updatedAt, runtime, ...rest } = container;
+  return {
+    ...rest,
+    extensions: { ...container.extensions },
+    runtime: { name: runtime.name, options: runtime.options },
+    createdAt: timestampOfNanos(createdAt),
+    updatedAt: timestampOfNanos(updatedAt),
+  };
+}
