@@ -1,0 +1,71 @@
+import type { HullError } from "@hull/errors";
+
+/**
+ * Messages of one stream, from the connection that reads them to the one loop that takes them.
+ *
+ *   push … push ──► end() or fail(error); the first of these counts. Leaving the loop drops what is left and all that follows.
+ *
+ * `onSize` hears how the bytes held change, so that the connection can stop reading when its streams hold too much.
+ */
+export class Inbox implements AsyncIterable<Uint8Array> {
+  readonly #onSize: (change: number) => void;
+  #messages: Uint8Array[] = [];
+  #end: { error?: HullError } | undefined;
+  #wake: (() => void) | undefined;
+
+  constructor(onSize: (change: number) => void = () => {}) {
+    this.#onSize = onSize;
+  }
+
+  get ended(): boolean {
+    return this.#end !== undefined;
+  }
+
+  push(message: Uint8Array): void {
+    if (this.#end) return;
+    this.#messages.push(message);
+    this.#onSize(message.length);
+    this.#wake?.();
+  }
+
+  /** After the messages that are here the loop ends. */
+  end(): void {
+    this.#end ??= {};
+    this.#wake?.();
+  }
+
+  /** After the messages that are here the loop throws. */
+  fail(error: HullError): void {
+    this.#end ??= { error };
+    this.#wake?.();
+  }
+
+  /** Drops what is here: nobody takes it any more. */
+  drop(): void {
+    for (const { length } of this.#messages) this.#onSize(-length);
+    this.#messages = [];
+    this.end();
+  }
+
+  async *[Symbol.asyncIterator](): AsyncGenerator<Uint8Array, void, undefined> {
+    try {
+      for (;;) {
+        const message = this.#messages.shift();
+        if (message !== undefined) {
+          this.#onSize(-message.length);
+          yield message;
+        } else if (this.#end) {
+          if (this.#end.error) throw this.#end.error;
+          return;
+        } else {
+          await new Promise<void>((resolve) => {
+            this.#wake = resolve;
+          });
+          this.#wake = undefined;
+        }
+      }
+    } finally {
+      this.drop();
+    }
+  }
+}

@@ -1,0 +1,94 @@
+import { connect as connectSocket, createServer } from "node:net";
+import type { Duplex } from "node:stream";
+import {
+  type ByteLink,
+  cannotConnect,
+  type LinkListener,
+  type LinkReceiver,
+  type ListenTarget,
+  type Peer,
+} from "./link.ts";
+
+/** A link over any duplex stream of bytes, which it then owns. */
+export function overDuplex(duplex: Duplex): ByteLink {
+  return new DuplexLink(duplex);
+}
+
+/** Connects to a unix socket. @throws Unavailable */
+export function connect(path: string): Promise<ByteLink> {
+  return new Promise((resolve, reject) => {
+    const socket = connectSocket(path);
+    const fail = (cause: Error): void => reject(cannotConnect(path, cause));
+    socket.once("error", fail);
+    socket.once("connect", () => {
+      socket.off("error", fail);
+      resolve(overDuplex(socket));
+    });
+  });
+}
+
+/** Listens; rejects with the runtime's error if that can't be. */
+export function listen(target: ListenTarget, onLink: (link: ByteLink, peer: Peer) => void): Promise<LinkListener> {
+  return new Promise((resolve, reject) => {
+    const server = createServer((socket) => onLink(overDuplex(socket), { fd: descriptorOf(socket) }));
+    server.once("error", reject);
+    server.listen(target, () => {
+      server.off("error", reject);
+      resolve({ stop: () => void server.close() });
+    });
+  });
+}
+
+/** Node has no public way to a socket's descriptor. */
+function descriptorOf(socket: object): number {
+  const { fd } = (socket as { _handle?: { fd?: number } })._handle ?? {};
+  return fd ?? -1;
+}
+
+class DuplexLink implements ByteLink {
+  readonly #duplex: Duplex;
+
+  constructor(duplex: Duplex) {
+    this.#duplex = duplex;
+  }
+
+  start(receiver: LinkReceiver): void {
+    let cause: unknown;
+    this.#duplex.on("data", (chunk: Uint8Array) => receiver.data(chunk));
+    this.#duplex.on("error", (error) => {
+      cause = error;
+    });
+    this.#duplex.once("close", () => receiver.closed(cause));
+    // The other side is done with us; ttrpc has no half-closed connections.
+    this.#duplex.once("end", () => this.#duplex.destroy());
+  }
+
+  write(bytes: Uint8Array): boolean {
+    return this.#duplex.destroyed || this.#duplex.write(bytes);
+  }
+
+  drained(): Promise<void> {
+    if (this.#duplex.destroyed || !this.#duplex.writableNeedDrain) return Promise.resolve();
+    return new Promise((resolve) => {
+      const done = (): void => {
+        this.#duplex.off("drain", done);
+        this.#duplex.off("close", done);
+        resolve();
+      };
+      this.#duplex.on("drain", done);
+      this.#duplex.on("close", done);
+    });
+  }
+
+  pause(): void {
+    this.#duplex.pause();
+  }
+
+  resume(): void {
+    this.#duplex.resume();
+  }
+
+  close(): void {
+    this.#duplex.end(() => this.#duplex.destroy());
+  }
+}
