@@ -1,5 +1,5 @@
-import { mkdirSync, statSync, unlinkSync } from "node:fs";
-import { open, readdir } from "node:fs/promises";
+import { mkdirSync, renameSync, statSync } from "node:fs";
+import { open, readdir, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { dataLoss, notFound, outOfRange } from "@hull/errors";
 import { isErrno } from "@hull/sys/errno";
@@ -19,10 +19,13 @@ export interface ByteRange {
  */
 export class BlobFiles {
   readonly #root: string;
+  /** Whatever is here and no ingest of ours is removed by the next collection: a good place for what is on its way out. */
+  readonly #ingests: string;
   readonly #pins = new Map<string, number>();
 
   constructor(root: string) {
     this.#root = join(root, "blobs");
+    this.#ingests = join(root, "ingest");
     mkdirSync(join(this.#root, "sha256"), { recursive: true, mode: 0o755 });
   }
 
@@ -80,23 +83,36 @@ export class BlobFiles {
     };
   }
 
-  /** Removes the files of which `isKnown` says no and that nobody has pinned. Gives their number. */
-  async collect(isKnown: (digest: string) => boolean): Promise<number> {
-    let removed = 0;
+  /**
+   * Removes the files of which `isKnown` says no and that nobody has pinned. Gives their number.
+   *
+   * @param durable waits until the records as they are now are on disk. Otherwise a loss of power could bring back the record of a
+   * blob that is gone.
+   */
+  async collect(isKnown: (digest: string) => boolean, durable: () => Promise<void>): Promise<number> {
+    const isOrphan = (digest: string) => !this.#pins.has(digest) && !isKnown(digest);
+    const orphans: string[] = [];
+    let deadline = performance.now() + 4;
     for (const algorithm of await readdir(this.#root)) {
-      let deadline = performance.now() + 4;
       for (const hex of await readdir(join(this.#root, algorithm))) {
-        const digest = `${algorithm}:${hex}`;
-        // Asking and removing happen in one turn of the event loop, so that no record can appear in between.
-        if (!this.#pins.has(digest) && !isKnown(digest)) {
-          unlinkSync(join(this.#root, algorithm, hex));
-          removed++;
-        }
+        if (isOrphan(`${algorithm}:${hex}`)) orphans.push(`${algorithm}:${hex}`);
         if (performance.now() > deadline) {
           await new Promise(setImmediate);
           deadline = performance.now() + 4;
         }
       }
+    }
+    if (orphans.length === 0) return 0;
+    await durable();
+    let removed = 0;
+    for (const digest of orphans) {
+      // Freeing a big file takes the kernel a while: it is renamed here, in the turn of the event loop that asked, so that no record
+      // can appear in between, and freed on another thread.
+      if (!isOrphan(digest)) continue;
+      const doomed = join(this.#ingests, `removed-${digest.replace(":", "-")}`);
+      renameSync(this.path(digest), doomed);
+      await rm(doomed, { force: true });
+      removed++;
     }
     return removed;
   }

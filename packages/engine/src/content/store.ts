@@ -198,7 +198,10 @@ export class LocalContentStore implements ContentStore {
   async collectGarbage(): Promise<{ blobs: number; ingests: number }> {
     const { sql } = this.#metadata;
     const known = sql.prepare("SELECT 1 FROM blobs WHERE digest = ? LIMIT 1");
-    const blobs = await this.#blobs.collect((digest) => known.get(digest) !== undefined);
+    const blobs = await this.#blobs.collect(
+      (digest) => known.get(digest) !== undefined,
+      () => this.#metadata.durable(),
+    );
     const ingests = await this.#ingests.collect(() => [
       ...this.#writers.keys(),
       ...sql

@@ -6,3 +6,11 @@ export interface Mount {
   target: string;
   options: readonly string[];
 }
+
+export {
+  readOnlyMounts,
+  type TemporaryMount,
+  type TemporaryMountOptions,
+  temporaryMount,
+  withTemporaryMount,
+} from "./temporary.ts";
