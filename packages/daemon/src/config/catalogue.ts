@@ -1,0 +1,119 @@
+import { type ConfigKeys, configTable, integer, oneOf, table, text, texts } from "@hull/engine/plugin/config";
+
+/**
+ * Every key of the configuration file outside of the plugins' tables, which their declarations hold. Names are containerd's; `absent`
+ * lists what a file may have that hull reads but has no use for yet.
+ */
+
+/** Where hull keeps its things unless told otherwise: laid out as containerd's, under names of its own. */
+export const defaults = {
+  config: "/etc/hull/config.toml",
+  imports: "/etc/hull/conf.d/*.toml",
+  root: "/var/lib/hull",
+  state: "/run/hull",
+  address: "/run/hull/hull.sock",
+} as const;
+
+/** Ids of users and groups: 2^32 - 1 means "unchanged" to chown(2). */
+const id = { min: 0, max: 2 ** 32 - 2 };
+const messageSize = { min: 1, max: 2 ** 31 - 1 };
+
+export const topKeys = {
+  version: integer(4, "Version of the file's format", { min: 1, max: 4 }),
+  root: text(defaults.root, "Directory of what survives a reboot"),
+  state: text(defaults.state, "Directory of what doesn't: sockets, running tasks"),
+  temp: text("", "Directory of temporary files; empty: <root>/tmp"),
+  imports: texts([], "Files (globs) that are merged into this one, in order; relative to this file"),
+  disabled_plugins: texts([], "Plugins left out, as <type>.<id>"),
+  required_plugins: texts([], "Plugins without which the daemon doesn't start, as <type>.<id>"),
+  oom_score: integer(0, "OOM score adjustment of the daemon", { min: -1000, max: 1000 }),
+} satisfies ConfigKeys;
+
+const socketKeys = {
+  uid: integer(0, "Owner of the socket", id),
+  gid: integer(0, "Group of the socket", id),
+};
+
+/** The tables by name, each with its keys. */
+export const tables = {
+  grpc: configTable({
+    address: text(defaults.address, "Unix socket of the gRPC services"),
+    ...socketKeys,
+    max_recv_message_size: integer(16 * 1024 * 1024, "Largest message taken, bytes", messageSize),
+    max_send_message_size: integer(16 * 1024 * 1024, "Largest message sent, bytes", messageSize),
+  }),
+  ttrpc: configTable({
+    address: text("", "Unix socket of the ttrpc services; empty: the gRPC socket's path with .ttrpc"),
+    uid: socketKeys.uid,
+    gid: socketKeys.gid,
+  }),
+  debug: configTable({
+    level: oneOf(
+      ["", "trace", "debug", "info", "warn", "error", "fatal", "panic"],
+      "",
+      "Least severe level that is logged",
+    ),
+    format: oneOf(["", "text", "json"], "", "How log lines are written; empty: text"),
+  }),
+} as const;
+
+/** Tables of the user's own keys. */
+export const openTables = {
+  timeouts: table("Timeouts by name, as durations"),
+  proxy_plugins: table("Plugins that other processes serve"),
+  stream_processors: table("Programs that decode layers"),
+  plugins: table("Tables of the plugins by <type>.<id>"),
+} satisfies ConfigKeys;
+
+/** What hull reads without a warning of an unknown key but says it doesn't do: `table` or `table.key`, and why. */
+export const absent: Readonly<Record<string, string>> = {
+  proxy_plugins: "plugins served by other processes aren't there yet",
+  plugin_dir: "Go plugins can't be loaded",
+  "grpc.tcp_address": "serving over TCP isn't there yet",
+  "grpc.tcp_tls_ca": "serving over TCP isn't there yet",
+  "grpc.tcp_tls_cert": "serving over TCP isn't there yet",
+  "grpc.tcp_tls_key": "serving over TCP isn't there yet",
+  "grpc.tcp_tls_common_name": "serving over TCP isn't there yet",
+  "debug.address": "the debug socket isn't there yet",
+  "debug.uid": "the debug socket isn't there yet",
+  "debug.gid": "the debug socket isn't there yet",
+  "debug.log_trace_id": "tracing isn't there yet",
+  "metrics.address": "metrics over HTTP aren't there yet",
+  "metrics.grpc_histogram": "metrics over HTTP aren't there yet",
+  "cgroup.path": "the daemon stays in the cgroup that it was started in",
+  "io.containerd.cri.v1.images": "the CRI isn't there yet",
+  "io.containerd.cri.v1.runtime": "the CRI isn't there yet",
+  "io.containerd.grpc.v1.cri": "the CRI isn't there yet",
+  "io.containerd.podsandbox.controller.v1.podsandbox": "the CRI isn't there yet",
+  "io.containerd.nri.v1.nri": "NRI isn't there yet",
+  "io.containerd.image-verifier.v1.bindir": "image verifiers aren't there yet",
+  "io.containerd.internal.v1.opt": "installing from images isn't there yet",
+  "io.containerd.internal.v1.tracing": "tracing isn't there yet",
+  "io.containerd.tracing.processor.v1.otlp": "tracing isn't there yet",
+  "io.containerd.monitor.container.v1.restart": "restarting containers isn't there yet",
+  "io.containerd.monitor.task.v1.cgroups": "metrics over HTTP aren't there yet",
+  "io.containerd.metrics.v1.grpc-prometheus": "metrics over HTTP aren't there yet",
+  "io.containerd.server.v1.metrics": "metrics over HTTP aren't there yet",
+  "io.containerd.server.v1.debug": "the debug socket isn't there yet",
+  "io.containerd.server.v1.grpc-tcp": "serving over TCP isn't there yet",
+  "io.containerd.runtime.v1.linux": "shims of containerd 1.0 aren't supported",
+  "io.containerd.snapshotter.v1.aufs": "hull has no aufs snapshotter",
+  "io.containerd.snapshotter.v1.btrfs": "hull has no btrfs snapshotter yet",
+  "io.containerd.snapshotter.v1.devmapper": "hull has no devmapper snapshotter yet",
+  "io.containerd.snapshotter.v1.zfs": "hull has no zfs snapshotter",
+  "io.containerd.snapshotter.v1.blockfile": "hull has no blockfile snapshotter yet",
+  "io.containerd.snapshotter.v1.erofs": "hull has no erofs snapshotter yet",
+  "io.containerd.differ.v1.erofs": "hull has no erofs differ yet",
+};
+
+/** What a plugin's table was called in version 2 of the format, and is called since. */
+export const renamedPlugins: Readonly<Record<string, string>> = {
+  "io.containerd.internal.v1.restart": "io.containerd.monitor.container.v1.restart",
+  "io.containerd.monitor.v1.cgroups": "io.containerd.monitor.task.v1.cgroups",
+};
+
+/** Tables of version 4 that were tables of their own before, by plugin. */
+export const serverPlugins: Readonly<Record<string, keyof typeof tables>> = {
+  "io.containerd.server.v1.grpc": "grpc",
+  "io.containerd.server.v1.ttrpc": "ttrpc",
+};

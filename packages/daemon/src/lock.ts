@@ -1,0 +1,27 @@
+import { closeSync, mkdirSync, openSync, readFileSync } from "node:fs";
+import { join } from "node:path";
+import { failedPrecondition } from "@hull/errors";
+import { lockOwner, tryLock } from "@hull/sys/fd";
+
+/**
+ * Makes this process the only one that works on `root` (made if missing) until it ends or disposes of the lock.
+ * @throws FailedPrecondition if another process does, naming it
+ */
+export function lockRoot(root: string): Disposable {
+  mkdirSync(root, { recursive: true, mode: 0o711 });
+  const file = join(root, "hull.lock");
+  const descriptor = openSync(file, "a", 0o600);
+  if (tryLock(descriptor)) return { [Symbol.dispose]: () => closeSync(descriptor) };
+  closeSync(descriptor);
+  const owner = lockOwner(file);
+  const holder = owner === undefined ? "another process" : `process ${owner} (${commandOf(owner)})`;
+  throw failedPrecondition(`"${root}" is in use by ${holder}: stop it, or choose another directory with --root`);
+}
+
+function commandOf(pid: number): string {
+  try {
+    return readFileSync(`/proc/${pid}/cmdline`, "utf8").replaceAll("\0", " ").trim();
+  } catch {
+    return "just ended";
+  }
+}
