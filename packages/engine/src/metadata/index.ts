@@ -82,19 +82,30 @@ export class Metadata implements Disposable {
   }
 }
 
-const identifier = /^[A-Za-z0-9]+(?:[._-][A-Za-z0-9]+)*$/;
+const identifier = /^[A-Za-z0-9]+(?:[._-](?:[A-Za-z0-9]+))*$/;
+const maxIdentifierLength = 76;
 
-/** Checks a namespace's, container's or exec's id: 1 to 76 letters, digits and single separators. @throws InvalidArgument */
-export function checkIdentifier(id: string, what: string): void {
-  if (id === "") throw invalidArgument(`${what} must not be empty`);
-  if (id.length > 76) throw invalidArgument(`${what} "${id}" is longer than 76 characters`);
-  if (!identifier.test(id)) throw invalidArgument(`${what} "${id}" must match ${identifier.source}`);
+/**
+ * Checks the id of a namespace, container, sandbox or exec: 1 to 76 letters, digits and single separators. `what` begins the text;
+ * without it the text is only about the identifier. The texts are containerd's.
+ * @throws InvalidArgument
+ */
+export function checkIdentifier(id: string, what?: string): void {
+  const problem =
+    id === ""
+      ? "identifier must not be empty"
+      : id.length > maxIdentifierLength
+        ? `identifier "${id}" greater than maximum length (${maxIdentifierLength} characters)`
+        : identifier.test(id)
+          ? undefined
+          : `identifier "${id}" must match ${identifier.source}`;
+  if (problem !== undefined) throw invalidArgument(what === undefined ? problem : `${what}: ${problem}`);
 }
 
 /** The context's namespace, checked. @throws FailedPrecondition if there is none; InvalidArgument if it is malformed */
 export function requireNamespace(ctx: Pick<Context, "namespace">): string {
   if (ctx.namespace === "") throw failedPrecondition("namespace is required");
-  checkIdentifier(ctx.namespace, "namespace");
+  checkIdentifier(ctx.namespace, "namespace validation");
   return ctx.namespace;
 }
 

@@ -1,0 +1,42 @@
+import { parseFilter, type Selector } from "./parser.ts";
+import { compilePattern } from "./pattern.ts";
+
+/**
+ * Filters: which records of a list a client wants. A record matches if it matches any of the filters; a filter matches if all of
+ * its selectors do. No filter, or an empty one, matches everything.
+ *
+ *   filters ──compileFilters(adaptor)──► (record) => boolean
+ *
+ * Grammar: `parser.ts`; what a record offers: `adaptors.ts`.
+ */
+
+/** The value of a record's field; undefined if it has no such field. */
+export type Adaptor<T> = (record: T, path: readonly string[]) => string | undefined;
+
+/**
+ * Compiles filters once, to be asked for many records.
+ * @throws InvalidArgument if one doesn't parse
+ */
+export function compileFilters<T>(filters: readonly string[], adaptor: Adaptor<T>): (record: T) => boolean {
+  const alternatives = filters.map((filter) =>
+    parseFilter(filter).map((selector) => compileSelector(selector, adaptor)),
+  );
+  if (alternatives.length === 0) return () => true;
+  return (record) => alternatives.some((selectors) => selectors.every((matches) => matches(record)));
+}
+
+function compileSelector<T>({ path, operator, value }: Selector, adaptor: Adaptor<T>): (record: T) => boolean {
+  switch (operator) {
+    case "present":
+      return (record) => adaptor(record, path) !== undefined;
+    case "==":
+      return (record) => adaptor(record, path) === value;
+    case "!=":
+      // An absent field counts as an empty one, here and for patterns.
+      return (record) => (adaptor(record, path) ?? "") !== value;
+    case "~=": {
+      const matches = compilePattern(value);
+      return (record) => matches(adaptor(record, path) ?? "");
+    }
+  }
+}
