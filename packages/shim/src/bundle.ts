@@ -1,0 +1,88 @@
+/** What the shim reads and writes in a bundle, the directory of one container. Layout: docs of containerd's runtime v2. */
+
+import { readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { Options } from "@hull/api/gen/containerd/runc/v1/options";
+import { invalidArgument } from "@hull/errors";
+
+/** Where containerd keeps the states of runc's containers, below it one directory per namespace. */
+const defaultRuntimeRoot = "/run/containerd/runc";
+
+/** How the container's OCI runtime is called. */
+export interface RuntimeChoice {
+  binary: string;
+  /** with the namespace */
+  root: string;
+  options: Options;
+}
+
+/** Paths in a bundle. */
+export const bundlePaths = (bundle: string) => ({
+  config: join(bundle, "config.json"),
+  rootfs: join(bundle, "rootfs"),
+  log: join(bundle, "log.json"),
+  initPid: join(bundle, "init.pid"),
+  runtime: join(bundle, "runtime"),
+  options: join(bundle, "options.json"),
+  execPid: (execId: string) => join(bundle, `${execId}.pid`),
+  execSpec: (execId: string) => join(bundle, `${execId}-process.json`),
+});
+
+/** Type names that the runtime options come under, the newer first. */
+const optionTypes = ["containerd.runc.v1.Options", "containerd.linux.runc.CreateOptions"];
+
+/** The runtime that a request's options choose. @throws InvalidArgument for options of another type */
+export function chooseRuntime(
+  namespace: string,
+  any: { typeUrl: string; value: Uint8Array } | undefined,
+): RuntimeChoice {
+  const typeName = any?.typeUrl.slice(any.typeUrl.lastIndexOf("/") + 1) ?? "";
+  if (any !== undefined && typeName !== "" && !optionTypes.includes(typeName)) {
+    throw invalidArgument(`runtime options of type "${any.typeUrl}" are not runc's: give "${optionTypes[0]}"`);
+  }
+  return runtimeOf(namespace, any === undefined ? Options.fromPartial({}) : Options.decode(any.value));
+}
+
+function runtimeOf(namespace: string, options: Options): RuntimeChoice {
+  const binary = options.binaryName === "" ? (Bun.which("runc") ?? Bun.which("crun") ?? "runc") : options.binaryName;
+  return { binary, root: join(options.root === "" ? defaultRuntimeRoot : options.root, namespace), options };
+}
+
+/** Writes the choice down for `delete`, which runs when nobody is left who knows. */
+export function recordRuntime(bundle: string, { binary, options }: RuntimeChoice): void {
+  const paths = bundlePaths(bundle);
+  writeFileSync(paths.runtime, binary);
+  const json = { binary_name: binary, root: options.root, systemd_cgroup: options.systemdCgroup };
+  writeFileSync(paths.options, JSON.stringify(json));
+}
+
+/** The choice as recorded; what is missing is at its default. */
+export function recordedRuntime(bundle: string, namespace: string): RuntimeChoice {
+  const paths = bundlePaths(bundle);
+  const options = Options.fromPartial({});
+  try {
+    const json: unknown = JSON.parse(readFileSync(paths.options, "utf8"));
+    if (typeof json === "object" && json !== null) {
+      if ("root" in json && typeof json.root === "string") options.root = json.root;
+      if ("systemd_cgroup" in json) options.systemdCgroup = json.systemd_cgroup === true;
+    }
+    options.binaryName = readFileSync(paths.runtime, "utf8").trim();
+  } catch {
+    // Nothing recorded: the container was never made, or by a shim that keeps no record.
+  }
+  return runtimeOf(namespace, options);
+}
+
+/** True if the container's processes see those of others: the kernel won't end them together with the first. */
+export function sharesPidNamespace(bundle: string): boolean {
+  try {
+    const spec = JSON.parse(readFileSync(bundlePaths(bundle).config, "utf8")) as SpecPart;
+    return !(spec.linux?.namespaces ?? []).some(({ type, path }) => type === "pid" && (path ?? "") === "");
+  } catch {
+    return false;
+  }
+}
+
+interface SpecPart {
+  linux?: { namespaces?: { type?: string; path?: string }[] };
+}

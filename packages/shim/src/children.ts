@@ -1,0 +1,126 @@
+/**
+ * Ends of processes that this one has adopted. The OCI runtime starts a container's process and goes; as subreaper the shim becomes
+ * its parent and is sent SIGCHLD when it ends.
+ */
+
+import { readdirSync, readFileSync } from "node:fs";
+import { nowNanos } from "@hull/api/timestamp";
+import type { ExitStatus } from "@hull/sys/process";
+import { becomeSubreaper, exitCodeOf, processStat, reap } from "@hull/sys/process";
+
+/** How an adopted process ended. */
+export interface ProcessExit {
+  /** 128 + signal for a signal */
+  status: number;
+  /** nanoseconds since 1970 */
+  at: bigint;
+}
+
+/** Watches adopted processes by their pids. One per process of ours: it owns SIGCHLD. */
+export class Children {
+  readonly #watched = new Map<number, (exit: ProcessExit) => void>();
+  /** Ends that came before anybody asked: the process was quicker than its pid file was read. */
+  readonly #early = new Map<number, ProcessExit>();
+  #expecting = 0;
+  /** Processes that the runtime (Bun) started and waits for itself. */
+  readonly #foreign = new Set<number>();
+
+  constructor() {
+    becomeSubreaper();
+    process.on("SIGCHLD", () => this.#collect());
+  }
+
+  /** The end of an adopted process. To be asked for as soon as its pid is known. */
+  exitOf(pid: number): Promise<ProcessExit> {
+    const early = this.#early.get(pid);
+    if (early !== undefined) {
+      this.#early.delete(pid);
+      return Promise.resolve(early);
+    }
+    const { promise, resolve } = Promise.withResolvers<ProcessExit>();
+    this.#watched.set(pid, resolve);
+    this.#take(pid);
+    return promise;
+  }
+
+  /**
+   * Does work in which a process is started whose pid is learned, and given to `exitOf`, before the work is over. While any such work is
+   * on its way the ends of unknown processes are kept.
+   */
+  async expecting<T>(work: () => Promise<T>): Promise<T> {
+    this.#expecting++;
+    try {
+      return await work();
+    } finally {
+      // A pid may come again: what nobody asked for must not be taken for the end of a later process.
+      if (--this.#expecting === 0) this.#early.clear();
+    }
+  }
+
+  /** Runs a command that Bun itself waits for. @returns its exit code */
+  async run(start: () => Bun.Subprocess): Promise<number> {
+    const command = start();
+    this.#foreign.add(command.pid);
+    try {
+      return await command.exited;
+    } finally {
+      this.#foreign.delete(command.pid);
+    }
+  }
+
+  #collect(): void {
+    for (const pid of [...this.#watched.keys()]) this.#take(pid);
+    // Others that were adopted, such as children of a process in the host's pid namespace, would stay as zombies.
+    for (const pid of adoptedZombies()) {
+      if (this.#watched.has(pid) || this.#foreign.has(pid)) continue;
+      const status = tryReap(pid);
+      if (status !== undefined && this.#expecting > 0)
+        this.#early.set(pid, { status: exitCodeOf(status), at: nowNanos() });
+    }
+  }
+
+  #take(pid: number): void {
+    const status = tryReap(pid);
+    if (status === undefined) return;
+    const resolve = this.#watched.get(pid);
+    this.#watched.delete(pid);
+    resolve?.({ status: exitCodeOf(status), at: nowNanos() });
+  }
+}
+
+function tryReap(pid: number): ExitStatus | undefined {
+  try {
+    return reap(pid);
+  } catch {
+    // Not a child (yet): the runtime that started it is still its parent.
+    return undefined;
+  }
+}
+
+/** Children of any of our threads that have ended and were not waited for. */
+function adoptedZombies(): number[] {
+  const zombies: number[] = [];
+  for (const thread of readdirSync("/proc/self/task")) {
+    for (const word of childrenOf(thread).split(" ")) {
+      const pid = Number(word);
+      if (pid > 0 && isZombie(pid)) zombies.push(pid);
+    }
+  }
+  return zombies;
+}
+
+function childrenOf(thread: string): string {
+  try {
+    return readFileSync(`/proc/self/task/${thread}/children`, "latin1").trim();
+  } catch {
+    return ""; // the thread has ended, or the kernel was built without this file
+  }
+}
+
+function isZombie(pid: number): boolean {
+  try {
+    return processStat(pid).state === "Z";
+  } catch {
+    return false;
+  }
+}

@@ -1,0 +1,326 @@
+/**
+ * A container in the shim: its first process, its execs, its OCI runtime and its root file system.
+ *
+ * When the first process ends, its exit is announced after those of all execs; then, without being asked, the runtime's record is deleted
+ * and the root file system unmounted, so that a later `delete` finds the work done. State and exit status stay until then.
+ */
+
+import { mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import type { Mount } from "@hull/api/gen/containerd/types/mount";
+import { nowNanos } from "@hull/api/timestamp";
+import { alreadyExists, failedPrecondition, HullError, invalidArgument, notFound } from "@hull/errors";
+import { isErrno } from "@hull/sys/errno";
+import { mountAll, unmountAll } from "@hull/sys/mount";
+import { kill as killProcess } from "@hull/sys/process";
+import type { RuntimeChoice } from "./bundle.ts";
+import { bundlePaths, recordRuntime, sharesPidNamespace } from "./bundle.ts";
+import { wasKilledForMemory } from "./cgroup.ts";
+import type { Children, ProcessExit } from "./children.ts";
+import type { TaskEvents } from "./events.ts";
+import { OciRuntime } from "./oci-runtime.ts";
+import { ProcessStdio } from "./stdio.ts";
+import { type StreamRequest, TaskProcess } from "./task-process.ts";
+import { receiveTerminal, TerminalStreams } from "./terminal.ts";
+
+/** What a container is made of. */
+export interface ContainerRequest extends StreamRequest {
+  id: string;
+  bundle: string;
+  rootfs: readonly Mount[];
+  runtime: RuntimeChoice;
+}
+
+const SIGKILL = 9;
+/** How long a deletion waits for a terminal's output to be read. */
+const drainMs = 10_000;
+
+/** One container. Made by `Container.create`. */
+export class Container {
+  readonly id: string;
+  readonly bundle: string;
+  readonly init: TaskProcess;
+  readonly #execs = new Map<string, { process: TaskProcess; spec: Uint8Array }>();
+  readonly #runtime: OciRuntime;
+  readonly #children: Children;
+  readonly #events: TaskEvents;
+  readonly #paths: ReturnType<typeof bundlePaths>;
+  #sharedPids = false;
+  #cleanup: Promise<void> | undefined;
+  /** Contents of /proc/<pid>/cgroup of the first process. */
+  #cgroup = "";
+
+  private constructor(request: ContainerRequest, children: Children, events: TaskEvents) {
+    this.id = request.id;
+    this.bundle = request.bundle;
+    this.init = new TaskProcess("", request);
+    this.#children = children;
+    this.#events = events;
+    this.#paths = bundlePaths(request.bundle);
+    const { binary, root, options } = request.runtime;
+    this.#runtime = new OciRuntime(
+      { binary, root, log: this.#paths.log, systemdCgroup: options.systemdCgroup },
+      children,
+    );
+  }
+
+  /** Mounts, opens the streams, and has the runtime make the container. What was done is undone when a step fails. */
+  static async create(request: ContainerRequest, children: Children, events: TaskEvents): Promise<Container> {
+    const container = new Container(request, children, events);
+    await container.#create(request);
+    events.created(request, container.init.pid);
+    return container;
+  }
+
+  async #create({ bundle, rootfs, runtime }: ContainerRequest): Promise<void> {
+    await using undo = new AsyncDisposableStack();
+    const paths = this.#paths;
+    if (rootfs.length > 0) {
+      mkdirSync(paths.rootfs, { recursive: true, mode: 0o711 });
+      mountAll(rootfs, paths.rootfs);
+      undo.defer(() => unmountAll(paths.rootfs));
+    }
+    const { noPivotRoot, noNewKeyring } = runtime.options;
+    const spawned = this.#spawn(this.init, paths.initPid, (streams) =>
+      this.#runtime.create(this.id, { bundle, pidFile: paths.initPid, noPivotRoot, noNewKeyring, ...streams }),
+    );
+    // The runtime is on its way: what is only needed later is done beside it.
+    recordRuntime(bundle, runtime);
+    this.#sharedPids = sharesPidNamespace(bundle);
+    await spawned;
+    this.#cgroup = readIfThere(`/proc/${this.init.pid}/cgroup`);
+    undo.move();
+  }
+
+  /** Opens a process's streams, has the runtime start it, learns its pid and watches for its end. */
+  async #spawn(
+    process: TaskProcess,
+    pidFile: string,
+    start: (streams: { consoleSocket?: string; stdio: ProcessStdio }) => Promise<void>,
+  ): Promise<void> {
+    const { terminal, stdin, stdout, stderr } = process.request;
+    using undo = new DisposableStack();
+    const exit = await this.#children.expecting(async () => {
+      if (terminal) {
+        const streams = undo.adopt(new TerminalStreams({ stdin, stdout }), (opened) => opened.close());
+        const stdio = ProcessStdio.none();
+        streams.connect(await receiveTerminal((consoleSocket) => start({ consoleSocket, stdio })));
+        process.streams = streams;
+      } else {
+        const streams = undo.adopt(ProcessStdio.open({ stdin, stdout, stderr }), (opened) => opened.close());
+        try {
+          await start({ stdio: streams });
+        } finally {
+          streams.handedOver();
+        }
+        process.streams = streams;
+      }
+      process.pid = Number(readFileSync(pidFile, "latin1"));
+      return { promise: this.#children.exitOf(process.pid) };
+    });
+    undo.move();
+    void exit.promise.then((ended) => this.#ended(process, ended));
+  }
+
+  /** Starts the first process (empty id) or an exec. @returns its pid */
+  async start(execId: string): Promise<number> {
+    const process = this.process(execId);
+    if (process.status !== "created" || process.starting !== undefined) {
+      throw failedPrecondition(`cannot start a ${process.status} process`);
+    }
+    const { promise, resolve } = Promise.withResolvers<void>();
+    process.starting = promise;
+    try {
+      if (execId === "") {
+        await this.#runtime.start(this.id);
+        process.status = "running";
+        this.#events.started(this.id, process.pid);
+      } else {
+        await this.#startExec(process);
+        this.#events.execStarted(this.id, execId, process.pid);
+      }
+      return process.pid;
+    } finally {
+      process.starting = undefined;
+      resolve();
+    }
+  }
+
+  async #startExec(process: TaskProcess): Promise<void> {
+    const { execId } = process;
+    if (this.init.status === "stopped") throw failedPrecondition(`cannot exec in a stopped container "${this.id}"`);
+    const spec = this.#paths.execSpec(execId);
+    const pidFile = this.#paths.execPid(execId);
+    writeFileSync(spec, this.#execs.get(execId)?.spec ?? new Uint8Array());
+    try {
+      await this.#spawn(process, pidFile, (streams) => this.#runtime.exec(this.id, { spec, pidFile, ...streams }));
+      process.status = "running";
+    } catch (error) {
+      process.stop({ status: 255, at: nowNanos() });
+      throw error;
+    } finally {
+      rmSync(spec, { force: true });
+      rmSync(pidFile, { force: true });
+    }
+  }
+
+  /** Adds a process to be started. @throws AlreadyExists; FailedPrecondition if the container has stopped */
+  exec(execId: string, request: StreamRequest, spec: Uint8Array): void {
+    // The id becomes a file's name in the bundle.
+    if (!/^[A-Za-z0-9][A-Za-z0-9._-]*$/.test(execId)) throw invalidArgument(`exec id "${execId}" is not an identifier`);
+    if (this.#execs.has(execId)) throw alreadyExists(`id "${execId}"`);
+    if (this.init.status === "stopped") throw failedPrecondition("cannot exec in a stopped state");
+    this.#execs.set(execId, { process: new TaskProcess(execId, request), spec });
+    this.#events.execAdded(this.id, execId);
+  }
+
+  /** @throws NotFound */
+  process(execId: string): TaskProcess {
+    if (execId === "") return this.init;
+    const exec = this.#execs.get(execId);
+    if (exec === undefined) throw notFound(`process does not exist "${execId}"`);
+    return exec.process;
+  }
+
+  async #ended(process: TaskProcess, exit: ProcessExit): Promise<void> {
+    await process.starting;
+    if (process === this.init) await this.#endExecs();
+    process.streams?.finish();
+    if (process === this.init && wasKilledForMemory(this.#cgroup)) this.#events.outOfMemory(this.id);
+    process.stop(exit);
+    this.#events.exited(this.id, process.execId, process.pid, exit);
+    // A turn later: whoever waits for the end is answered first.
+    if (process === this.init) setImmediate(() => this.#startCleanup());
+  }
+
+  /** In a pid namespace of its own every exec dies with the first process; else they are killed. */
+  async #endExecs(): Promise<void> {
+    if (this.#sharedPids) await this.#runtime.kill(this.id, SIGKILL, true).catch(() => {});
+    const running = [...this.#execs.values()].filter(({ process }) => process.status === "running");
+    await Promise.all(running.map(({ process }) => process.ended));
+  }
+
+  /** @throws NotFound "process already finished" */
+  async kill(execId: string, signal: number, all: boolean): Promise<void> {
+    const process = this.process(execId);
+    if (process.status === "stopped") throw notFound("process already finished");
+    if (process.pid === 0) throw failedPrecondition("process not created");
+    if (all && execId === "") return this.#runtime.kill(this.id, signal, true);
+    // A frozen process takes no signal, not even SIGKILL, in version 1 cgroups: the runtime knows how.
+    if (this.init.status === "paused") return this.#runtime.kill(this.id, signal, false);
+    try {
+      // The pid can't mean another process: it is ours to reap, and has not been.
+      killProcess(process.pid, signal);
+    } catch (error) {
+      if (isErrno(error, "ESRCH")) throw notFound("process already finished");
+      throw error;
+    }
+  }
+
+  async pause(): Promise<void> {
+    if (this.init.status !== "running") throw failedPrecondition(`cannot pause a ${this.init.status} container`);
+    await this.#runtime.pause(this.id);
+    if (this.init.status === "running") this.init.status = "paused";
+    this.#events.paused(this.id);
+  }
+
+  async resume(): Promise<void> {
+    if (this.init.status !== "paused") throw failedPrecondition(`cannot resume a ${this.init.status} container`);
+    await this.#runtime.resume(this.id);
+    if (this.init.status === "paused") this.init.status = "running";
+    this.#events.resumed(this.id);
+  }
+
+  async update(resources: Uint8Array): Promise<void> {
+    if (this.init.status === "stopped") throw failedPrecondition("cannot update a stopped container");
+    await this.#runtime.update(this.id, resources);
+  }
+
+  /** @throws InvalidArgument for a process without a terminal */
+  resize(execId: string, width: number, height: number): void {
+    const { streams } = this.process(execId);
+    if (!(streams instanceof TerminalStreams)) {
+      // A client may resize before the start; the size follows with the next change.
+      if (this.process(execId).request.terminal) return;
+      throw invalidArgument(`process "${execId}" of container "${this.id}" has no terminal`);
+    }
+    streams.resize(width, height);
+  }
+
+  closeStdin(execId: string): void {
+    this.process(execId).streams?.closeStdin();
+  }
+
+  /** Where the kernel accounts the container: the text of its /proc/<pid>/cgroup. @throws NotFound if it has stopped */
+  get cgroup(): string {
+    if (this.init.status === "stopped") throw notFound(`cgroup of container "${this.id}" is gone: it has stopped`);
+    return this.#cgroup;
+  }
+
+  /** Exec ids by pid. */
+  get execPids(): ReadonlyMap<number, string> {
+    return new Map([...this.#execs.values()].map(({ process }) => [process.pid, process.execId]));
+  }
+
+  /** @throws FailedPrecondition while it runs */
+  async delete(execId: string): Promise<{ pid: number; exit?: ProcessExit }> {
+    const process = this.process(execId);
+    if (process.starting !== undefined || process.status === "running" || process.status === "paused") {
+      throw failedPrecondition(`cannot delete a ${process.status} process`);
+    }
+    if (execId === "" && process.status === "created") {
+      await this.kill("", SIGKILL, false).catch(ignoreNotFound);
+      await process.ended;
+    }
+    if (process.streams !== undefined) {
+      await within(drainMs, process.streams.drained());
+      process.streams.close();
+      process.streams = undefined;
+    }
+    const { exit } = process;
+    if (execId !== "") {
+      this.#execs.delete(execId);
+      return { pid: process.pid, exit };
+    }
+    for (const exec of this.#execs.values()) exec.process.streams?.close();
+    this.#execs.clear();
+    await this.#startCleanup().catch(() => this.#tryAgain());
+    this.#events.deleted(this.id, process.pid, exit);
+    return { pid: process.pid, exit };
+  }
+
+  #startCleanup(): Promise<void> {
+    this.#cleanup ??= this.#clean(false);
+    // The failure is met by whoever deletes.
+    this.#cleanup.catch(() => {});
+    return this.#cleanup;
+  }
+
+  #tryAgain(): Promise<void> {
+    this.#cleanup = this.#clean(true);
+    return this.#cleanup;
+  }
+
+  async #clean(force: boolean): Promise<void> {
+    await this.#runtime.delete(this.id, { force });
+    unmountAll(this.#paths.rootfs);
+  }
+}
+
+function ignoreNotFound(error: unknown): void {
+  if (!(error instanceof HullError && error.code === "notFound")) throw error;
+}
+
+async function within(ms: number, work: Promise<void>): Promise<void> {
+  const { promise, resolve } = Promise.withResolvers<void>();
+  const timer = setTimeout(resolve, ms);
+  await Promise.race([work, promise]);
+  clearTimeout(timer);
+}
+
+function readIfThere(path: string): string {
+  try {
+    return readFileSync(path, "latin1");
+  } catch {
+    return "";
+  }
+}

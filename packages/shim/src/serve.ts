@@ -1,0 +1,80 @@
+/** The serving process of a shim: independent of whoever started it, listening on a socket until it is told to shut down. */
+
+import { rmSync } from "node:fs";
+import { TaskDefinition } from "@hull/api/gen/containerd/task/v3/task";
+import { close, duplicateTo, open, openFlags } from "@hull/sys/fd";
+import { oomScoreAdjust, setOomScoreAdjust, setProcessName } from "@hull/sys/process";
+import { TtrpcServer } from "@hull/ttrpc/server";
+import { Children } from "./children.ts";
+import { TaskEvents } from "./events.ts";
+import { Publisher } from "./publisher.ts";
+import { taskDefinitionV2, taskService } from "./service.ts";
+
+/** Whom a shim works for. */
+export interface Identity {
+  namespace: string;
+  /** Socket of the daemon's ttrpc server, for events; empty for none. */
+  eventsAddress: string;
+}
+
+/** How long a shim that was told to end tries to deliver its last events. */
+const flushMs = 5000;
+
+/**
+ * Listens and serves; the process ends when a client calls Shutdown and no container is left, or by SIGTERM.
+ *
+ * @param identity given later for a spare, whose first request waits for it
+ */
+export async function serve(socket: string, identity: Identity | Promise<Identity>): Promise<void> {
+  becomeIndependent();
+  let publisher: Publisher | undefined;
+  const known = Promise.resolve(identity).then(({ namespace, eventsAddress }) => {
+    publisher = new Publisher(eventsAddress, namespace);
+    return { namespace, events: new TaskEvents(publisher) };
+  });
+  const exit = async (): Promise<void> => {
+    rmSync(socket, { force: true });
+    await publisher?.flush(flushMs);
+    process.exit(0);
+  };
+  const service = taskService({
+    children: new Children(),
+    identity: known,
+    reconnected: () => publisher?.retry(),
+    // A turn later, when the answer has been written.
+    exit: () => void setImmediate(exit),
+  });
+  process.on("SIGTERM", () => void exit());
+  const server = new TtrpcServer()
+    .register(TaskDefinition, service)
+    .register<typeof taskDefinitionV2>(taskDefinitionV2, service);
+  await listenPrivately(server, socket);
+}
+
+/** The socket's mode is 0600 from its first moment: whoever may connect can run processes as root. */
+async function listenPrivately(server: TtrpcServer, path: string): Promise<void> {
+  const mask = process.umask(0o177);
+  try {
+    await server.listen({ path });
+  } finally {
+    process.umask(mask);
+  }
+}
+
+/** Signals meant for the starter's terminal don't reach here; the kernel would rather kill this process than the daemon. */
+function becomeIndependent(): void {
+  for (const signal of ["SIGINT", "SIGHUP", "SIGPIPE"] as const) process.on(signal, () => {});
+  setProcessName("hull-shim");
+  try {
+    setOomScoreAdjust("self", Math.min(1000, oomScoreAdjust("self") + 1));
+  } catch {
+    // Some sandboxes forbid it; the shim works all the same.
+  }
+}
+
+/** Lets go of the descriptors that were inherited, so that nobody waits for their end. */
+export function detachStdio(...descriptors: (0 | 1 | 2)[]): void {
+  const nowhere = open("/dev/null", openFlags.readWrite);
+  for (const fd of descriptors) duplicateTo(nowhere, fd, { inheritable: true });
+  close(nowhere);
+}

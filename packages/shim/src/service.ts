@@ -1,0 +1,149 @@
+/** The Task service: translates requests for the containers of this shim. Its two versions differ in their name alone. */
+
+import { ProcessDetails } from "@hull/api/gen/containerd/runc/v1/options";
+import { TaskDefinition } from "@hull/api/gen/containerd/task/v3/task";
+import type { ServiceImplementation } from "@hull/api/rpc";
+import { timestampOfNanos } from "@hull/api/timestamp";
+import { alreadyExists, invalidArgument, notFound, unimplemented } from "@hull/errors";
+import { chooseRuntime } from "./bundle.ts";
+import { cgroupPaths, mainDirectory, processesOf } from "./cgroup.ts";
+import type { Children } from "./children.ts";
+import { Container } from "./container.ts";
+import type { TaskEvents } from "./events.ts";
+
+/** What the service needs of the process that it runs in. */
+export interface ShimProcess {
+  readonly children: Children;
+  /** Known from the start, or when a spare has been assigned. */
+  readonly identity: Promise<{ namespace: string; events: TaskEvents }>;
+  /** A daemon has connected anew: events that wait can be delivered. */
+  reconnected(): void;
+  /** Ends the process after the answer. */
+  exit(): void;
+}
+
+/** Version 2 of the service, which older daemons call. */
+export const taskDefinitionV2 = { ...TaskDefinition, fullName: "containerd.task.v2.Task" } as const;
+
+/** The handlers, for both versions. */
+export function taskService(shim: ShimProcess): ServiceImplementation<typeof TaskDefinition> {
+  const containers = new Map<string, Container>();
+  /** Ids whose creation is on its way. */
+  const creating = new Set<string>();
+  const find = (id: string): Container => {
+    const container = containers.get(id);
+    if (container === undefined) throw notFound(`container not created "${id}"`);
+    return container;
+  };
+  return {
+    async create({ id, bundle, rootfs, terminal, stdin, stdout, stderr, checkpoint, options }) {
+      if (checkpoint !== "") throw unimplemented(`restoring container "${id}" from a checkpoint is not supported`);
+      if (containers.has(id) || creating.has(id)) throw alreadyExists(`container "${id}"`);
+      creating.add(id);
+      try {
+        const { namespace, events } = await shim.identity;
+        const runtime = chooseRuntime(namespace, options);
+        const request = { id, bundle, rootfs, terminal, stdin, stdout, stderr, runtime };
+        const container = await Container.create(request, shim.children, events);
+        containers.set(id, container);
+        return { pid: container.init.pid };
+      } finally {
+        creating.delete(id);
+      }
+    },
+    async start({ id, execId }) {
+      return { pid: await find(id).start(execId) };
+    },
+    async delete({ id, execId }) {
+      const { pid, exit } = await find(id).delete(execId);
+      if (execId === "") containers.delete(id);
+      return { pid, exitStatus: exit?.status ?? 0, exitedAt: timestampOfNanos(exit?.at) };
+    },
+    async exec({ id, execId, terminal, stdin, stdout, stderr, spec }) {
+      if (spec === undefined) throw invalidArgument(`exec "${execId}" has no process spec`);
+      find(id).exec(execId, { terminal, stdin, stdout, stderr }, spec.value);
+      return {};
+    },
+    async state({ id, execId }) {
+      const container = find(id);
+      const process = container.process(execId);
+      const { stdin, stdout, stderr, terminal } = process.request;
+      return {
+        id: execId === "" ? id : execId,
+        bundle: container.bundle,
+        pid: process.pid,
+        status: process.wireStatus,
+        stdin,
+        stdout,
+        stderr,
+        terminal,
+        exitStatus: process.exit?.status ?? 0,
+        exitedAt: timestampOfNanos(process.exit?.at),
+        execId,
+      };
+    },
+    async wait({ id, execId }) {
+      const exit = await find(id).process(execId).ended;
+      return { exitStatus: exit.status, exitedAt: timestampOfNanos(exit.at) };
+    },
+    async kill({ id, execId, signal, all }) {
+      await find(id).kill(execId, signal, all);
+      return {};
+    },
+    async pause({ id }) {
+      await find(id).pause();
+      return {};
+    },
+    async resume({ id }) {
+      await find(id).resume();
+      return {};
+    },
+    async resizePty({ id, execId, width, height }) {
+      find(id).resize(execId, width, height);
+      return {};
+    },
+    async closeIO({ id, execId, stdin }) {
+      if (stdin) find(id).closeStdin(execId);
+      return {};
+    },
+    async update({ id, resources }) {
+      if (resources === undefined) throw invalidArgument(`update of container "${id}" has no resources`);
+      await find(id).update(resources.value);
+      return {};
+    },
+    async pids({ id }) {
+      const container = find(id);
+      const directory = mainDirectory(cgroupPaths(container.cgroup));
+      const execs = container.execPids;
+      const pids = directory === undefined ? [container.init.pid] : processesOf(directory);
+      return { processes: pids.map((pid) => ({ pid, info: processInfo(execs.get(pid)) })) };
+    },
+    async stats({ id }) {
+      const paths = cgroupPaths(find(id).cgroup);
+      // Loaded when first asked for: most shims never are.
+      if (paths.v1.has("memory") || paths.v2 === undefined) {
+        const { metricsV1 } = await import("./metrics-v1.ts");
+        return { stats: { typeUrl: "io.containerd.cgroups.v1.Metrics", value: metricsV1(paths) } };
+      }
+      const { metricsV2 } = await import("./metrics-v2.ts");
+      return { stats: { typeUrl: "io.containerd.cgroups.v2.Metrics", value: metricsV2(paths.v2) } };
+    },
+    async checkpoint({ id }) {
+      throw unimplemented(`checkpointing container "${id}" is not supported`);
+    },
+    async connect({ id }) {
+      shim.reconnected();
+      const taskPid = id === "" ? 0 : find(id).init.pid;
+      return { shimPid: process.pid, taskPid, version: "" };
+    },
+    async shutdown() {
+      if (containers.size === 0 && creating.size === 0) shim.exit();
+      return {};
+    },
+  };
+}
+
+function processInfo(execId: string | undefined): { typeUrl: string; value: Uint8Array } | undefined {
+  if (execId === undefined) return undefined;
+  return { typeUrl: "containerd.runc.v1.ProcessDetails", value: ProcessDetails.encode({ execId }).finish() };
+}
