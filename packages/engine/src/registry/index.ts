@@ -17,3 +17,8 @@ export interface Registry {
     options: { offset?: number; signal: AbortSignal },
   ): Promise<AsyncIterable<Uint8Array>>;
 }
+
+export type { Credentials, CredentialsProvider } from "./auth.ts";
+export { openRegistry, type RegistryOptions } from "./client.ts";
+export { defaultHosts, type HostCapability, type HostsProvider, isLocalhost, type RegistryHost } from "./hosts.ts";
+export { defaultRetryPolicy, type RetryPolicy } from "./retry.ts";

@@ -1,0 +1,283 @@
+import { HullError, invalidArgument, isCode, notFound, unimplemented } from "@hull/errors";
+import {
+  type Descriptor,
+  Digester,
+  isDigest,
+  isForeignLayer,
+  isIndex,
+  isManifest,
+  maxManifestSize,
+  mediaTypes,
+  parseDigest,
+  parseReference,
+  type Reference,
+} from "@hull/oci";
+import { errorOf } from "./answers.ts";
+import { type CredentialsProvider, withAuth } from "./auth.ts";
+import { openBody } from "./body.ts";
+import { withHttpFallback } from "./fallback.ts";
+import { defaultHosts, type HostCapability, type HostsProvider, type RegistryHost } from "./hosts.ts";
+import type { Registry } from "./index.ts";
+import { withRedirects } from "./redirect.ts";
+import { discard, displayUrl, type RegistryRequest, type Send, sendByFetch } from "./request.ts";
+import { defaultRetryPolicy, type RetryPolicy, withRetry } from "./retry.ts";
+
+export interface RegistryOptions {
+  /** Default: each domain's own registry by HTTPS. */
+  hosts?: HostsProvider;
+  /** Default: anonymous. */
+  credentials?: CredentialsProvider;
+  /** Sent with each request to a registry. */
+  headers?: Readonly<Record<string, string>>;
+  userAgent?: string;
+  retry?: RetryPolicy;
+  /** ms without a byte after which a connection is given up for another: 60000. */
+  stallTimeout?: number;
+  /** What sends in the end: fetch. */
+  send?: Send;
+}
+
+const accept = [
+  mediaTypes.ociIndex,
+  mediaTypes.ociManifest,
+  mediaTypes.dockerList,
+  mediaTypes.dockerManifest,
+  "*/*",
+].join(", ");
+
+/** Opens a client for all registries. It holds what it learned of them (tokens, plain HTTP), nothing that needs closing. */
+export function openRegistry(options: RegistryOptions = {}): Registry {
+  const send = withRetry(
+    withRedirects(withAuth(withHttpFallback(options.send ?? sendByFetch), options.credentials)),
+    options.retry ?? defaultRetryPolicy,
+  );
+  const client = new Client(send, options);
+  return {
+    resolve: (reference, signal) => client.resolve(reference, signal),
+    fetch: (reference, descriptor, { offset = 0, signal }) => client.fetch(reference, descriptor, offset, signal),
+  };
+}
+
+class Client {
+  readonly #send: Send;
+  readonly #options: RegistryOptions;
+  readonly #hosts: HostsProvider;
+
+  constructor(send: Send, options: RegistryOptions) {
+    this.#send = send;
+    this.#options = options;
+    this.#hosts = options.hosts ?? defaultHosts();
+  }
+
+  async resolve(text: string, signal: AbortSignal): Promise<{ name: string; descriptor: Descriptor }> {
+    const reference = parseReference(text);
+    const object = reference.digest ?? reference.tag;
+    if (object === undefined) throw invalidArgument(`reference "${text}" has neither a tag nor a digest`);
+    const descriptor = await this.#firstOf(reference, "resolve", (host) =>
+      this.#resolveAt(host, reference, object, signal),
+    );
+    return { name: text, descriptor };
+  }
+
+  async #resolveAt(host: RegistryHost, reference: Reference, object: string, signal: AbortSignal): Promise<Descriptor> {
+    const paths = [`manifests/${object}`, ...(reference.digest === undefined ? [] : [`blobs/${object}`])];
+    let failure: unknown;
+    for (const path of paths) {
+      try {
+        return await this.#describe(host, reference, path, object, signal);
+      } catch (error) {
+        if (!isCode(error, "notFound")) throw error;
+        failure ??= error;
+      }
+    }
+    throw failure;
+  }
+
+  async #describe(
+    host: RegistryHost,
+    reference: Reference,
+    path: string,
+    object: string,
+    signal: AbortSignal,
+  ): Promise<Descriptor> {
+    const head = this.#request(host, reference, path, "HEAD", signal);
+    const response = await this.#send(head);
+    await discard(response);
+    const digest = response.headers.get("docker-content-digest") ?? (isDigest(object) ? object : undefined);
+    const length = response.headers.get("content-length");
+    // Some registries don't do HEAD, or leave out what it is asked for.
+    if (response.status === 405 || (response.ok && (digest === undefined || length === null)))
+      return this.#describeByContent(host, reference, path, object, signal);
+    if (!response.ok) throw await errorOf(response, "HEAD", head.url);
+    return this.#checked(head.url, object, {
+      mediaType: mediaTypeOf(response),
+      digest: digest ?? "",
+      size: Number(length),
+    });
+  }
+
+  async #describeByContent(
+    host: RegistryHost,
+    reference: Reference,
+    path: string,
+    object: string,
+    signal: AbortSignal,
+  ): Promise<Descriptor> {
+    const get = this.#request(host, reference, path, "GET", signal);
+    const response = await this.#send(get);
+    if (!response.ok) throw await errorOf(response, "GET", get.url);
+    const digester = new Digester(isDigest(object) ? parseDigest(object).algorithm : "sha256");
+    let size = 0;
+    for await (const chunk of (response.body ?? []) as AsyncIterable<Uint8Array>) {
+      size += chunk.length;
+      if (size > maxManifestSize) break;
+      digester.update(chunk);
+    }
+    return this.#checked(get.url, object, { mediaType: mediaTypeOf(response), digest: digester.digest(), size });
+  }
+
+  #checked(url: URL, object: string, descriptor: Descriptor): Descriptor {
+    const what = `"${displayUrl(url)}"`;
+    const { mediaType, digest, size } = descriptor;
+    parseDigest(digest);
+    if (isDigest(object) && object !== digest)
+      throw invalidArgument(`${what} is answered with the digest "${digest}" instead`);
+    if (
+      mediaType === mediaTypes.dockerSchema1 ||
+      mediaType === mediaTypes.dockerSchema1Signed ||
+      mediaType === "text/plain"
+    )
+      throw unimplemented(`${what} is a manifest of Docker's schema 1 ("${mediaType}"): build or push the image again`);
+    if (!Number.isSafeInteger(size) || size < 0) throw invalidArgument(`${what} has the malformed size "${size}"`);
+    if (url.pathname.includes("/manifests/") && size > maxManifestSize)
+      throw invalidArgument(`${what} has ${size} bytes: a manifest may have at most ${maxManifestSize}`);
+    return descriptor;
+  }
+
+  async fetch(
+    text: string,
+    descriptor: Descriptor,
+    offset: number,
+    signal: AbortSignal,
+  ): Promise<AsyncIterable<Uint8Array>> {
+    const reference = parseReference(text);
+    parseDigest(descriptor.digest);
+    const elsewhere = isForeignLayer(descriptor.mediaType) ? (descriptor.urls ?? []) : [];
+    for (const address of elsewhere) {
+      try {
+        return await this.#body(descriptor, offset, signal, (headers, own) => foreignRequest(address, headers, own));
+      } catch (error) {
+        if (signal.aborted || !(error instanceof HullError)) throw error;
+      }
+    }
+    const manifest = isManifest(descriptor.mediaType) || isIndex(descriptor.mediaType);
+    const kinds = manifest ? ["manifests", "blobs"] : ["blobs", "manifests"];
+    return this.#firstOf(reference, "pull", async (host) => {
+      let failure: unknown;
+      for (const kind of kinds) {
+        try {
+          return await this.#body(descriptor, offset, signal, (headers, own) => ({
+            ...this.#request(host, reference, `${kind}/${descriptor.digest}`, "GET", own),
+            patience: "patient",
+            headers: { ...this.#headers(host), ...headers },
+          }));
+        } catch (error) {
+          if (!isCode(error, "notFound")) throw error;
+          failure ??= error;
+        }
+      }
+      throw failure;
+    });
+  }
+
+  #body(
+    descriptor: Descriptor,
+    offset: number,
+    signal: AbortSignal,
+    make: (headers: Record<string, string>, signal: AbortSignal) => RegistryRequest,
+  ): Promise<AsyncIterable<Uint8Array>> {
+    return openBody({
+      descriptor,
+      offset,
+      signal,
+      stallTimeout: this.#options.stallTimeout ?? 60_000,
+      open: async (from, own) => {
+        const request = make(from > 0 ? { range: `bytes=${from}-` } : {}, own);
+        const response = await this.#send(request);
+        if (response.ok) return response;
+        throw await errorOf(response, "GET", request.url);
+      },
+    });
+  }
+
+  /** Asks the hosts in order. Of their errors the most telling one is thrown: "not found" only if all say so. */
+  async #firstOf<T>(
+    reference: Reference,
+    capability: HostCapability,
+    ask: (host: RegistryHost) => Promise<T>,
+  ): Promise<T> {
+    let failure: unknown;
+    for (const host of await this.#hosts(reference.domain)) {
+      if (!host.capabilities.includes(capability)) continue;
+      try {
+        return await ask(host);
+      } catch (error) {
+        if (isCode(error, "canceled") || isCode(error, "deadlineExceeded")) throw error;
+        if (failure === undefined || isCode(failure, "notFound")) failure = error;
+      }
+    }
+    throw failure ?? notFound(`no host is set up to ${capability} from "${reference.domain}"`);
+  }
+
+  #headers(host: RegistryHost): Record<string, string> {
+    return {
+      accept,
+      "accept-encoding": "identity",
+      "user-agent": this.#options.userAgent ?? "hull",
+      ...this.#options.headers,
+      ...host.headers,
+    };
+  }
+
+  #request(
+    host: RegistryHost,
+    reference: Reference,
+    path: string,
+    method: "GET" | "HEAD",
+    signal: AbortSignal,
+  ): RegistryRequest {
+    const url = new URL(`${host.scheme}://${host.host}${host.path}/${reference.path}/${path}`);
+    const own = reference.domain === "docker.io" ? "registry-1.docker.io" : reference.domain;
+    // A mirror of several registries has to know which one is meant.
+    if (host.host !== own) url.searchParams.set("ns", reference.domain);
+    return {
+      method,
+      url,
+      headers: this.#headers(host),
+      signal,
+      host,
+      scope: `repository:${reference.path}:pull`,
+      patience: "quick",
+    };
+  }
+}
+
+function foreignRequest(address: string, headers: Record<string, string>, signal: AbortSignal): RegistryRequest {
+  const url = URL.parse(address);
+  if (url === null || (url.protocol !== "https:" && url.protocol !== "http:"))
+    throw invalidArgument(`a layer's address "${address.slice(0, 200)}" is not a web address`);
+  const scheme = url.protocol === "https:" ? "https" : "http";
+  return {
+    method: "GET",
+    url,
+    headers: { "accept-encoding": "identity", ...headers },
+    signal,
+    host: { scheme, host: url.host, path: "", capabilities: ["pull"] },
+    patience: "quick",
+  };
+}
+
+function mediaTypeOf(response: Response): string {
+  const type = response.headers.get("content-type")?.split(";", 1)[0]?.trim();
+  return type === undefined || type === "" ? "application/octet-stream" : type;
+}

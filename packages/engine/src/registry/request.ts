@@ -1,0 +1,80 @@
+import { canceled, type HullError, HullError as HullErrors, unavailable } from "@hull/errors";
+import type { RegistryHost } from "./hosts.ts";
+
+/** One HTTP request to a registry or to what it refers to. */
+export interface RegistryRequest {
+  method: "GET" | "HEAD" | "POST";
+  url: URL;
+  headers: Readonly<Record<string, string>>;
+  body?: string;
+  signal: AbortSignal;
+  /** Whose certificates, headers and credentials the request goes with. */
+  host: RegistryHost;
+  /** What access it needs, as a token server names it: `repository:<name>:pull`. */
+  scope?: string;
+  /** How long to go on after failures: `quick` for the first word with a registry, `patient` amid a transfer. */
+  patience: "quick" | "patient";
+}
+
+/**
+ * The one function that retries, redirects, authorization and fall-backs wrap. It gives the response whatever its status; the body is
+ * read by the caller as it comes.
+ * @throws Unavailable if no response was got; Canceled if the signal aborts
+ */
+export type Send = (request: RegistryRequest) => Promise<Response>;
+
+/** A URL as errors and logs show it: the query may hold a signature, the authority a password. */
+export function displayUrl(url: URL): string {
+  return `${url.protocol}//${url.host}${url.pathname}`;
+}
+
+const certificateCodes = /CERT|SELF_SIGNED|VERIFY|ALTNAME|ISSUER/i;
+
+/** Sends by Bun's fetch: a proxy from HTTP_PROXY, HTTPS_PROXY and NO_PROXY, bodies undecoded, redirects given to the caller. */
+export const sendByFetch: Send = async (request) => {
+  const { tls } = request.host;
+  try {
+    return await fetch(request.url, {
+      method: request.method,
+      headers: request.headers,
+      body: request.body,
+      signal: request.signal,
+      redirect: "manual",
+      // A layer is compressed as a file, not for the way: its bytes must arrive as they are stored.
+      decompress: false,
+      // The reader watches for stalls itself; a slow large layer is no error.
+      timeout: false,
+      ...(tls === undefined
+        ? {}
+        : {
+            tls: {
+              ...(tls.ca === undefined ? {} : { ca: [...tls.ca] }),
+              ...(tls.client === undefined ? {} : { cert: tls.client.certificate, key: tls.client.key }),
+              ...(tls.skipVerify === true ? { rejectUnauthorized: false } : {}),
+            },
+          }),
+    } as RequestInit);
+  } catch (error) {
+    throw failureOf(error, request);
+  }
+};
+
+/** What went wrong between us and the host, as an error of the family. */
+export function failureOf(error: unknown, request: Pick<RegistryRequest, "url" | "signal">): HullError {
+  if (error instanceof HullErrors) return error;
+  if (request.signal.aborted) return HullErrors.from(request.signal.reason ?? canceled("context canceled"));
+  const code = String((error as { code?: unknown }).code ?? "");
+  const reason = error instanceof Error ? error.message : String(error);
+  const what = `"${displayUrl(request.url)}"`;
+  if (certificateCodes.test(code) || /certificate/i.test(reason))
+    return unavailable(
+      `the certificate of ${what} is not trusted (${code || reason}): give its authority as "ca", or "skip_verify" to accept any`,
+      { cause: error },
+    );
+  return unavailable(`no answer from ${what}: ${code === "" ? reason : `${reason} (${code})`}`, { cause: error });
+}
+
+/** Ends a response whose body nobody wants, so that its connection isn't held. */
+export async function discard(response: Response): Promise<void> {
+  await response.body?.cancel().catch(() => undefined);
+}
