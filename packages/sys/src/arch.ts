@@ -9,7 +9,7 @@ import { unimplemented } from "@hull/errors";
 
 const tables = {
   x64: {
-    syscalls: { renameat2: 316 },
+    syscalls: { getdents64: 217, renameat2: 316 },
     O_DIRECT: 0o40000,
     O_DIRECTORY: 0o200000,
     O_NOFOLLOW: 0o400000,
@@ -17,7 +17,7 @@ const tables = {
     epollEventSize: 12,
   },
   arm64: {
-    syscalls: { renameat2: 276 },
+    syscalls: { getdents64: 61, renameat2: 276 },
     O_DIRECT: 0o200000,
     O_DIRECTORY: 0o40000,
     O_NOFOLLOW: 0o100000,

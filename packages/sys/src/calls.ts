@@ -57,6 +57,7 @@ export const calls = {
   fsync: { args: [int], result: int },
   fdatasync: { args: [int], result: int },
   syncfs: { args: [int], result: int },
+  getdents64: byNumber(int, "bytes", "ulong"),
   flock: { args: [int, int], result: int },
   memfd_create: { args: ["string", "uint"], result: int },
   eventfd: { args: ["uint", int], result: int },
@@ -120,17 +121,6 @@ export const calls = {
   setgroups: { args: ["ulong", "bytes"], result: int },
   setresgid: { args: ["uint", "uint", "uint"], result: int },
   setresuid: { args: ["uint", "uint", "uint"], result: int },
-  posix_spawn: { args: ["bytes", path, "bytes", "bytes", "bytes", "bytes"], result: int },
-  posix_spawn_file_actions_init: { args: ["bytes"], result: int },
-  posix_spawn_file_actions_destroy: { args: ["bytes"], result: int },
-  posix_spawn_file_actions_adddup2: { args: ["bytes", int, int], result: int },
-  posix_spawn_file_actions_addchdir_np: { args: ["bytes", path], result: int },
-  posix_spawnattr_init: { args: ["bytes"], result: int },
-  posix_spawnattr_destroy: { args: ["bytes"], result: int },
-  posix_spawnattr_setflags: { args: ["bytes", int], result: int },
-  posix_spawnattr_setpgroup: { args: ["bytes", int], result: int },
-  posix_spawnattr_setsigmask: { args: ["bytes", "bytes"], result: int },
-  posix_spawnattr_setsigdefault: { args: ["bytes", "bytes"], result: int },
 } as const satisfies Record<string, Call>;
 
 /** The name of a call in the table. */

@@ -3,6 +3,7 @@ import { mkdirSync, readdirSync, readFileSync, symlinkSync, writeFileSync } from
 import { SysError } from "./errno.ts";
 import { fileSystemType, mount, mountAll, mountInfo, unmount, unmountAll } from "./mount.ts";
 import { mountByDescriptor, mountByLayer } from "./mount-overlay.ts";
+import { hasEntryTypes, overlaySupport } from "./mount-support.ts";
 import { isRoot, temporaryDirectory } from "./testing.ts";
 
 const mountsAt = (path: string) => mountInfo().filter(({ target }) => target === path || target.startsWith(`${path}/`));
@@ -132,4 +133,13 @@ describe.skipIf(!isRoot)("mounts (need root)", () => {
       expect(readdirSync(directory.at("merged"))).toEqual(["file"]);
     }
   });
+});
+
+test.skipIf(!isRoot)("overlay support is found out, and leaves nothing behind (needs root)", () => {
+  using directory = temporaryDirectory();
+  expect(overlaySupport(directory.path).problem).toBeUndefined();
+  expect(hasEntryTypes(directory.path)).toBe(true);
+  mount({ source: "ramfs", target: directory.path, type: "ramfs" });
+  expect(overlaySupport(directory.path).problem ?? "fine").toMatch(/upper directory|can't be mounted|fine/);
+  expect(readdirSync(directory.path)).toEqual([]);
 });
