@@ -2,8 +2,9 @@ import { mkdirSync, renameSync, statSync } from "node:fs";
 import { open, readdir, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { dataLoss, notFound, outOfRange } from "@hull/errors";
+import { Digester, parseDigest } from "@hull/oci/digest";
 import { isErrno } from "@hull/sys/errno";
-import { RunningDigest, splitDigest } from "./hash.ts";
+import { digestInSlices } from "./hash.ts";
 import { ioError, readFile } from "./io.ts";
 
 /** Part of a blob, in bytes: from `offset` (0) for `size` (0: to the end). */
@@ -31,13 +32,13 @@ export class BlobFiles {
 
   /** Where the blob is or would be. @throws InvalidArgument for a malformed digest */
   path(digest: string): string {
-    const { algorithm, hex } = splitDigest(digest);
+    const { algorithm, hex } = parseDigest(digest);
     return join(this.#root, algorithm, hex);
   }
 
   /** As `path`; the directory is there. */
   pathToCreate(digest: string): string {
-    mkdirSync(join(this.#root, splitDigest(digest).algorithm), { recursive: true, mode: 0o755 });
+    mkdirSync(join(this.#root, parseDigest(digest).algorithm), { recursive: true, mode: 0o755 });
     return this.path(digest);
   }
 
@@ -60,12 +61,12 @@ export class BlobFiles {
 
   /** Reads the blob whole and compares. @throws NotFound; DataLoss if the bytes are not those that the digest names */
   async verify(digest: string, signal?: AbortSignal): Promise<void> {
-    const running = new RunningDigest(splitDigest(digest).algorithm);
+    const digester = new Digester(parseDigest(digest).algorithm);
     for await (const chunk of this.read(digest)) {
       signal?.throwIfAborted();
-      await running.update(chunk);
+      await digestInSlices(digester, chunk);
     }
-    const actual = running.current();
+    const actual = digester.digest();
     if (actual !== digest) {
       throw dataLoss(`content ${digest} is damaged on disk, its digest is ${actual} now: delete it and fetch it again`);
     }

@@ -3,9 +3,10 @@ import { mkdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { type FileHandle, open, readdir, rename, rm, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { failedPrecondition } from "@hull/errors";
+import { type DigestAlgorithm, Digester, parseDigest } from "@hull/oci/digest";
 import type { Nanoseconds } from "../labels.ts";
 import type { BlobFiles } from "./blobs.ts";
-import { canonicalAlgorithm, RunningDigest, splitDigest } from "./hash.ts";
+import { digestInSlices } from "./hash.ts";
 import { ioError, readFile, syncDirectory, writeWhole } from "./io.ts";
 
 /** What the disk tells of an ingest. */
@@ -64,7 +65,7 @@ export class IngestFiles {
       }
       if (knownTotal > 0 && knownTotal !== before?.total) writeFileSync(join(directory, "total"), String(knownTotal));
       const file = await open(join(directory, "data"), before === undefined ? "w+" : "r+", 0o644);
-      const algorithm = expected === "" ? canonicalAlgorithm : splitDigest(expected).algorithm;
+      const algorithm = expected === "" ? "sha256" : parseDigest(expected).algorithm;
       const ingest = new Ingest({
         file,
         directory,
@@ -77,7 +78,12 @@ export class IngestFiles {
           updatedAt: before?.updatedAt ?? now,
         },
       });
-      if (before !== undefined && before.offset > 0) await ingest.resume(before.offset);
+      try {
+        await ingest.resume(before?.offset ?? 0);
+      } catch (error) {
+        await file.close();
+        throw error;
+      }
       return ingest;
     } catch (error) {
       throw ioError(error, `open ingest "${reference}"`);
@@ -103,7 +109,7 @@ interface IngestParts {
   file: FileHandle;
   directory: string;
   blobs: BlobFiles;
-  algorithm: string;
+  algorithm: DigestAlgorithm;
   state: IngestState;
 }
 
@@ -112,14 +118,14 @@ export class Ingest {
   readonly #directory: string;
   readonly #blobs: BlobFiles;
   readonly #state: IngestState;
-  #digest: RunningDigest;
+  #digester: Digester;
   #file: FileHandle | undefined;
 
   constructor({ file, directory, blobs, algorithm, state }: IngestParts) {
     this.#file = file;
     this.#directory = directory;
     this.#blobs = blobs;
-    this.#digest = new RunningDigest(algorithm);
+    this.#digester = new Digester(algorithm);
     this.#state = state;
   }
 
@@ -129,14 +135,14 @@ export class Ingest {
 
   /** The digest of the bytes so far. */
   digest(): string {
-    return this.#digest.current();
+    return this.#digester.digest();
   }
 
   /** The digest of the bytes so far by the algorithm of `expected`; reads them again if that is not the one they were hashed by. */
   async digestAs(expected: string): Promise<string> {
-    const algorithm = expected === "" ? this.#digest.algorithm : splitDigest(expected).algorithm;
-    if (algorithm !== this.#digest.algorithm) {
-      this.#digest = new RunningDigest(algorithm);
+    const algorithm = expected === "" ? this.#digester.algorithm : parseDigest(expected).algorithm;
+    if (algorithm !== this.#digester.algorithm) {
+      this.#digester = new Digester(algorithm);
       await this.resume(this.#state.offset);
     }
     return this.digest();
@@ -147,7 +153,10 @@ export class Ingest {
     const file = this.#open();
     const { offset } = this.#state;
     // The kernel copies on another thread while this one hashes.
-    const [written] = await Promise.allSettled([writeWhole(file, bytes, offset), this.#digest.update(bytes)]);
+    const [written] = await Promise.allSettled([
+      writeWhole(file, bytes, offset),
+      digestInSlices(this.#digester, bytes),
+    ]);
     if (written.status === "rejected") {
       // Some of it may be in the file and all of it is in the digest: back to what was before.
       await file.truncate(offset);
@@ -160,10 +169,10 @@ export class Ingest {
 
   /** Takes the first `size` bytes of the file as written. */
   async resume(size: number): Promise<void> {
-    this.#digest.reset();
+    this.#digester = new Digester(this.#digester.algorithm);
     this.#state.offset = 0;
     for await (const chunk of readFile(this.#open(), 0, size)) {
-      await this.#digest.update(chunk);
+      await digestInSlices(this.#digester, chunk);
       this.#state.offset += chunk.length;
     }
   }
@@ -171,7 +180,7 @@ export class Ingest {
   /** Drops what was written. */
   async clear(): Promise<void> {
     await this.#open().truncate(0);
-    this.#digest.reset();
+    this.#digester = new Digester(this.#digester.algorithm);
     this.#state.offset = 0;
     this.#state.updatedAt = milliseconds(Date.now());
   }

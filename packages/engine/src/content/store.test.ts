@@ -1,6 +1,6 @@
 import { describe, expect, test } from "bun:test";
 import { createHash, randomBytes } from "node:crypto";
-import { existsSync, mkdirSync, readdirSync, statSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readdirSync, renameSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { ContentCreate } from "@hull/api/gen/containerd/events/content";
 import { contextFor } from "../context.ts";
@@ -41,6 +41,36 @@ describe("the local content store on disk", () => {
     expect(fixture.published.map(({ topic }) => topic)).toEqual(["/content/create", "/content/delete"]);
     const created = ContentCreate.decode(fixture.published[0]?.event.value ?? new Uint8Array());
     expect(created).toMatchObject({ digest, size: 3n });
+  });
+
+  test("an ingest aborted under its writer can't be committed, and its ref is free at once", async () => {
+    await using fixture = new LocalContentFixture();
+    await using writer = await fixture.store.writer(ctx, "r");
+    await writer.write(abc);
+    await fixture.store.abort(ctx, "r");
+    await using next = await fixture.store.writer(ctx, "r");
+    expect(next.offset).toBe(0);
+    await expectCode(writer.commit(), "notFound");
+    expect((await next.commit()).size).toBe(0);
+  });
+
+  test("a commit that was cut off between its steps is made good by the next", async () => {
+    await using fixture = new LocalContentFixture();
+    {
+      await using writer = await fixture.store.writer(ctx, "r");
+      await writer.write(abc);
+    }
+    // Renamed, but neither recorded nor the rest of the ingest removed.
+    renameSync(
+      join(fixture.root, "ingest", sha256("default/1/r").slice(7), "data"),
+      join(fixture.root, "blobs/sha256", sha256(abc).slice(7)),
+    );
+    await using writer = await fixture.store.writer(ctx, "r", { expected: sha256(abc) });
+    expect(writer.offset).toBe(0);
+    await writer.write(abc);
+    expect(await writer.commit({ expected: sha256(abc) })).toEqual({ digest: sha256(abc), size: 3 });
+    await fixture.store.verify(ctx, sha256(abc));
+    expect(readdirSync(join(fixture.root, "ingest"))).toEqual([]);
   });
 
   test("a damaged blob is found out", async () => {

@@ -1,15 +1,17 @@
 import { ContentCreate, ContentDelete } from "@hull/api/gen/containerd/events/content";
 import { alreadyExists, invalidArgument, notFound, unavailable } from "@hull/errors";
+import { parseDigest } from "@hull/oci/digest";
 import type { Context } from "../context.ts";
 import type { EventExchange } from "../events/index.ts";
 import type { Labels, Nanoseconds } from "../labels.ts";
+import { contentAdaptor, ingestAdaptor } from "../metadata/filters/adaptors.ts";
+import { compileFilters } from "../metadata/filters/index.ts";
 import { addToLease, ensureNamespace, type Metadata, requireNamespace } from "../metadata/index.ts";
+import { updateLabels } from "../metadata/labels.ts";
 import type { SqlRow } from "../metadata/sql.ts";
 import { BlobFiles } from "./blobs.ts";
-import { splitDigest } from "./hash.ts";
 import type { ContentInfo, ContentStore, ContentWriter, IngestStatus } from "./index.ts";
 import { IngestFiles } from "./ingests.ts";
-import { compileFilters, updateLabels } from "./records.ts";
 import { BlobWriter } from "./writer.ts";
 
 /** An ingest that nobody goes on with is kept for a day, unless a lease holds it. */
@@ -57,7 +59,11 @@ export class LocalContentStore implements ContentStore {
     const namespace = requireNamespace(ctx);
     const updated = this.#metadata.write(() => {
       const info = this.#info(namespace, digest);
-      const changed = { ...info, labels: updateLabels(info.labels, labels, fieldpaths), updatedAt: now() };
+      const changed = {
+        ...info,
+        labels: updateLabels(info.labels, labels, fieldpaths, `content "${digest}"`),
+        updatedAt: now(),
+      };
       this.#metadata.sql
         .prepare("UPDATE blobs SET labels = ?, updated_at = ? WHERE namespace = ? AND digest = ?")
         .run(JSON.stringify(changed.labels), changed.updatedAt, namespace, digest);
@@ -148,7 +154,7 @@ export class LocalContentStore implements ContentStore {
   ): Promise<ContentWriter> {
     const namespace = requireNamespace(ctx);
     if (ref === "") throw invalidArgument("a content writer needs a ref");
-    if (expected !== "") splitDigest(expected);
+    if (expected !== "") parseDigest(expected);
     const { reference, id, known } = this.#admit(ctx, namespace, ref, total, expected);
 
     // From here to the entry in `#writers` nothing awaits: two callers can't both pass.
@@ -238,7 +244,7 @@ export class LocalContentStore implements ContentStore {
     if (admitted === "exists") throw alreadyExists(`content ${expected}`);
     if ("since" in admitted) {
       const seconds = ((Date.now() - admitted.since) / 1000).toFixed(3);
-      throw unavailable(`ref "${ref}" locked for ${seconds}s (since ${new Date(admitted.since).toISOString()})`);
+      throw unavailable(`ref ${ref} locked for ${seconds}s (since ${new Date(admitted.since).toISOString()})`);
     }
     return admitted;
   }
@@ -297,7 +303,7 @@ export class LocalContentStore implements ContentStore {
   }
 
   #info(namespace: string, digest: string): ContentInfo {
-    splitDigest(digest);
+    parseDigest(digest);
     const row = this.#find(namespace, digest);
     if (row === undefined) throw unknownContent(digest);
     return infoOf(row);
@@ -315,21 +321,12 @@ export class LocalContentStore implements ContentStore {
 
 const now = (): Nanoseconds => BigInt(Date.now()) * 1_000_000n;
 
-const contentAdaptor = (info: ContentInfo, path: readonly string[]): string | undefined => {
-  const [field, ...key] = path;
-  if (field === "digest") return info.digest;
-  return field === "labels" ? info.labels[key.join(".")] : undefined;
-};
-
-const ingestAdaptor = (status: IngestStatus, path: readonly string[]): string | undefined =>
-  path[0] === "ref" ? status.ref : undefined;
-
 /** The name of an ingest on disk, as containerd makes it. */
 const referenceOf = (namespace: string, id: unknown, ref: string) => `${namespace}/${id}/${ref}`;
 
 const unknownContent = (digest: string) => notFound(`content digest ${digest}`);
 
-const unknownIngest = (ref: string) => notFound(`ingest "${ref}"`);
+const unknownIngest = (ref: string) => notFound(`reference ${ref}`);
 
 function infoOf(row: SqlRow): ContentInfo {
   return {

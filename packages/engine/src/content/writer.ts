@@ -1,9 +1,9 @@
 import { failedPrecondition, unimplemented } from "@hull/errors";
 import type { Labels, Nanoseconds } from "../labels.ts";
+import { validateLabels, withoutEmpty } from "../metadata/labels.ts";
 import type { BlobFiles } from "./blobs.ts";
 import type { ContentWriter, IngestStatus } from "./index.ts";
 import type { Ingest } from "./ingests.ts";
-import { validateLabels } from "./records.ts";
 
 export interface BlobWriterParts {
   ref: string;
@@ -92,7 +92,7 @@ export class BlobWriter implements ContentWriter {
       // Renamed but not recorded yet: the collector must not take it for an orphan.
       using _pin = this.#parts.blobs.pin(digest);
       if (this.#known === undefined) await this.#open().commit();
-      await this.#parts.record(digest, actualSize, labels);
+      await this.#parts.record(digest, actualSize, withoutEmpty(labels));
       return { digest, size: actualSize };
     } finally {
       await this.close();

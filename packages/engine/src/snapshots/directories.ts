@@ -72,10 +72,15 @@ export class SnapshotDirectories implements AsyncDisposable {
 
   /** Removes all that no record owns. */
   async cleanup(): Promise<void> {
-    const names = await readdir(this.#root);
-    // Asked after the directory was read: whatever has got a record since is not among the names.
-    const known = this.#records.ids();
-    const orphans = names.filter((name) => !this.#unborn.has(name) && !known.has(Number(name)));
+    const orphans: string[] = [];
+    let deadline = performance.now() + 4;
+    for (const name of await readdir(this.#root)) {
+      if (!this.#unborn.has(name) && !this.#records.owns(Number(name))) orphans.push(name);
+      if (performance.now() > deadline) {
+        await new Promise(setImmediate);
+        deadline = performance.now() + 4;
+      }
+    }
     if (orphans.length === 0) return;
     await this.#later(async () => {
       for (const name of orphans) {

@@ -1,10 +1,12 @@
 import { SnapshotCommit, SnapshotPrepare, SnapshotRemove } from "@hull/api/gen/containerd/events/snapshot";
 import { alreadyExists, failedPrecondition, invalidArgument, notFound } from "@hull/errors";
-import { compileFilters, updateLabels, validateLabels } from "../content/records.ts";
 import type { Context } from "../context.ts";
 import type { EventExchange } from "../events/index.ts";
 import type { Labels, Nanoseconds } from "../labels.ts";
+import { snapshotAdaptor } from "../metadata/filters/adaptors.ts";
+import { compileFilters } from "../metadata/filters/index.ts";
 import { addToLease, ensureNamespace, type Metadata, requireNamespace } from "../metadata/index.ts";
+import { updateLabels, validateLabels, withoutEmpty } from "../metadata/labels.ts";
 import type { SqlDatabase, SqlRow } from "../metadata/sql.ts";
 import type { SnapshotInfo, SnapshotKind, Usage } from "./index.ts";
 
@@ -118,7 +120,16 @@ export class SnapshotRecords {
           `INSERT INTO snapshots (namespace, snapshotter, key, parent_id, kind, labels, created_at, updated_at)
            VALUES (?, ?, ?, ?, ?, ?, ?, ?) RETURNING id`,
         )
-        .get(namespace, this.#snapshotter, key, above?.id ?? null, kind, JSON.stringify(labels), time, time);
+        .get(
+          namespace,
+          this.#snapshotter,
+          key,
+          above?.id ?? null,
+          kind,
+          JSON.stringify(withoutEmpty(labels)),
+          time,
+          time,
+        );
       addToLease(this.#sql, ctx, this.#leaseType, key);
       const parents = above === undefined ? [] : [above.id, ...above.parents];
       const record: SnapshotRecord = { id: Number(row?.id), kind, parents };
@@ -171,7 +182,16 @@ export class SnapshotRecords {
           `UPDATE snapshots SET key = ?, kind = 'committed', parent_id = ?, labels = ?, size = ?, inodes = ?,
              created_at = ?, updated_at = ? WHERE id = ?`,
         )
-        .run(name, parentId, JSON.stringify(labels), usage.size, usage.inodes, time, time, row.id ?? null);
+        .run(
+          name,
+          parentId,
+          JSON.stringify(withoutEmpty(labels)),
+          usage.size,
+          usage.inodes,
+          time,
+          time,
+          row.id ?? null,
+        );
       this.#endLeases(namespace, key);
       addToLease(this.#sql, ctx, this.#leaseType, name);
     });
@@ -207,7 +227,11 @@ export class SnapshotRecords {
     const updated = this.#metadata.write(() => {
       const row = this.#row(namespace, key);
       const info = infoOf(row);
-      const changed = { ...info, labels: updateLabels(info.labels, labels, fieldpaths), updatedAt: now() };
+      const changed = {
+        ...info,
+        labels: updateLabels(info.labels, labels, fieldpaths, `snapshot "${key}"`),
+        updatedAt: now(),
+      };
       this.#sql
         .prepare("UPDATE snapshots SET labels = ?, updated_at = ? WHERE id = ?")
         .run(JSON.stringify(changed.labels), changed.updatedAt, row.id ?? null);
@@ -236,12 +260,6 @@ export class SnapshotRecords {
         if (matches(info)) yield info;
       }
     }
-  }
-
-  /** The ids of all snapshots of this snapshotter, in every namespace. */
-  ids(): ReadonlySet<number> {
-    const rows = this.#sql.prepare("SELECT id FROM snapshots WHERE snapshotter = ?").all(this.#snapshotter);
-    return new Set(rows.map(({ id }) => Number(id)));
   }
 
   /** Whether a snapshot of this snapshotter has this id. */
@@ -323,20 +341,4 @@ function infoOf(row: SqlRow): SnapshotInfo {
     createdAt: BigInt(row.created_at as bigint),
     updatedAt: BigInt(row.updated_at as bigint),
   };
-}
-
-function snapshotAdaptor(info: SnapshotInfo, path: readonly string[]): string | undefined {
-  const [field, ...key] = path;
-  switch (field) {
-    case "kind":
-      return info.kind;
-    case "name":
-      return info.name;
-    case "parent":
-      return info.parent;
-    case "labels":
-      return info.labels[key.join(".")];
-    default:
-      return undefined;
-  }
 }

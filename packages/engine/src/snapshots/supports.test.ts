@@ -1,8 +1,8 @@
 import { expect, test } from "bun:test";
-import { mkdtempSync, readdirSync, rmSync } from "node:fs";
+import { mkdirSync, mkdtempSync, readdirSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { mount, unmountAll } from "@hull/sys/mount";
+import { withTemporaryMount } from "../mount/index.ts";
 import { whyNoNative, whyNoOverlay } from "./supports.ts";
 
 const needsRoot = test.skipIf(process.getuid?.() !== 0);
@@ -18,15 +18,16 @@ needsRoot("the probes leave nothing behind (needs root: mounts)", async () => {
   }
 });
 
-needsRoot("no overlay with layers on an overlay, and that is said (needs root: mounts)", async () => {
-  const root = mkdtempSync(join(tmpdir(), "hull-supports-"));
+needsRoot("layers can't be kept on an overlay, and that is said (needs root: mounts)", async () => {
+  const directory = mkdtempSync(join(tmpdir(), "hull-supports-"));
   try {
-    // A file system that can't be written to stands for all that can't be the upper one.
-    mount({ source: "tmpfs", target: root, type: "tmpfs" });
-    mount({ source: "proc", target: root, type: "proc" });
-    expect(await whyNoOverlay(root).catch((error: unknown) => String(error))).toContain(root);
+    const [lower, upper, work] = ["lower", "upper", "work"].map((name) => join(directory, name));
+    for (const path of [lower, upper, work]) mkdirSync(path ?? "");
+    const options = [`lowerdir=${lower}`, `upperdir=${upper}`, `workdir=${work}`];
+    await withTemporaryMount([{ type: "overlay", source: "overlay", target: "", options }], async (root) => {
+      expect(await whyNoOverlay(root)).toContain(`overlayfs can't be mounted on "${root}" (overlay)`);
+    });
   } finally {
-    unmountAll(root);
-    rmSync(root, { recursive: true });
+    rmSync(directory, { recursive: true });
   }
 });
