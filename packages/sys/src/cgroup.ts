@@ -53,7 +53,7 @@ export function parseCgroupFile(text: string): Map<string, string> {
   return paths;
 }
 
-/** The control group of a process. @throws notFound-classed fs errors if there is no such process. */
+/** The control group of a process. @throws an fs error (ENOENT, ESRCH; see `isErrno`) if there is no such process. */
 export function cgroupOf(pid: number | "self"): Cgroup {
   return locateCgroup(parseCgroupFile(readFileSync(`/proc/${pid}/cgroup`, "utf8")), mountInfo());
 }
@@ -179,7 +179,7 @@ export function killCgroup(cgroup: Cgroup): void {
 /**
  * Removes a group and those below. One that doesn't exist is fine.
  *
- * @throws fs error EBUSY while processes are in it, zombies not counted.
+ * @throws an fs error (EBUSY) while processes are in it, zombies not counted.
  */
 export function removeCgroup(cgroup: Cgroup): void {
   for (const directory of directoriesOf(cgroup)) {

@@ -5,7 +5,6 @@ import {
   Descriptor,
   duplicate,
   eventCounter,
-  lockOwner,
   memoryFile,
   move,
   open,
@@ -17,11 +16,10 @@ import {
   setNonBlocking,
   setPipeCapacity,
   syncFileSystem,
-  tryLock,
-  unlock,
   write,
 } from "./fd.ts";
 import { makeFifo } from "./files.ts";
+import { lockOwner, tryLock, unlock } from "./lock.ts";
 import { copyStream, readStream, writeAll } from "./stream.ts";
 import { temporaryDirectory } from "./testing.ts";
 

@@ -1,23 +1,22 @@
 /** File descriptors: opening, copying, flags, and data between them. Everything opened here is closed on exec. */
 
-import { constants as fs, readFileSync } from "node:fs";
 import { arch } from "./arch.ts";
 import { errno, SysError } from "./errno.ts";
 import { lastErrno, libc } from "./libc.ts";
 import type { Path } from "./strings.ts";
 import { cString, display } from "./strings.ts";
 
-/** Flags of open(2), right for this processor. Combine with `|`. */
+/** Flags of open(2) (include/uapi/asm-generic/fcntl.h), right for this processor. Combine with `|`. */
 export const openFlags = {
-  readOnly: fs.O_RDONLY,
-  writeOnly: fs.O_WRONLY,
-  readWrite: fs.O_RDWR,
-  create: fs.O_CREAT,
-  exclusive: fs.O_EXCL,
-  truncate: fs.O_TRUNC,
-  append: fs.O_APPEND,
-  noControllingTerminal: fs.O_NOCTTY,
-  nonBlocking: fs.O_NONBLOCK,
+  readOnly: 0,
+  writeOnly: 1,
+  readWrite: 2,
+  create: 0o100,
+  exclusive: 0o200,
+  truncate: 0o1000,
+  append: 0o2000,
+  noControllingTerminal: 0o400,
+  nonBlocking: 0o4000,
   directory: arch.O_DIRECTORY,
   noFollow: arch.O_NOFOLLOW,
   direct: arch.O_DIRECT,
@@ -97,7 +96,7 @@ export function duplicateTo(from: number, to: number, options: { inheritable?: b
 /** A pipe: what is written to `write` can be read from `read`. */
 export function pipe(options: { nonBlocking?: boolean } = {}): { read: number; write: number } {
   const pair = new Int32Array(2);
-  const flags = O_CLOEXEC | (options.nonBlocking ? fs.O_NONBLOCK : 0);
+  const flags = O_CLOEXEC | (options.nonBlocking ? openFlags.nonBlocking : 0);
   if (libc.pipe2(asBytes(pair), flags) === -1) throw new SysError(lastErrno(), "pipe2", "");
   return { read: pair[0] ?? -1, write: pair[1] ?? -1 };
 }
@@ -106,7 +105,7 @@ export function pipe(options: { nonBlocking?: boolean } = {}): { read: number; w
 export function setNonBlocking(fd: number, on: boolean): void {
   const flags = libc.fcntl(fd, F_GETFL, 0);
   if (flags === -1) throw new SysError(lastErrno(), "fcntl", `F_GETFL of descriptor ${fd}`);
-  const wanted = on ? flags | fs.O_NONBLOCK : flags & ~fs.O_NONBLOCK;
+  const wanted = on ? flags | openFlags.nonBlocking : flags & ~openFlags.nonBlocking;
   if (wanted !== flags && libc.fcntl(fd, F_SETFL, wanted) === -1) {
     throw new SysError(lastErrno(), "fcntl", `F_SETFL of descriptor ${fd}`);
   }
@@ -206,64 +205,6 @@ export function syncFileSystem(fd: number): void {
   if (libc.syncfs(fd) === -1) throw new SysError(lastErrno(), "syncfs", `descriptor ${fd}`);
 }
 
-const LOCK_SH = 1;
-const LOCK_EX = 2;
-const LOCK_NB = 4;
-const LOCK_UN = 8;
-
-/**
- * Takes an advisory lock on an open file without waiting; the lock goes with the last copy of the descriptor.
- *
- * @returns false if another open file holds a lock that excludes this one.
- */
-export function tryLock(fd: number, kind: "exclusive" | "shared" = "exclusive"): boolean {
-  if (libc.flock(fd, (kind === "exclusive" ? LOCK_EX : LOCK_SH) | LOCK_NB) === 0) return true;
-  const error = lastErrno();
-  if (error === errno.EAGAIN) return false;
-  throw new SysError(error, "flock", `descriptor ${fd}`);
-}
-
-/** Gives the lock up early. */
-export function unlock(fd: number): void {
-  if (libc.flock(fd, LOCK_UN) === -1) throw new SysError(lastErrno(), "flock", `descriptor ${fd}`);
-}
-
-/**
- * The pid of the process that holds a flock lock on `path`, as the kernel tells it in /proc/locks (proc(5)); undefined if
- * nobody does or its pid is not visible from here.
- */
-export function lockOwner(path: string): number | undefined {
-  const fd = open(path, openFlags.path);
-  try {
-    const { ino, mnt } = descriptorInfo(fd);
-    for (const line of readFileSync("/proc/locks", "utf8").split("\n")) {
-      const [, kind, , , pid, place] = line.trim().split(/\s+/);
-      if (kind !== "FLOCK" || place === undefined) continue;
-      // The device here is the file system's own, which for btrfs and overlay is not stat's: the mount's line has it.
-      if (place.endsWith(`:${ino}`) && (mnt === undefined || sameDevice(place, mnt)) && Number(pid) > 0)
-        return Number(pid);
-    }
-    return undefined;
-  } finally {
-    close(fd);
-  }
-}
-
-function descriptorInfo(fd: number): { ino: string; mnt: string | undefined } {
-  const text = readFileSync(`/proc/self/fdinfo/${fd}`, "utf8");
-  const ino = /^ino:\s*(\d+)/m.exec(text)?.[1] ?? "";
-  const mountId = /^mnt_id:\s*(\d+)/m.exec(text)?.[1];
-  const line = readFileSync("/proc/self/mountinfo", "utf8")
-    .split("\n")
-    .find((candidate) => candidate.startsWith(`${mountId} `));
-  return { ino, mnt: line?.split(" ")[2] };
-}
-
-function sameDevice(place: string, majorMinor: string): boolean {
-  const [major = "", minor = ""] = place.split(":");
-  return `${Number.parseInt(major, 16)}:${Number.parseInt(minor, 16)}` === majorMinor;
-}
-
 /** An anonymous file in memory; `name` shows in /proc only. */
 export function memoryFile(name: string): number {
   const MFD_CLOEXEC = 1;
@@ -274,7 +215,7 @@ export function memoryFile(name: string): number {
 
 /** An event counter (eventfd(2)), non-blocking: reading gives 8 bytes, the sum of what was written since. */
 export function eventCounter(initial = 0): number {
-  const fd = libc.eventfd(initial, O_CLOEXEC | fs.O_NONBLOCK);
+  const fd = libc.eventfd(initial, O_CLOEXEC | openFlags.nonBlocking);
   if (fd === -1) throw new SysError(lastErrno(), "eventfd", "");
   return fd;
 }

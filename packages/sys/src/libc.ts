@@ -43,10 +43,15 @@ const types = {
 const library = "libc.so.6";
 
 function bind(name: CallName): unknown {
+  // A thread's errno stays where it is, and each worker has this module to itself. It is located before the first call,
+  // because locating it makes calls that change it.
+  if (name !== "__errno_location") errnoLocation ??= libc.__errno_location() as Parameters<typeof read.i32>[0];
   const { symbol = name, args, result }: Call = calls[name];
   const opened = dlopen(library, { [symbol]: { args: args.map((type) => types[type]), returns: types[result] } });
   return opened.symbols[symbol];
 }
+
+let errnoLocation: Parameters<typeof read.i32>[0] | undefined;
 
 function lazyFunctions(): Functions {
   const functions = {};
@@ -73,12 +78,8 @@ export const libc: Functions = lazyFunctions();
  * Read it first thing after the call: a string made in between can start a garbage collection that makes calls of its own.
  */
 export function lastErrno(): number {
-  return read.i32(errnoLocation, 0);
+  return errnoLocation === undefined ? 0 : read.i32(errnoLocation, 0);
 }
-
-// A thread's errno stays where it is, and a module is evaluated once in every thread (a worker has its own modules).
-// Taken at once because the first binding itself makes calls that change errno.
-const errnoLocation = libc.__errno_location() as Parameters<typeof read.i32>[0];
 
 /**
  * Where a buffer of ours lies. The caller keeps the buffer reachable, and does not resize it, while the address is in use.

@@ -1,9 +1,10 @@
-/** What this host's overlay file system can do, found out by trying. */
+/** What file systems there are, and what this host's overlay can do, found out by trying. */
 
-import { existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, mkdtempSync, rmSync, statfsSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { HullError } from "@hull/errors";
 import { syscalls } from "./arch.ts";
-import { isErrno, SysError } from "./errno.ts";
+import { errno, isErrno, SysError } from "./errno.ts";
 import { Descriptor, open, openFlags } from "./fd.ts";
 import { lastErrno, libc } from "./libc.ts";
 import { mount, unmount } from "./mount.ts";
@@ -68,4 +69,36 @@ export function hasEntryTypes(directory: string): boolean {
     if (!isDot && entries[at + 18] === DT_UNKNOWN) return false;
   }
   return true;
+}
+
+/** Magic numbers of file systems: include/uapi/linux/magic.h. */
+const fileSystems: Readonly<Record<number, string>> = {
+  61267: "ext4",
+  2435016766: "btrfs",
+  1481003842: "xfs",
+  16914836: "tmpfs",
+  2035054128: "overlay",
+  40864: "proc",
+  1650812274: "sysfs",
+  2613483: "cgroup",
+  1667723888: "cgroup2",
+  1702057286: "fuse",
+  26985: "nfs",
+  801189825: "zfs",
+  4076150800: "f2fs",
+  3774210530: "erofs",
+  1936814952: "squashfs",
+  1852207972: "nsfs",
+  2240043254: "ramfs",
+};
+
+/** The type of the file system that `path` is on, by its magic number ("0x…" for one that has no name here). */
+export function fileSystemType(path: string): string {
+  try {
+    const { type } = statfsSync(path);
+    return fileSystems[type] ?? `0x${type.toString(16)}`;
+  } catch (error) {
+    if (isErrno(error, "ENOENT")) throw new SysError(errno.ENOENT, "statfs", `"${path}"`, { cause: error });
+    throw HullError.from(error);
+  }
 }

@@ -1,9 +1,9 @@
 import { describe, expect, test } from "bun:test";
 import { mkdirSync, readdirSync, readFileSync, symlinkSync, writeFileSync } from "node:fs";
 import { SysError } from "./errno.ts";
-import { fileSystemType, mount, mountAll, mountInfo, unmount, unmountAll } from "./mount.ts";
+import { mount, mountAll, mountInfo, unmount, unmountAll } from "./mount.ts";
 import { mountByDescriptor, mountByLayer } from "./mount-overlay.ts";
-import { hasEntryTypes, overlaySupport } from "./mount-support.ts";
+import { fileSystemType, hasEntryTypes, overlaySupport } from "./mount-support.ts";
 import { isRoot, temporaryDirectory } from "./testing.ts";
 
 const mountsAt = (path: string) => mountInfo().filter(({ target }) => target === path || target.startsWith(`${path}/`));

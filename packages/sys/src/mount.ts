@@ -5,9 +5,8 @@
  * in fstab's manner); `unmountAll` takes down whatever is at a place, however often it was mounted over.
  */
 
-import { statfsSync } from "node:fs";
-import { HullError, invalidArgument } from "@hull/errors";
-import { errno, isErrno, SysError } from "./errno.ts";
+import { invalidArgument } from "@hull/errors";
+import { isErrno, SysError } from "./errno.ts";
 import { lastErrno, libc } from "./libc.ts";
 import { mountInfo } from "./mount-info.ts";
 import { mountFlags, parseMountOptions } from "./mount-options.ts";
@@ -155,37 +154,5 @@ function unmountBelow(target: string): void {
     } catch (error) {
       if (!isErrno(error, "EINVAL", "ENOENT")) throw error;
     }
-  }
-}
-
-/** Magic numbers of file systems: include/uapi/linux/magic.h. */
-const fileSystems: Readonly<Record<number, string>> = {
-  61267: "ext4",
-  2435016766: "btrfs",
-  1481003842: "xfs",
-  16914836: "tmpfs",
-  2035054128: "overlay",
-  40864: "proc",
-  1650812274: "sysfs",
-  2613483: "cgroup",
-  1667723888: "cgroup2",
-  1702057286: "fuse",
-  26985: "nfs",
-  801189825: "zfs",
-  4076150800: "f2fs",
-  3774210530: "erofs",
-  1936814952: "squashfs",
-  1852207972: "nsfs",
-  2240043254: "ramfs",
-};
-
-/** The type of the file system that `path` is on, by its magic number ("0x…" for one that has no name here). */
-export function fileSystemType(path: string): string {
-  try {
-    const { type } = statfsSync(path);
-    return fileSystems[type] ?? `0x${type.toString(16)}`;
-  } catch (error) {
-    if (isErrno(error, "ENOENT")) throw new SysError(errno.ENOENT, "statfs", `"${path}"`, { cause: error });
-    throw HullError.from(error);
   }
 }
