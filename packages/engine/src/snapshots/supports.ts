@@ -1,7 +1,8 @@
 import { mkdirSync, mkdtempSync, readdirSync, rmSync, unlinkSync, writeFileSync } from "node:fs";
 import { rm } from "node:fs/promises";
 import { join } from "node:path";
-import { fileSystemType, mountAll, unmountTree } from "@hull/sys/mount";
+import { mountAll, unmountTree } from "@hull/sys/mount";
+import { fileSystemType } from "@hull/sys/mount-support";
 import { copyTree } from "./copy-tree.ts";
 
 /**
