@@ -1,7 +1,7 @@
 import { closeSync, mkdirSync, openSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { failedPrecondition } from "@hull/errors";
-import { lockOwner, tryLock } from "@hull/sys/fd";
+import { lockOwner, tryLock } from "@hull/sys/lock";
 
 /**
  * Makes this process the only one that works on `root` (made if missing) until it ends or disposes of the lock.

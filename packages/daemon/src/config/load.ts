@@ -43,6 +43,17 @@ export function loadConfig(file: string | undefined, plugins: readonly AnyPlugin
   return { config: reader.config(), warnings: reader.warnings };
 }
 
+/** The configuration that an empty file makes, with the plugins' tables complete. */
+export function defaultConfig(plugins: readonly AnyPlugin[]): LoadedConfig {
+  const config = new Reader([]).config();
+  const tables = plugins.flatMap(({ type, id, config: schema }) => {
+    const shape = Object.entries((schema?.shape ?? {}) as ConfigKeys);
+    if (shape.length === 0) return [];
+    return [[`${type}.${id}`, Object.fromEntries(shape.map(([name, key]) => [name, key.written]))]];
+  });
+  return { config: { ...config, plugins: Object.fromEntries(tables) }, warnings: [] };
+}
+
 class Reader {
   readonly warnings: string[] = [];
   readonly #schemas: ReadonlyMap<string, AnyPlugin["config"]>;

@@ -11,7 +11,7 @@ import {
 import { type BoundMethod, bindService, isUnary } from "@hull/api/handler";
 import type { CallContext } from "@hull/api/rpc";
 import { toWireStatus } from "@hull/api/status";
-import { canceled } from "@hull/errors";
+import { canceled, unavailable } from "@hull/errors";
 import type { Service } from "./service.ts";
 
 export interface GrpcServerOptions {
@@ -26,11 +26,13 @@ export const defaultMessageSize = 16 * 1024 * 1024;
 /**
  * Serves services over gRPC on connections that somebody else accepts.
  *
- *   accept(socket) … ──close(ms)──► new calls refused, running ones given `ms`, then cancelled
+ *   accept(socket) … ──close(ms)──► new calls refused, waiting ones ended, the others given `ms`
  */
 export class GrpcServer {
   readonly #server: Server;
   readonly #injector: ReturnType<Server["createConnectionInjector"]>;
+  /** Of the running calls that listen for their end: streams, waits, long work. */
+  readonly #running = new Set<AbortController>();
 
   constructor(services: Iterable<Service>, options: GrpcServerOptions = {}) {
     this.#server = new Server({
@@ -46,7 +48,7 @@ export class GrpcServer {
     const known = new Set<string>();
     for (const { definition, implementation } of services) {
       known.add(definition.fullName);
-      for (const method of bindService(definition, implementation).values()) register(this.#server, method);
+      for (const method of bindService(definition, implementation).values()) this.#register(method);
     }
     answerUnknown(this.#server, known);
     this.#injector = this.#server.createConnectionInjector(ServerCredentials.createInsecure());
@@ -56,8 +58,9 @@ export class GrpcServer {
     this.#injector.injectConnection(socket);
   }
 
-  /** Lets running calls end for `graceMs`, then ends them. */
+  /** Ends what waits (events, exits); lets other calls run for `graceMs`, then drops them. */
   async close(graceMs: number): Promise<void> {
+    for (const controller of this.#running) controller.abort(unavailable("the daemon is stopping"));
     this.#injector.drain(graceMs);
     const { promise, resolve } = Promise.withResolvers<void>();
     const timer = setTimeout(() => this.#server.forceShutdown(), graceMs);
@@ -66,20 +69,23 @@ export class GrpcServer {
     clearTimeout(timer);
     this.#injector.destroy();
   }
+
+  #register(method: BoundMethod): void {
+    const path = `/${method.service}/${method.method.name}`;
+    const contextOf: ContextOf = (call) => new GrpcCall(call, this.#running);
+    if (isUnary(method)) this.#server.register(path, unaryHandler(method, contextOf), serialize, deserialize, "unary");
+    else if (method.method.requestStream)
+      this.#server.register(path, duplexHandler(method, contextOf), serialize, deserialize, "bidi");
+    else this.#server.register(path, serverStreamHandler(method, contextOf), serialize, deserialize, "serverStream");
+  }
 }
+
+type ContextOf = (call: AnyCall) => CallContext;
 
 type Bytes = Uint8Array;
 
 const serialize = (bytes: Bytes): Buffer => Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
 const deserialize = (bytes: Buffer): Bytes => bytes;
-
-function register(server: Server, method: BoundMethod): void {
-  const path = `/${method.service}/${method.method.name}`;
-  if (isUnary(method)) server.register(path, unaryHandler(method), serialize, deserialize, "unary");
-  // The adapter sees streams both ways; the kind tells grpc-js what to do with the request.
-  else if (method.method.requestStream) server.register(path, duplexHandler(method), serialize, deserialize, "bidi");
-  else server.register(path, serverStreamHandler(method), serialize, deserialize, "serverStream");
-}
 
 /** What grpc-js's four kinds of call have in common. */
 interface AnyCall {
@@ -90,10 +96,12 @@ interface AnyCall {
 
 class GrpcCall implements CallContext {
   readonly #call: AnyCall;
+  readonly #running: Set<AbortController>;
   #signal: AbortSignal | undefined;
 
-  constructor(call: AnyCall) {
+  constructor(call: AnyCall, running: Set<AbortController>) {
     this.#call = call;
+    this.#running = running;
   }
 
   metadata(key: string): string | undefined {
@@ -106,32 +114,39 @@ class GrpcCall implements CallContext {
     if (this.#signal !== undefined) return this.#signal;
     const controller = new AbortController();
     this.#signal = controller.signal;
-    const abort = (): void => controller.abort(canceled("the caller ended the call"));
+    // grpc-js says "cancelled" at every call's end.
+    const abort = (): void => {
+      this.#running.delete(controller);
+      controller.abort(canceled("the caller ended the call"));
+    };
     if (this.#call.cancelled) abort();
-    else this.#call.once("cancelled", abort);
+    else {
+      this.#running.add(controller);
+      this.#call.once("cancelled", abort);
+    }
     return this.#signal;
   }
 }
 
 const unaryHandler =
-  (method: BoundMethod): handleUnaryCall<Bytes, Bytes> =>
+  (method: BoundMethod, contextOf: ContextOf): handleUnaryCall<Bytes, Bytes> =>
   (call, callback) => {
-    method.unary(call.request, new GrpcCall(call)).then(
+    method.unary(call.request, contextOf(call)).then(
       (response) => callback(null, response),
       (thrown: unknown) => callback(statusOf(thrown)),
     );
   };
 
 const serverStreamHandler =
-  (method: BoundMethod) =>
+  (method: BoundMethod, contextOf: ContextOf) =>
   (call: ServerWritableStream<Bytes, Bytes>): void => {
-    void answer(method, call, one(call.request));
+    void answer(method, call, one(call.request), contextOf(call));
   };
 
 const duplexHandler =
-  (method: BoundMethod): handleBidiStreamingCall<Bytes, Bytes> =>
+  (method: BoundMethod, contextOf: ContextOf): handleBidiStreamingCall<Bytes, Bytes> =>
   (call) => {
-    void answer(method, call, requestsOf(call));
+    void answer(method, call, requestsOf(call), contextOf(call));
   };
 
 async function* one(message: Bytes): AsyncIterable<Bytes> {
@@ -152,9 +167,10 @@ async function answer(
   method: BoundMethod,
   call: ServerWritableStream<Bytes, Bytes> | ServerDuplexStream<Bytes, Bytes>,
   requests: AsyncIterable<Bytes>,
+  context: CallContext,
 ): Promise<void> {
   try {
-    for await (const message of method.stream(requests, new GrpcCall(call))) {
+    for await (const message of method.stream(requests, context)) {
       if (call.cancelled) break;
       if (!call.write(message)) await writable(call);
     }

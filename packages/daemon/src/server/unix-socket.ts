@@ -1,5 +1,5 @@
 import { chmodSync, chownSync, mkdirSync, renameSync, rmSync } from "node:fs";
-import { connect, createServer, type Server, type Socket } from "node:net";
+import { connect, createServer, type Socket } from "node:net";
 import { dirname } from "node:path";
 import { failedPrecondition, HullError, invalidArgument } from "@hull/errors";
 
@@ -9,22 +9,24 @@ const longestPath = 107;
 /** While it listens, a socket has this at the end of its name until its mode and owner are set. */
 const unfinished = ".new";
 
-export interface UnixSocketOptions {
-  uid?: number;
-  gid?: number;
-  onConnection(socket: Socket): void;
+export interface SocketOwner {
+  uid: number;
+  gid: number;
 }
 
 /**
- * Listens on a unix socket with mode 0660. A socket that an earlier process left behind is replaced; one that answers is not.
- * Closing stops accepting and removes the file; connections stay.
+ * Puts a listening unix socket with mode 0660 at `path`; `listen` makes it, at the path that it is given. A socket that an earlier
+ * process left behind is replaced, one that answers is not. Disposing removes the file; the listener is the caller's to stop.
  * @throws FailedPrecondition if something answers there; InvalidArgument if the path is too long
  */
-export async function listenUnix(path: string, options: UnixSocketOptions): Promise<AsyncDisposable> {
+export async function placeSocket(
+  path: string,
+  owner: SocketOwner,
+  listen: (path: string) => Promise<void>,
+): Promise<Disposable> {
   if (Buffer.byteLength(path) + unfinished.length > longestPath) {
-    throw invalidArgument(
-      `socket path "${path}" is longer than ${longestPath - unfinished.length} bytes: choose a shorter one`,
-    );
+    const longest = longestPath - unfinished.length;
+    throw invalidArgument(`socket path "${path}" is longer than ${longest} bytes: choose a shorter one`);
   }
   mkdirSync(dirname(path), { recursive: true, mode: 0o711 });
   if (await answers(path)) {
@@ -32,25 +34,22 @@ export async function listenUnix(path: string, options: UnixSocketOptions): Prom
   }
   const temporary = path + unfinished;
   rmSync(temporary, { force: true });
-  const server = createServer({ noDelay: true }, options.onConnection);
-  await listening(server, temporary);
+  await listen(temporary);
   // Nobody can connect before the mode is right, and nobody finds the path without a listener: the name comes last.
   chmodSync(temporary, 0o660);
-  chownSync(temporary, options.uid ?? 0, options.gid ?? 0);
+  chownSync(temporary, owner.uid, owner.gid);
   renameSync(temporary, path);
-  return {
-    async [Symbol.asyncDispose]() {
-      rmSync(path, { force: true });
-      server.close();
-    },
-  };
+  return { [Symbol.dispose]: () => rmSync(path, { force: true }) };
 }
 
-function listening(server: Server, path: string): Promise<void> {
-  return new Promise((resolve, reject) => {
+/** Accepts connections at `path` until disposed of; connections stay. */
+export async function acceptAt(path: string, onConnection: (socket: Socket) => void): Promise<Disposable> {
+  const server = createServer(onConnection);
+  await new Promise<void>((resolve, reject) => {
     server.once("error", (error) => reject(HullError.from(error)));
     server.listen({ path }, resolve);
   });
+  return { [Symbol.dispose]: () => server.close() };
 }
 
 /** True if something accepts connections at `path`. */

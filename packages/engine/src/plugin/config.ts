@@ -7,6 +7,8 @@ export interface ConfigKey<T> {
   /** How an error says what would have been right, e.g. `a string`. */
   readonly expected: string;
   readonly default: T;
+  /** The default as a file has it. */
+  readonly written: unknown;
   readonly about: string;
   /** The value as the code uses it, or undefined if it is not what is expected. */
   read(value: unknown): T | undefined;
@@ -22,7 +24,8 @@ const key = <T>(
   defaultValue: T,
   about: string,
   read: (value: unknown) => T | undefined,
-): ConfigKey<T> => ({ expected, default: defaultValue, about, read });
+  written: unknown = defaultValue,
+): ConfigKey<T> => ({ expected, default: defaultValue, written, about, read });
 
 export const text = (defaultValue: string, about: string): ConfigKey<string> =>
   key("a string", defaultValue, about, (value) => (typeof value === "string" ? value : undefined));
@@ -53,18 +56,24 @@ export const number = (
     typeof value === "number" && value >= min && value <= max ? value : undefined,
   );
 
-/** A duration as text; milliseconds for the code. */
-export const duration = (defaultMs: number, about: string): ConfigKey<number> =>
-  key('a duration such as "10s"', defaultMs, about, (value) => {
-    if (typeof value !== "string") return undefined;
-    try {
-      return parseDuration(value);
-    } catch {
-      return undefined;
-    }
-  });
+/** A duration as text, such as `10s`; milliseconds for the code. */
+export const duration = (defaultValue: string, about: string): ConfigKey<number> =>
+  key(
+    'a duration such as "10s"',
+    parseDuration(defaultValue),
+    about,
+    (value) => {
+      if (typeof value !== "string") return undefined;
+      try {
+        return parseDuration(value);
+      } catch {
+        return undefined;
+      }
+    },
+    defaultValue,
+  );
 
-export const oneOf = <T extends string>(choices: readonly T[], defaultValue: T, about: string): ConfigKey<T> =>
+export const oneOf = <const T extends string>(choices: readonly T[], defaultValue: T, about: string): ConfigKey<T> =>
   key(`one of ${choices.map((choice) => `"${choice}"`).join(", ")}`, defaultValue, about, (value) =>
     choices.find((choice) => choice === value),
   );

@@ -88,7 +88,7 @@ describe("plugin graph", () => {
   });
 
   test("gives a plugin its directories and its table, completed", async () => {
-    const config = configTable({ size: integer(3, "size"), name: text("x", "name"), wait: duration(1000, "wait") });
+    const config = configTable({ size: integer(3, "size"), name: text("x", "name"), wait: duration("1s", "wait") });
     const declaration = definePlugin({ type: "t.v1", id: "p", config, start: (init) => init });
     const graph = await PluginGraph.start([declaration], { ...directories, config: { "t.v1.p": { size: 5 } } });
     const init = graph.get<{ config: unknown; root: string; state: string }>("t.v1");
@@ -101,7 +101,7 @@ describe("configuration tables", () => {
   const schema = configTable({
     n: integer(0, "", { min: 0 }),
     t: text("", ""),
-    d: duration(0, ""),
+    d: duration("0s", ""),
     c: oneOf(["a", "b"], "a", ""),
   });
   test.each([

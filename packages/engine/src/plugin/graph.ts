@@ -1,7 +1,7 @@
 import { join } from "node:path";
 import { failedPrecondition, HullError, invalidArgument, notFound } from "@hull/errors";
 import { type Logger, silent } from "../log.ts";
-import type { PluginDeclaration, PluginInit } from "./index.ts";
+import type { PluginDeclaration, PluginInit, PluginProperties } from "./index.ts";
 
 /** A declaration of any configuration and instance. */
 export type AnyPlugin = PluginDeclaration<unknown, unknown>;
@@ -34,6 +34,7 @@ export interface PluginGraphOptions {
   /** `<type>.<id>` of plugins without which the start fails. */
   required?: readonly string[];
   log?: Logger;
+  properties?: PluginProperties;
 }
 
 /** Ends a plugin's start; caught by the graph alone. */
@@ -128,6 +129,9 @@ export class PluginGraph implements AsyncDisposable {
           throw new Skip(reason);
         },
         meta,
+        plugins: () => this.#records,
+        log: this.#log,
+        properties: this.#options.properties ?? {},
         onStop: (stop) => {
           this.#stops.push({ name, stop });
         },

@@ -1,3 +1,6 @@
+import type { Logger } from "../log.ts";
+import type { PluginRecord } from "./graph.ts";
+
 /**
  * Plugins: the parts of the daemon, each a declaration with a type, an id and what it requires.
  *
@@ -16,7 +19,7 @@ export interface PluginDeclaration<Config, Instance> {
   start(init: PluginInit<Config>): Promise<Instance> | Instance;
 }
 
-/** What `config` has to be: a zod object schema is one. */
+/** What `config` has to be: `configTable` makes one, a zod object schema is one too. */
 export interface ConfigSchema<Config> {
   parse(value: unknown): Config;
   readonly shape?: Readonly<Record<string, unknown>>;
@@ -36,8 +39,20 @@ export interface PluginInit<Config> {
   skip(reason: string): never;
   /** What introspection shows of the plugin. */
   readonly meta: { exports: Record<string, string>; capabilities: string[]; platforms: string[] };
+  /** Every plugin that has been started or passed over so far. */
+  plugins(): readonly PluginRecord[];
+  readonly log: Logger;
+  readonly properties: PluginProperties;
   /** Runs when the daemon stops, in reverse order of start. */
   onStop(stop: () => Promise<void> | void): void;
+}
+
+/** What whoever starts the plugins knows of itself. */
+export interface PluginProperties {
+  /** Where clients reach the gRPC services, if they are served. */
+  readonly grpcAddress?: string;
+  /** Where shims send events, if anybody listens for them. */
+  readonly ttrpcAddress?: string;
 }
 
 /** Declares a plugin (typed identity). */

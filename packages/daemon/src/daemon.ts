@@ -1,0 +1,86 @@
+import { resolve } from "node:path";
+import { type Engine, enginePlugins, openEngine } from "@hull/engine";
+import { type Logger, silent } from "@hull/engine/log";
+import { pluginTypes } from "@hull/engine/plugin/types";
+import { HullError } from "@hull/errors";
+import { setOomScoreAdjust } from "@hull/sys/process";
+import type { DaemonConfig } from "./config/load.ts";
+import { lockRoot } from "./lock.ts";
+import { servicePlugins } from "./plugins.ts";
+import { GrpcServer } from "./server/grpc.ts";
+import type { Service } from "./server/service.ts";
+import { serveTtrpc } from "./server/ttrpc.ts";
+import { acceptAt, placeSocket } from "./server/unix-socket.ts";
+
+/** All plugins that a daemon has: what a configuration may name. */
+export const daemonPlugins = [...enginePlugins, ...servicePlugins];
+
+/** How long calls may still run when the daemon stops, ms. */
+const stopGrace = 2000;
+
+export interface Daemon extends AsyncDisposable {
+  readonly engine: Engine;
+  readonly services: readonly Service[];
+  readonly address: string;
+  readonly ttrpcAddress: string;
+  /** Stops serving, ends running calls, stops the plugins. Containers go on. */
+  stop(): Promise<void>;
+}
+
+/**
+ * Starts a daemon in this process: ready to serve when this resolves.
+ * @throws FailedPrecondition if another daemon has the root or the socket; InvalidArgument for plugins that can't be started
+ */
+export async function startDaemon(config: DaemonConfig, log: Logger = silent): Promise<Daemon> {
+  await using starting = new AsyncDisposableStack();
+  const root = resolve(config.root);
+  const address = resolve(config.grpc.address);
+  const ttrpcAddress = config.ttrpc.address === "" ? `${address}.ttrpc` : resolve(config.ttrpc.address);
+  starting.use(lockRoot(root));
+  adjustOomScore(config.oom_score, log);
+  const engine = starting.use(
+    await openEngine({
+      root,
+      state: resolve(config.state),
+      plugins: servicePlugins,
+      config: config.plugins,
+      disabled: config.disabled_plugins,
+      required: config.required_plugins,
+      properties: { grpcAddress: address, ttrpcAddress },
+      log,
+    }),
+  );
+  const ttrpcOwner = config.ttrpc.address === "" ? config.grpc : config.ttrpc;
+  starting.use(await serveTtrpc(ttrpcAddress, ttrpcOwner, engine.events));
+  // Shims that are found again send what happened meanwhile, so somebody has to listen before.
+  await engine.resume();
+  const services = [...engine.plugins.all<Service>(pluginTypes.grpc).values()];
+  const server = new GrpcServer(services, {
+    maxReceiveMessageSize: config.grpc.max_recv_message_size,
+    maxSendMessageSize: config.grpc.max_send_message_size,
+  });
+  starting.defer(() => server.close(stopGrace));
+  starting.use(
+    await placeSocket(address, config.grpc, async (path) => {
+      starting.use(await acceptAt(path, (socket) => server.accept(socket)));
+    }),
+  );
+  log.log("info", "serving...", { address });
+  log.log("info", "serving... (ttrpc)", { address: ttrpcAddress });
+  const running = starting.move();
+  let stopping: Promise<void> | undefined;
+  const stop = (): Promise<void> => {
+    stopping ??= running.disposeAsync();
+    return stopping;
+  };
+  return { engine, services, address, ttrpcAddress, stop, [Symbol.asyncDispose]: stop };
+}
+
+function adjustOomScore(score: number, log: Logger): void {
+  if (score === 0) return;
+  try {
+    setOomScoreAdjust("self", score);
+  } catch (error) {
+    log.log("warn", "the OOM score could not be set", { oom_score: score, error: HullError.from(error).message });
+  }
+}

@@ -1,0 +1,88 @@
+import { writeSync } from "node:fs";
+import type { Logger } from "@hull/engine/log";
+import { HullError, invalidArgument } from "@hull/errors";
+import { stringify } from "smol-toml";
+import { type DaemonConfig, defaultConfig, loadConfig } from "./config/load.ts";
+import { daemonPlugins, startDaemon } from "./daemon.ts";
+import { type DaemonFlags, parseFlags, usage } from "./flags.ts";
+import { createLogger, parseLogLevel } from "./log.ts";
+import { revision, version } from "./version.ts";
+
+/** `hull daemon`: runs until it is told to stop. Gives the exit status. */
+export async function daemonMain(args: readonly string[]): Promise<number> {
+  try {
+    return await run(parseFlags(args));
+  } catch (error) {
+    writeSync(2, `hull: ${HullError.from(error).message}\n`);
+    return 1;
+  }
+}
+
+async function run(flags: DaemonFlags): Promise<number> {
+  if (flags.help) return print(usage);
+  if (flags.version) return print(`hull ${version} ${revision}\n`);
+  const [command, ...rest] = flags.command;
+  if (command === "config") return configCommand(flags, rest);
+  if (command !== undefined)
+    throw invalidArgument(`"${command}" is not a command of the daemon: see hull daemon --help`);
+  const loaded = loadConfig(flags.config, daemonPlugins);
+  const config = withFlags(loaded.config, flags);
+  const log = createLogger({
+    level: parseLogLevel(config.debug.level === "" ? "info" : config.debug.level),
+    format: config.debug.format === "json" ? "json" : "text",
+    write: (line) => process.stderr.write(line),
+  });
+  for (const warning of loaded.warnings) log.log("warn", warning);
+  log.log("info", "starting hull", { version, revision });
+  surviveErrors(log);
+  const stopped = stopSignal(log);
+  const daemon = await startDaemon(config, log);
+  // Since the process began, which is what its user waits for.
+  log.log("info", `hull successfully booted in ${(performance.now() / 1000).toFixed(6)}s`);
+  log.log("info", "stopping", { signal: await stopped });
+  await daemon.stop();
+  return 0;
+}
+
+function configCommand(flags: DaemonFlags, [action]: readonly string[]): number {
+  const { config } = action === "dump" ? loadConfig(flags.config, daemonPlugins) : defaultConfig(daemonPlugins);
+  if (action !== "dump" && action !== "default") throw invalidArgument('"config" takes "default" or "dump"');
+  return print(stringify(withFlags(config, flags)));
+}
+
+function withFlags(config: DaemonConfig, flags: DaemonFlags): DaemonConfig {
+  const level = flags.logLevel === undefined ? config.debug.level : parseLogLevel(flags.logLevel);
+  return {
+    ...config,
+    root: flags.root ?? config.root,
+    state: flags.state ?? config.state,
+    grpc: { ...config.grpc, address: flags.address ?? config.grpc.address },
+    debug: { ...config.debug, level },
+  };
+}
+
+/** Resolves with the first signal that means "stop". */
+function stopSignal(log: Logger): Promise<string> {
+  process.on("SIGHUP", () => log.log("info", "nothing to reload: the configuration is read at the start alone"));
+  // The runtime would open a debugger.
+  process.on("SIGUSR1", () => log.log("info", "SIGUSR1 is ignored"));
+  return new Promise((resolve) => {
+    process.once("SIGTERM", resolve);
+    process.once("SIGINT", resolve);
+  });
+}
+
+/** A slip in one call must not end the others: everything that has to last is in files. */
+function surviveErrors(log: Logger): void {
+  const note = (kind: string) => (thrown: unknown) => {
+    const stack = thrown instanceof Error ? thrown.stack : undefined;
+    log.log("error", kind, { error: HullError.from(thrown).message, stack });
+  };
+  process.on("uncaughtException", note("uncaught exception"));
+  process.on("unhandledRejection", note("unhandled rejection"));
+}
+
+function print(text: string): number {
+  process.stdout.write(text);
+  return 0;
+}

@@ -1,0 +1,77 @@
+import { randomUUID } from "node:crypto";
+import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import type { ContainerStore } from "@hull/engine/containers/index";
+import type { ContentStore } from "@hull/engine/content/index";
+import type { Applier } from "@hull/engine/diff/index";
+import type { EventExchange } from "@hull/engine/events/index";
+import type { ImageStore } from "@hull/engine/images/index";
+import type { LeaseStore } from "@hull/engine/leases/index";
+import type { NamespaceStore } from "@hull/engine/namespaces/index";
+import type { AnyPlugin } from "@hull/engine/plugin/graph";
+import { definePlugin, type PluginInit } from "@hull/engine/plugin/index";
+import { pluginTypes } from "@hull/engine/plugin/types";
+import type { TaskManager } from "@hull/engine/runtime/index";
+import type { Snapshotter } from "@hull/engine/snapshots/index";
+import type { Service } from "./server/service.ts";
+import { containersService } from "./services/containers.ts";
+import { contentService } from "./services/content.ts";
+import { diffService } from "./services/diff.ts";
+import { eventsService } from "./services/events.ts";
+import { healthService } from "./services/health.ts";
+import { imagesService } from "./services/images.ts";
+import { introspectionService } from "./services/introspection.ts";
+import { leasesService } from "./services/leases.ts";
+import { namespacesService } from "./services/namespaces.ts";
+import { snapshotsService } from "./services/snapshots.ts";
+import { tasksService } from "./services/tasks.ts";
+import { versionService } from "./services/version.ts";
+import { revision, version } from "./version.ts";
+
+const { grpc, service } = pluginTypes;
+
+/** A service's plugin: its instance is what the servers serve. */
+function servicePlugin(
+  id: string,
+  requires: readonly string[],
+  start: (init: PluginInit<unknown>) => Service,
+): AnyPlugin {
+  return definePlugin({ type: grpc, id, requires, start });
+}
+
+/** Every gRPC service as a plugin, for a graph that has the engine's. */
+export const servicePlugins: readonly AnyPlugin[] = [
+  servicePlugin("introspection", [service], ({ root, plugins }) => introspectionService(persistentUuid(root), plugins)),
+  servicePlugin("containers", [service], ({ get }) =>
+    containersService(get<ContainerStore>(service, "containers-service")),
+  ),
+  servicePlugin("content", [service], ({ get }) => contentService(get<ContentStore>(pluginTypes.content))),
+  servicePlugin("diff", [service], ({ get }) => diffService(get<Applier>(service, "diff-service"))),
+  servicePlugin("events", [pluginTypes.event], ({ get }) => eventsService(get<EventExchange>(pluginTypes.event))),
+  servicePlugin("healthcheck", [], () => healthService()),
+  servicePlugin("images", [service], ({ get }) => imagesService(get<ImageStore>(service, "images-service"))),
+  servicePlugin("leases", [pluginTypes.lease], ({ get }) => leasesService(get<LeaseStore>(pluginTypes.lease))),
+  servicePlugin("namespaces", [service], ({ get }) =>
+    namespacesService(get<NamespaceStore>(service, "namespaces-service")),
+  ),
+  servicePlugin("snapshots", [pluginTypes.snapshotter], ({ all }) =>
+    snapshotsService(all<Snapshotter>(pluginTypes.snapshotter)),
+  ),
+  servicePlugin("tasks", [service], ({ get }) => tasksService(get<TaskManager>(pluginTypes.runtime))),
+  servicePlugin("version", [], () => versionService(version, revision)),
+];
+
+/** The uuid that this root has had since its first start. */
+function persistentUuid(directory: string): string {
+  const file = join(directory, "uuid");
+  try {
+    const uuid = readFileSync(file, "utf8").trim();
+    if (uuid !== "") return uuid;
+  } catch {
+    // The first start: there is none yet.
+  }
+  const uuid = randomUUID();
+  mkdirSync(directory, { recursive: true, mode: 0o700 });
+  writeFileSync(file, uuid, { mode: 0o600 });
+  return uuid;
+}

@@ -1,0 +1,23 @@
+import type { EventExchange } from "../events/index.ts";
+import { tellCollector } from "../gc/changes.ts";
+import type { MetadataInstance } from "../metadata/plugin.ts";
+import { definePlugin } from "../plugin/index.ts";
+import { pluginTypes } from "../plugin/types.ts";
+import { LocalContentStore } from "./store.ts";
+
+export const contentPlugin = definePlugin({
+  type: pluginTypes.content,
+  id: "content",
+  requires: [pluginTypes.metadata, pluginTypes.event],
+  start: (init) => {
+    const { metadata, contentSharing } = init.get<MetadataInstance>(pluginTypes.metadata);
+    init.meta.exports.root = init.root;
+    return new LocalContentStore({
+      metadata,
+      events: init.get<EventExchange>(pluginTypes.event),
+      root: init.root,
+      sharing: contentSharing,
+      changed: tellCollector(init),
+    });
+  },
+});

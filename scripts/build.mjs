@@ -1,0 +1,42 @@
+/**
+ * `npm run build`: one executable, `dist/hull`, which is the daemon, the CLI, `ctr`, the shim and the unpacker.
+ *
+ * Bytecode spares the parsing at every start; the parts are loaded apart (`--splitting`). An `.env` or `bunfig.toml` of the folder that
+ * a user happens to be in means nothing to it.
+ */
+import { execFileSync } from "node:child_process";
+import { mkdirSync } from "node:fs";
+import { join } from "node:path";
+import { bun, ensureNpmPackages, project, run } from "./setup.mjs";
+
+ensureNpmPackages();
+mkdirSync(join(project, "dist"), { recursive: true });
+run(bun, [
+  "build",
+  "packages/cli/src/main.ts",
+  "--compile",
+  "--target=bun",
+  "--format=esm",
+  "--splitting",
+  "--minify",
+  "--bytecode",
+  "--no-compile-autoload-dotenv",
+  "--no-compile-autoload-bunfig",
+  "--define",
+  "HULL_EXECUTABLE=true",
+  "--define",
+  `HULL_REVISION=${JSON.stringify(revision())}`,
+  "--outfile=dist/hull",
+]);
+
+/** The commit that is built, with a mark if files differ from it; empty outside of a repository. */
+function revision() {
+  try {
+    const options = { cwd: project, encoding: "utf8", stdio: ["ignore", "pipe", "ignore"] };
+    const commit = execFileSync("git", ["rev-parse", "HEAD"], options).trim();
+    const changed = execFileSync("git", ["status", "--porcelain", "--untracked-files=no"], options) !== "";
+    return changed ? `${commit}.m` : commit;
+  } catch {
+    return "";
+  }
+}
