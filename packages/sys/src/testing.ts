@@ -15,7 +15,7 @@ export function temporaryDirectory(): Disposable & { readonly path: string; at(.
     path,
     at: (...parts) => join(path, ...parts),
     [Symbol.dispose]() {
-      unmountTree(path);
+      if (isRoot) unmountTree(path);
       rmSync(path, { recursive: true, force: true });
     },
   };
