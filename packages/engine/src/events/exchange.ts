@@ -1,0 +1,56 @@
+import { nowNanos } from "@hull/api/timestamp";
+import { invalidArgument } from "@hull/errors";
+import type { Context } from "../context.ts";
+import type { TypedBytes } from "../labels.ts";
+import { checkIdentifier, requireNamespace } from "../metadata/index.ts";
+import type { EventEnvelope, EventExchange } from "./index.ts";
+import { compileEventFilters } from "./match.ts";
+import { Subscription } from "./subscription.ts";
+
+/** Go's zero time, which a Go program sends for a time that it never set. */
+const zeroTime = -62_135_596_800n * 1_000_000_000n;
+
+/** The exchange of one process. */
+export class LocalEventExchange implements EventExchange {
+  readonly #subscriptions = new Set<Subscription>();
+
+  publish(ctx: Pick<Context, "namespace">, topic: string, event: TypedBytes): void {
+    checkTopic(topic);
+    this.#pass({ timestamp: nowNanos(), namespace: requireNamespace(ctx), topic, event });
+  }
+
+  forward(envelope: EventEnvelope): void {
+    checkIdentifier(envelope.namespace, "event envelope has invalid namespace");
+    checkTopic(envelope.topic);
+    if (envelope.timestamp === zeroTime) throw invalidArgument("timestamp must be set on forwarded event");
+    this.#pass(envelope);
+  }
+
+  subscribe(filters: readonly string[], signal: AbortSignal): AsyncIterableIterator<EventEnvelope> & AsyncDisposable {
+    const subscription = new Subscription(compileEventFilters(filters), signal, () =>
+      this.#subscriptions.delete(subscription),
+    );
+    if (!signal.aborted) this.#subscriptions.add(subscription);
+    return subscription;
+  }
+
+  /** How many are subscribed now. */
+  get subscribers(): number {
+    return this.#subscriptions.size;
+  }
+
+  #pass(envelope: EventEnvelope): void {
+    for (const subscription of this.#subscriptions) subscription.offer(envelope);
+  }
+}
+
+/** @throws InvalidArgument unless the topic is a path of identifiers, `/tasks/start` */
+function checkTopic(topic: string): void {
+  const what = `envelope topic "${topic}"`;
+  if (topic === "") throw invalidArgument(`${what}: must not be empty`);
+  if (!topic.startsWith("/")) throw invalidArgument(`${what}: must start with '/'`);
+  if (topic === "/") throw invalidArgument(`${what}: must have at least one component`);
+  for (const component of topic.slice(1).split("/")) {
+    checkIdentifier(component, `${what}: failed validation on component "${component}"`);
+  }
+}

@@ -1,0 +1,84 @@
+import type { EventEnvelope } from "./index.ts";
+import { type EventFilter, payloadOf } from "./match.ts";
+
+/**
+ * One subscriber's queue. It takes from its making on, and ends when its signal aborts or its reader leaves the loop; what was
+ * queued before an abort is still given.
+ */
+export class Subscription implements AsyncIterableIterator<EventEnvelope>, AsyncDisposable {
+  readonly #filter: EventFilter;
+  readonly #leave: () => void;
+  #queue: EventEnvelope[] = [];
+  /** The reader's side of the queue: refilled from `#queue` at once, so that taking one is cheap however many wait. */
+  #reading: EventEnvelope[] = [];
+  #ended = false;
+  #wake: (() => void) | undefined;
+
+  constructor(filter: EventFilter, signal: AbortSignal, left: () => void) {
+    this.#filter = filter;
+    const end = () => this.#end();
+    this.#leave = () => {
+      signal.removeEventListener("abort", end);
+      left();
+    };
+    if (signal.aborted) this.#ended = true;
+    else signal.addEventListener("abort", end, { once: true });
+  }
+
+  /** Queues an event that may be wanted. */
+  offer(envelope: EventEnvelope): void {
+    if (this.#ended || (!this.#filter.needsPayload && !this.#filter.matches(envelope))) return;
+    this.#queue.push(envelope);
+    this.#wake?.();
+  }
+
+  async next(): Promise<IteratorResult<EventEnvelope, undefined>> {
+    for (;;) {
+      const envelope = this.#take();
+      if (envelope !== undefined) {
+        if (!this.#filter.needsPayload) return { done: false, value: envelope };
+        if (this.#filter.matches(envelope, await payloadOf(envelope))) return { done: false, value: envelope };
+      } else if (this.#ended) return { done: true, value: undefined };
+      else await this.#awaken();
+    }
+  }
+
+  async return(): Promise<IteratorResult<EventEnvelope, undefined>> {
+    this.#queue = [];
+    this.#reading = [];
+    this.#end();
+    return { done: true, value: undefined };
+  }
+
+  [Symbol.asyncIterator](): this {
+    return this;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.return();
+  }
+
+  #take(): EventEnvelope | undefined {
+    if (this.#reading.length === 0) {
+      this.#reading = this.#queue.reverse();
+      this.#queue = [];
+    }
+    return this.#reading.pop();
+  }
+
+  #awaken(): Promise<void> {
+    return new Promise((resolve) => {
+      this.#wake = () => {
+        this.#wake = undefined;
+        resolve();
+      };
+    });
+  }
+
+  #end(): void {
+    if (this.#ended) return;
+    this.#ended = true;
+    this.#leave();
+    this.#wake?.();
+  }
+}
