@@ -55,7 +55,8 @@ async function run(args: readonly string[], self: readonly string[]): Promise<nu
     case "": {
       const { detachStdio, serve } = await import("./serve.ts");
       const eventsAddress = process.env.TTRPC_ADDRESS ?? (flags.address === "" ? "" : `${flags.address}.ttrpc`);
-      await serve(flags.socket, { namespace: flags.namespace, eventsAddress });
+      const identity = Promise.resolve({ namespace: flags.namespace, eventsAddress });
+      await serve(flags.socket, () => identity);
       await Bun.write(Bun.stdout, "ready\n");
       detachStdio(0, 1, 2);
       return undefined;

@@ -23,24 +23,27 @@ const flushMs = 5000;
 /**
  * Listens and serves; the process ends when a client calls Shutdown and no container is left, or by SIGTERM.
  *
- * @param identity given later for a spare, whose first request waits for it
+ * @param identity whom the shim works for now; a spare's requests wait for it
  */
-export async function serve(socket: string, identity: Identity | Promise<Identity>): Promise<void> {
+export async function serve(socket: string, identity: () => Promise<Identity>): Promise<void> {
   becomeIndependent();
-  let publisher: Publisher | undefined;
-  const known = Promise.resolve(identity).then(({ namespace, eventsAddress }) => {
-    publisher = new Publisher(eventsAddress, namespace);
-    return { namespace, events: new TaskEvents(publisher) };
-  });
+  let current: { identity: Identity; publisher: Publisher; events: TaskEvents } | undefined;
   const exit = async (): Promise<void> => {
     rmSync(socket, { force: true });
-    await publisher?.flush(flushMs);
+    await current?.publisher.flush(flushMs);
     process.exit(0);
   };
   const service = taskService({
     children: new Children(),
-    identity: known,
-    reconnected: () => publisher?.retry(),
+    async identity() {
+      const known = await identity();
+      if (current?.identity !== known) {
+        const publisher = new Publisher(known.eventsAddress, known.namespace);
+        current = { identity: known, publisher, events: new TaskEvents(publisher) };
+      }
+      return { namespace: known.namespace, events: current.events };
+    },
+    reconnected: () => current?.publisher.retry(),
     // A turn later, when the answer has been written.
     exit: () => void setImmediate(exit),
   });

@@ -14,8 +14,8 @@ import type { TaskEvents } from "./events.ts";
 /** What the service needs of the process that it runs in. */
 export interface ShimProcess {
   readonly children: Children;
-  /** Known from the start, or when a spare has been assigned. */
-  readonly identity: Promise<{ namespace: string; events: TaskEvents }>;
+  /** Whom the process works for now; waits until a spare has been assigned. */
+  identity(): Promise<{ namespace: string; events: TaskEvents }>;
   /** A daemon has connected anew: events that wait can be delivered. */
   reconnected(): void;
   /** Ends the process after the answer. */
@@ -41,7 +41,7 @@ export function taskService(shim: ShimProcess): ServiceImplementation<typeof Tas
       if (containers.has(id) || creating.has(id)) throw alreadyExists(`container "${id}"`);
       creating.add(id);
       try {
-        const { namespace, events } = await shim.identity;
+        const { namespace, events } = await shim.identity();
         const runtime = chooseRuntime(namespace, options);
         const request = { id, bundle, rootfs, terminal, stdin, stdout, stderr, runtime };
         const container = await Container.create(request, shim.children, events);

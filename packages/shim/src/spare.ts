@@ -1,40 +1,51 @@
 /**
  * A spare shim: started ahead of need, it listens already and waits on its standard input to be told whom it works for.
  *
- *   started ──"ready" on stdout──► waiting ──assignment on stdin──► serving
- *                                     └── end of stdin: its daemon has gone ──► (gone)
+ *   started ──"ready" on stdout──► spare ──a line of JSON──► assigned ──an empty line──► spare …
+ *                                    └── end of input: its daemon has gone ──► (gone)
+ *
+ * While it is assigned the end of its input means nothing: it outlives its daemon.
  */
 
 import { rmSync } from "node:fs";
 import { invalidArgument } from "@hull/errors";
 import { detachStdio, type Identity, serve } from "./serve.ts";
 
-/** One line of JSON on the spare's standard input. */
+/** What a line of JSON on the input holds. */
 export type Assignment = Identity;
 
 /** Serves as a spare on a socket. */
 export async function serveAsSpare(socket: string): Promise<void> {
-  const { promise, resolve } = Promise.withResolvers<Identity>();
-  await serve(socket, promise);
+  let assigned = false;
+  let next = Promise.withResolvers<Identity>();
+  await serve(socket, () => next.promise);
   await Bun.write(Bun.stdout, "ready\n");
-  const line = await firstLine();
-  if (line === undefined) {
+  detachStdio(1);
+  for await (const line of lines()) {
+    // What the last container left in memory goes while nobody waits.
+    if (line === "") setTimeout(() => Bun.gc(true), 50).unref();
+    if (line === "" || assigned) next = Promise.withResolvers<Identity>();
+    assigned = line !== "";
+    if (assigned) next.resolve(parseAssignment(line));
+  }
+  if (!assigned) {
     rmSync(socket, { force: true });
     process.exit(0);
   }
-  resolve(parseAssignment(line));
-  detachStdio(0, 1);
+  detachStdio(0);
 }
 
-async function firstLine(): Promise<string | undefined> {
+async function* lines(): AsyncGenerator<string, void> {
   const decoder = new TextDecoder();
   let text = "";
   for await (const chunk of Bun.stdin.stream()) {
     text += decoder.decode(chunk, { stream: true });
-    const end = text.indexOf("\n");
-    if (end !== -1) return text.slice(0, end);
+    for (let end = text.indexOf("\n"); end !== -1; end = text.indexOf("\n")) {
+      const line = text.slice(0, end);
+      text = text.slice(end + 1);
+      yield line;
+    }
   }
-  return undefined;
 }
 
 function parseAssignment(line: string): Identity {

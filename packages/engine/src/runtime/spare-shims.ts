@@ -1,0 +1,133 @@
+/**
+ * Spares of hull's own shim: started ahead of need, so that no process start and no module loading is on a container's way.
+ *
+ *   started ──► spare ──take──► assigned ──giveBack──► spare …
+ *                 └── stop, or its daemon's end ──► (gone)
+ *
+ * A shim learns on its standard input whom it works for, and that it is released. While it is assigned, the end of that input means nothing
+ * to it: it outlives the daemon. A spare ends with the daemon.
+ */
+
+import { mkdirSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { unavailable } from "@hull/errors";
+import type { RuntimeDirectories } from "./bundle.ts";
+import { connectShim, type ShimConnection } from "./shim-connection.ts";
+
+/** A shim's process that this daemon started. */
+export interface SpareShim extends ShimConnection {
+  readonly pid: number;
+  readonly input: { write(text: string): unknown; flush(): unknown };
+  /** How many containers it has served. */
+  uses: number;
+}
+
+/** Options of the pool. */
+export interface SpareOptions {
+  /** Command line that leads to the shim. */
+  command: readonly string[];
+  /** How many are kept ready; 0 starts each when it is needed. */
+  count: number;
+  directories: RuntimeDirectories;
+}
+
+/** After so many containers a process has earned its rest: whatever it may have leaked goes with it. */
+const maximumUses = 200;
+/** A new spare is started when the work that took the last one is probably over. */
+const refillMs = 150;
+/** How many more than `count` are kept when they come back. */
+const surplus = 2;
+
+/** The pool. */
+export class SpareShims {
+  readonly #options: SpareOptions;
+  readonly #spares: SpareShim[] = [];
+  readonly #socketDirectory: string;
+  #refilling: ReturnType<typeof setTimeout> | undefined;
+  #starting = 0;
+  #stopped = false;
+
+  constructor(options: SpareOptions) {
+    this.#options = options;
+    const near = join(options.directories.state, "s");
+    // A unix socket's path has room for 107 bytes.
+    this.#socketDirectory = near.length < 80 ? near : join(tmpdir(), `hull-${Bun.hash(near).toString(16)}`);
+  }
+
+  /** A shim that is this caller's; assigned to the namespace by the time it reads its next request. @throws Unavailable */
+  async take(namespace: string, eventsAddress: string): Promise<SpareShim> {
+    const shim = this.#spares.shift() ?? (await this.#start());
+    shim.uses++;
+    await shim.input.write(`${JSON.stringify({ namespace, eventsAddress })}\n`);
+    await shim.input.flush();
+    this.#refillLater();
+    return shim;
+  }
+
+  /** Takes a shim back that has no container any more. @returns false if it is not wanted, and is to be shut down */
+  giveBack(shim: SpareShim): boolean {
+    const { count } = this.#options;
+    if (this.#stopped || count === 0 || shim.uses >= maximumUses || this.#spares.length >= count + surplus)
+      return false;
+    void shim.input.write("\n");
+    void shim.input.flush();
+    this.#keep(shim);
+    return true;
+  }
+
+  /** Starts what is missing. */
+  async fill(): Promise<void> {
+    while (!this.#stopped && this.#spares.length + this.#starting < this.#options.count)
+      this.#keep(await this.#start());
+  }
+
+  /** Ends the spares. */
+  async stop(): Promise<void> {
+    this.#stopped = true;
+    clearTimeout(this.#refilling);
+    await Promise.all(this.#spares.splice(0).map(({ connection }) => connection.close()));
+  }
+
+  #keep(shim: SpareShim): void {
+    this.#spares.push(shim);
+    void shim.connection.closed.then(() => {
+      const index = this.#spares.indexOf(shim);
+      if (index !== -1) this.#spares.splice(index, 1);
+    });
+  }
+
+  #refillLater(): void {
+    if (this.#refilling !== undefined) return;
+    this.#refilling = setTimeout(() => {
+      this.#refilling = undefined;
+      // A spare that can't be started is missed, and complained of, by the next create.
+      this.fill().catch(() => {});
+    }, refillMs);
+    this.#refilling.unref();
+  }
+
+  async #start(): Promise<SpareShim> {
+    this.#starting++;
+    try {
+      mkdirSync(this.#socketDirectory, { recursive: true, mode: 0o711 });
+      const socket = join(this.#socketDirectory, crypto.randomUUID().slice(0, 18));
+      const argv = [...this.#options.command, "-socket", socket, "spare"];
+      const child = Bun.spawn(argv, { cwd: "/", stdio: ["pipe", "pipe", "ignore"], detached: true });
+      child.unref();
+      await ready(child);
+      const bootstrap = { version: 3, address: `unix://${socket}`, protocol: "ttrpc" };
+      return { ...(await connectShim(bootstrap)), pid: child.pid, input: child.stdin, uses: 0 };
+    } finally {
+      this.#starting--;
+    }
+  }
+}
+
+async function ready(child: Bun.Subprocess<"pipe", "pipe", "ignore">): Promise<void> {
+  const reader = child.stdout.getReader();
+  const { value } = await reader.read();
+  await reader.cancel();
+  if (value === undefined)
+    throw unavailable(`the shim's process ended with status ${await child.exited} before it listened`);
+}

@@ -1,0 +1,315 @@
+/** Tasks by shims: each request goes to the shim that keeps the task. */
+
+import { Options } from "@hull/api/gen/containerd/runc/v1/options";
+import type { StateResponse } from "@hull/api/gen/containerd/task/v3/task";
+import { Status } from "@hull/api/gen/containerd/types/task/task";
+import { nanosOfTimestamp } from "@hull/api/timestamp";
+import { alreadyExists, type HullError, invalidArgument, isCode, notFound, unavailable } from "@hull/errors";
+import type { ContainerStore } from "../containers/index.ts";
+import type { Context } from "../context.ts";
+import type { EventExchange } from "../events/index.ts";
+import type { Nanoseconds, TypedBytes } from "../labels.ts";
+import { type Logger, silent } from "../log.ts";
+import { Bundle, type RuntimeDirectories } from "./bundle.ts";
+import type { CreateTask, ExecProcess, Exit, ProcessState, TaskManager, TaskStatus } from "./index.ts";
+import { KeyedLock } from "./keyed-lock.ts";
+import { loadBundles } from "./load.ts";
+import { defaultOciRuntime } from "./oci-runtime.ts";
+import { ShimDirectory } from "./shim-directory.ts";
+import type { DaemonAddress } from "./shim-process.ts";
+import type { Task } from "./task.ts";
+
+/** What a task manager needs. */
+export interface TaskManagerOptions {
+  directories: RuntimeDirectories;
+  containers: Pick<ContainerStore, "get">;
+  events: Pick<EventExchange, "publish">;
+  daemon: DaemonAddress;
+  /** Command line that leads to hull's own shim. */
+  shimCommand: readonly string[];
+  /** How many of our own shims are started ahead of need. Default: 1. */
+  spareShims?: number;
+  /** OCI runtime of containers that don't name one: a path or name. Default: see `defaultOciRuntime`. */
+  ociRuntime?: string;
+  log?: Logger;
+  timeouts?: Partial<TaskTimeouts>;
+}
+
+/** Bounds in milliseconds; in the configuration they are `io.containerd.timeout.shim.cleanup` and so on. */
+export interface TaskTimeouts {
+  cleanup: number;
+  load: number;
+  shutdown: number;
+  state: number;
+}
+
+const defaultTimeouts: TaskTimeouts = { cleanup: 5000, load: 5000, shutdown: 3000, state: 2000 };
+
+const statuses: Readonly<Record<Status, TaskStatus>> = {
+  [Status.UNKNOWN]: "unknown",
+  [Status.CREATED]: "created",
+  [Status.RUNNING]: "running",
+  [Status.STOPPED]: "stopped",
+  [Status.PAUSED]: "paused",
+  [Status.PAUSING]: "pausing",
+};
+
+const runcOptions = "containerd.runc.v1.Options";
+
+/** See `TaskManager`. */
+export class ShimTaskManager implements TaskManager {
+  readonly #options: TaskManagerOptions;
+  readonly #timeouts: TaskTimeouts;
+  readonly #shims: ShimDirectory;
+  readonly #tasks = new Map<string, Task>();
+  readonly #locks = new KeyedLock();
+  #ociRuntime: string | undefined;
+
+  constructor(options: TaskManagerOptions) {
+    this.#options = options;
+    this.#timeouts = { ...defaultTimeouts, ...options.timeouts };
+    this.#ociRuntime = options.ociRuntime;
+    const { directories, daemon, shimCommand, spareShims = 1, log = silent } = options;
+    this.#shims = new ShimDirectory({ directories, daemon, shimCommand, spareShims, log, timeouts: this.#timeouts });
+  }
+
+  create(ctx: Context, request: CreateTask): Promise<{ pid: number }> {
+    const key = keyOf(ctx, request.id);
+    return this.#locks.run(key, async () => {
+      const container = await this.#options.containers.get(ctx, request.id);
+      if (this.#tasks.has(key)) throw alreadyExists(`task "${request.id}"`);
+      const bundle = new Bundle(this.#options.directories, ctx.namespace, request.id);
+      const runtime = request.runtimePath ?? container.runtime.name;
+      const given = request.options ?? container.runtime.options;
+      const options = this.#shims.isOwn(runtime) ? this.#withDefaults(given) : given;
+      // A bundle without a task is what a crash left.
+      await bundle.delete();
+      await using undo = new AsyncDisposableStack();
+      bundle.create(container.spec.value);
+      undo.defer(() => bundle.delete());
+      const shim = await this.#shims.start(runtime, bundle, {
+        options,
+        spec: container.spec.value,
+        signal: ctx.signal,
+      });
+      undo.defer(() => this.#shims.release(shim, bundle));
+      const { id, rootfs, terminal, stdin, stdout, stderr, checkpoint = "" } = request;
+      const { pid } = await shim.client(ctx.namespace).create({
+        id,
+        bundle: bundle.path,
+        rootfs: rootfs.map((mount) => ({ ...mount, options: [...mount.options] })),
+        terminal,
+        stdin,
+        stdout,
+        stderr,
+        checkpoint,
+        options,
+      });
+      undo.move();
+      this.#register({ namespace: ctx.namespace, id, bundle, shim, client: shim.client(ctx.namespace), pid });
+      return { pid };
+    });
+  }
+
+  #register(task: Task): void {
+    const key = keyOf(task, task.id);
+    this.#tasks.set(key, task);
+    void task.shim.lost.then(() => {
+      // Not when it was deleted, or belongs to a task that came after it.
+      if (this.#tasks.get(key) === task) task.lost = this.#locks.run(key, () => this.#lose(key, task));
+    });
+  }
+
+  /** The shim has died: kill what it kept, and tell. */
+  async #lose(key: string, task: Task): Promise<Exit | undefined> {
+    if (this.#tasks.get(key) !== task) return undefined;
+    this.#options.log?.log("warn", "a shim has ended before its task", { namespace: task.namespace, id: task.id });
+    const exit = await this.#shims.cleanUpAndTell(task.bundle, this.#options.events);
+    this.#tasks.delete(key);
+    this.#shims.forget(task.shim, task.bundle);
+    return exit;
+  }
+
+  /** Our shim takes runc's options; what they leave open the configuration decides. */
+  #withDefaults(given: TypedBytes | undefined): TypedBytes {
+    if (given !== undefined && given.typeUrl !== "" && !given.typeUrl.endsWith(runcOptions)) return given;
+    const options = given === undefined ? Options.fromPartial({}) : decodeOptions(given);
+    if (options.binaryName === "") options.binaryName = this.#ociRuntime ??= defaultOciRuntime();
+    if (options.root === "") options.root = `${this.#options.directories.state}/runc`;
+    return { typeUrl: runcOptions, value: Options.encode(options).finish() };
+  }
+
+  async start(ctx: Context, id: string, execId = ""): Promise<{ pid: number }> {
+    const { client } = await this.#find(ctx, id);
+    const { pid } = await client.start({ id, execId });
+    return { pid };
+  }
+
+  delete(ctx: Context, id: string): Promise<Exit> {
+    const key = keyOf(ctx, id);
+    return this.#locks.run(key, async () => {
+      const task = await this.#find(ctx, id);
+      const exit = exitOf(await task.client.delete({ id, execId: "" }));
+      this.#tasks.delete(key);
+      // The answer needn't wait for the disk, nor for the shim; a new task of this id does, by the lock.
+      void this.#locks.run(key, () => this.#shims.release(task.shim, task.bundle));
+      await task.bundle.delete();
+      return exit;
+    });
+  }
+
+  async deleteProcess(ctx: Context, id: string, execId: string): Promise<Exit> {
+    if (execId === "") throw invalidArgument(`the exec id of a process of task "${id}" is empty`);
+    const { client } = await this.#find(ctx, id);
+    return exitOf(await client.delete({ id, execId }));
+  }
+
+  async get(ctx: Context, id: string, execId = ""): Promise<ProcessState> {
+    return this.#stateOf(await this.#find(ctx, id), execId);
+  }
+
+  async list(ctx: Context): Promise<ProcessState[]> {
+    const tasks = [...this.#tasks.values()].filter(({ namespace }) => namespace === ctx.namespace);
+    const states = await Promise.allSettled(tasks.map((task) => this.#stateOf(task, "")));
+    return states.flatMap((state) =>
+      state.status === "fulfilled" && state.value.status !== "unknown" ? [state.value] : [],
+    );
+  }
+
+  async #stateOf({ id, client }: Task, execId: string): Promise<ProcessState> {
+    return stateOf(id, execId, await client.state({ id, execId }, { timeoutMs: this.#timeouts.state }));
+  }
+
+  async kill(ctx: Context, id: string, options: { execId?: string; signal: number; all?: boolean }): Promise<void> {
+    const { client } = await this.#find(ctx, id);
+    const { execId = "", signal, all = false } = options;
+    await client.kill({ id, execId, signal, all });
+  }
+
+  async exec(ctx: Context, request: ExecProcess): Promise<void> {
+    const { client } = await this.#find(ctx, request.id);
+    if (request.execId === "") throw invalidArgument(`the exec id of a process of task "${request.id}" is empty`);
+    await client.exec(request);
+  }
+
+  async resizePty(ctx: Context, id: string, execId: string, width: number, height: number): Promise<void> {
+    const { client } = await this.#find(ctx, id);
+    await client.resizePty({ id, execId, width, height });
+  }
+
+  async closeIo(ctx: Context, id: string, execId: string, stdin: boolean): Promise<void> {
+    const { client } = await this.#find(ctx, id);
+    await client.closeIO({ id, execId, stdin });
+  }
+
+  async pause(ctx: Context, id: string): Promise<void> {
+    const { client } = await this.#find(ctx, id);
+    await client.pause({ id });
+  }
+
+  async resume(ctx: Context, id: string): Promise<void> {
+    const { client } = await this.#find(ctx, id);
+    await client.resume({ id });
+  }
+
+  async pids(ctx: Context, id: string): Promise<{ pid: number; info?: TypedBytes }[]> {
+    const { client } = await this.#find(ctx, id);
+    return (await client.pids({ id })).processes;
+  }
+
+  async checkpoint(ctx: Context, id: string, path: string, options?: TypedBytes): Promise<void> {
+    const { client } = await this.#find(ctx, id);
+    await client.checkpoint({ id, path, options });
+  }
+
+  async update(
+    ctx: Context,
+    id: string,
+    resources: TypedBytes,
+    annotations: Readonly<Record<string, string>>,
+  ): Promise<void> {
+    const { client } = await this.#find(ctx, id);
+    await client.update({ id, resources, annotations });
+  }
+
+  async stats(ctx: Context, id: string): Promise<TypedBytes> {
+    const { client } = await this.#find(ctx, id);
+    const { stats } = await client.stats({ id });
+    if (stats === undefined) throw unavailable(`the shim of task "${id}" gave no statistics`);
+    return stats;
+  }
+
+  async wait(ctx: Context, id: string, execId = ""): Promise<Exit> {
+    const task = await this.#find(ctx, id);
+    try {
+      const response = await task.client.wait({ id, execId }, { signal: ctx.signal });
+      return exitOf({ ...response, pid: task.pid });
+    } catch (error) {
+      if (!isCode(error, "unavailable")) throw error;
+      // The shim has died, or the task was deleted while we waited.
+      await task.shim.lost;
+      const exit = await task.lost;
+      if (exit === undefined) throw taskNotFound(id);
+      return exit;
+    }
+  }
+
+  async load(): Promise<void> {
+    const { directories, events } = this.#options;
+    await loadBundles(directories, async (bundle) => {
+      const key = keyOf(bundle, bundle.id);
+      await this.#locks.run(key, async () => {
+        const found = await this.#shims.reconnect(bundle);
+        if (found === undefined) await this.#shims.cleanUpAndTell(bundle, events);
+        else this.#register({ ...found, namespace: bundle.namespace, id: bundle.id, bundle });
+      });
+    });
+    this.#shims.prepare();
+  }
+
+  async close(): Promise<void> {
+    const shims = new Set([...this.#tasks.values()].map(({ shim }) => shim));
+    this.#tasks.clear();
+    await this.#shims.close();
+    await Promise.all([...shims].map(({ connected }) => connected.connection.close()));
+  }
+
+  /** @throws NotFound: no such container, or it has no task */
+  async #find(ctx: Context, id: string): Promise<Task> {
+    const task = this.#tasks.get(keyOf(ctx, id));
+    if (task !== undefined) return task;
+    await this.#options.containers.get(ctx, id);
+    throw taskNotFound(id);
+  }
+}
+
+function taskNotFound(id: string): HullError {
+  return notFound(`task ${id} not found`);
+}
+
+function keyOf({ namespace }: { namespace: string }, id: string): string {
+  return `${namespace}/${id}`;
+}
+
+function decodeOptions({ value }: TypedBytes): Options {
+  try {
+    return Options.decode(value);
+  } catch (cause) {
+    throw invalidArgument(`the runtime options are not a "${runcOptions}"`, { cause });
+  }
+}
+
+function exitOf(response: Pick<StateResponse, "pid" | "exitStatus" | "exitedAt">): Exit {
+  const { pid, exitStatus, exitedAt } = response;
+  return { pid, exitStatus, exitedAt: nanosOfTimestamp(exitedAt) ?? never };
+}
+
+/** When a process that never ran has ended: Go's zero time. */
+const never: Nanoseconds = -62_135_596_800_000_000_000n;
+
+function stateOf(id: string, execId: string, state: StateResponse): ProcessState {
+  const { bundle, pid, stdin, stdout, stderr, terminal, exitStatus } = state;
+  const status = statuses[state.status] ?? "unknown";
+  const exitedAt = nanosOfTimestamp(state.exitedAt);
+  return { id, execId, bundle, pid, status, stdin, stdout, stderr, terminal, exitStatus, exitedAt };
+}
