@@ -8,6 +8,7 @@ import { contentAdaptor, ingestAdaptor } from "../metadata/filters/adaptors.ts";
 import { compileFilters } from "../metadata/filters/index.ts";
 import { addToLease, ensureNamespace, type Metadata, requireNamespace } from "../metadata/index.ts";
 import { updateLabels } from "../metadata/labels.ts";
+import { bigintOf, labelsOf, textOf } from "../metadata/rows.ts";
 import type { SqlRow } from "../metadata/sql.ts";
 import { BlobFiles } from "./blobs.ts";
 import type { ContentInfo, ContentStore, ContentWriter, IngestStatus } from "./index.ts";
@@ -87,6 +88,7 @@ export class LocalContentStore implements ContentStore {
         last = info.digest;
         if (matches(info)) yield info;
       }
+      await new Promise(setImmediate);
       rows = page.all(namespace, last);
     }
   }
@@ -193,7 +195,7 @@ export class LocalContentStore implements ContentStore {
       return found;
     });
     if (row === undefined) throw unknownIngest(ref);
-    await this.#ingests.remove(referenceOf(namespace, row.id, ref));
+    await this.#ingests.remove(referenceOf(namespace, bigintOf(row.id), ref));
     this.#changed("mutation");
   }
 
@@ -213,7 +215,7 @@ export class LocalContentStore implements ContentStore {
       ...sql
         .prepare("SELECT id, namespace, ref FROM ingests")
         .all()
-        .map((row) => referenceOf(String(row.namespace), row.id, String(row.ref))),
+        .map((row) => referenceOf(textOf(row.namespace), bigintOf(row.id), textOf(row.ref))),
     ]);
     return { blobs, ingests };
   }
@@ -228,8 +230,8 @@ export class LocalContentStore implements ContentStore {
       }
       ensureNamespace(sql, namespace);
       sql.prepare("INSERT OR IGNORE INTO ingests (namespace, ref, expected) VALUES (?, ?, '')").run(namespace, ref);
-      const { id = null } =
-        sql.prepare("SELECT id FROM ingests WHERE namespace = ? AND ref = ?").get(namespace, ref) ?? {};
+      const row = sql.prepare("SELECT id FROM ingests WHERE namespace = ? AND ref = ?").get(namespace, ref);
+      const id = bigintOf(row?.id);
       const reference = referenceOf(namespace, id, ref);
       const holder = this.#writers.get(reference);
       if (holder !== undefined) return holder;
@@ -265,12 +267,12 @@ export class LocalContentStore implements ContentStore {
 
   async #record(
     ctx: Context,
-    { id, ref, digest, size, labels }: { id: unknown; ref: string; digest: string; size: number; labels: Labels },
+    { id, ref, digest, size, labels }: { id: bigint; ref: string; digest: string; size: number; labels: Labels },
   ): Promise<void> {
     const { sql } = this.#metadata;
     const { namespace } = ctx;
     const inserted = this.#metadata.write(() => {
-      const ended = sql.prepare("DELETE FROM ingests WHERE id = ?").run(id as bigint);
+      const ended = sql.prepare("DELETE FROM ingests WHERE id = ?").run(id);
       if (ended > 0) {
         sql
           .prepare("DELETE FROM lease_resources WHERE namespace = ? AND type = 'ingests' AND id = ?")
@@ -310,19 +312,19 @@ export class LocalContentStore implements ContentStore {
   }
 
   #status(namespace: string, row: SqlRow): IngestStatus | undefined {
-    const ref = String(row.ref);
-    const reference = referenceOf(namespace, row.id, ref);
+    const ref = textOf(row.ref);
+    const reference = referenceOf(namespace, bigintOf(row.id), ref);
     const open = this.#writers.get(reference)?.writer;
     if (open !== undefined) return open.status();
     const state = this.#ingests.state(reference);
-    return state === undefined ? undefined : { ref, expected: String(row.expected), ...state };
+    return state === undefined ? undefined : { ref, expected: textOf(row.expected), ...state };
   }
 }
 
 const now = (): Nanoseconds => BigInt(Date.now()) * 1_000_000n;
 
 /** The name of an ingest on disk, as containerd makes it. */
-const referenceOf = (namespace: string, id: unknown, ref: string) => `${namespace}/${id}/${ref}`;
+const referenceOf = (namespace: string, id: bigint, ref: string) => `${namespace}/${id}/${ref}`;
 
 const unknownContent = (digest: string) => notFound(`content digest ${digest}`);
 
@@ -330,10 +332,10 @@ const unknownIngest = (ref: string) => notFound(`reference ${ref}`);
 
 function infoOf(row: SqlRow): ContentInfo {
   return {
-    digest: String(row.digest),
+    digest: textOf(row.digest),
     size: Number(row.size),
-    labels: JSON.parse(String(row.labels)),
-    createdAt: BigInt(row.created_at as bigint),
-    updatedAt: BigInt(row.updated_at as bigint),
+    labels: labelsOf(row.labels),
+    createdAt: bigintOf(row.created_at),
+    updatedAt: bigintOf(row.updated_at),
   };
 }

@@ -7,6 +7,7 @@ import { snapshotAdaptor } from "../metadata/filters/adaptors.ts";
 import { compileFilters } from "../metadata/filters/index.ts";
 import { addToLease, ensureNamespace, type Metadata, requireNamespace } from "../metadata/index.ts";
 import { updateLabels, validateLabels, withoutEmpty } from "../metadata/labels.ts";
+import { bigintOf, labelsOf, textOf } from "../metadata/rows.ts";
 import type { SqlDatabase, SqlRow } from "../metadata/sql.ts";
 import type { SnapshotInfo, SnapshotKind, Usage } from "./index.ts";
 
@@ -174,7 +175,7 @@ export class SnapshotRecords {
             `failed to commit snapshot: "${key}" has the parent "${row.parent}", not "${parent}"`,
           );
         }
-        parentId = this.#parentRow(namespace, parent).id ?? null;
+        parentId = bigintOf(this.#parentRow(namespace, parent).id);
       }
       const time = now();
       this.#sql
@@ -190,7 +191,7 @@ export class SnapshotRecords {
           usage.inodes,
           time,
           time,
-          row.id ?? null,
+          bigintOf(row.id),
         );
       this.#endLeases(namespace, key);
       addToLease(this.#sql, ctx, this.#leaseType, name);
@@ -206,11 +207,11 @@ export class SnapshotRecords {
     const namespace = requireNamespace(ctx);
     const removed = this.#metadata.write(() => {
       const row = this.#row(namespace, key);
-      const child = this.#sql.prepare("SELECT key FROM snapshots WHERE parent_id = ? LIMIT 1").get(row.id ?? null);
+      const child = this.#sql.prepare("SELECT key FROM snapshots WHERE parent_id = ? LIMIT 1").get(bigintOf(row.id));
       if (child !== undefined) {
         throw failedPrecondition(`snapshot "${key}" has the child "${child.key}": cannot remove snapshot with child`);
       }
-      this.#sql.prepare("DELETE FROM snapshots WHERE id = ?").run(row.id ?? null);
+      this.#sql.prepare("DELETE FROM snapshots WHERE id = ?").run(bigintOf(row.id));
       this.#endLeases(namespace, key);
       return row;
     });
@@ -234,7 +235,7 @@ export class SnapshotRecords {
       };
       this.#sql
         .prepare("UPDATE snapshots SET labels = ?, updated_at = ? WHERE id = ?")
-        .run(JSON.stringify(changed.labels), changed.updatedAt, row.id ?? null);
+        .run(JSON.stringify(changed.labels), changed.updatedAt, bigintOf(row.id));
       return changed;
     });
     this.#changed("mutation");
@@ -259,6 +260,7 @@ export class SnapshotRecords {
         last = info.name;
         if (matches(info)) yield info;
       }
+      await new Promise(setImmediate);
     }
   }
 
@@ -334,11 +336,11 @@ function kindOf({ kind }: SqlRow): SnapshotKind {
 
 function infoOf(row: SqlRow): SnapshotInfo {
   return {
-    name: String(row.key),
+    name: textOf(row.key),
     parent: String(row.parent ?? ""),
     kind: kindOf(row),
-    labels: JSON.parse(String(row.labels)),
-    createdAt: BigInt(row.created_at as bigint),
-    updatedAt: BigInt(row.updated_at as bigint),
+    labels: labelsOf(row.labels),
+    createdAt: bigintOf(row.created_at),
+    updatedAt: bigintOf(row.updated_at),
   };
 }
