@@ -1,11 +1,11 @@
 import { type MethodRef, watchCall } from "@hull/api/call";
 import { type CallTransport, makeClient, only } from "@hull/api/caller";
 import { Request, Response } from "@hull/api/gen/ttrpc/request";
+import { Inbox } from "@hull/api/inbox";
 import type { CallOptions, ServiceClient, ServiceDefinition } from "@hull/api/rpc";
 import { fromWireStatus } from "@hull/api/status";
 import { HullError, internal, resourceExhausted, unavailable } from "@hull/errors";
 import { encodeFrame, type Frame, FrameDecoder, frameFlags, frameTypes, maximumPayload } from "./frame.ts";
-import { Inbox } from "./inbox.ts";
 import { type ByteLink, linkFactory, socketPathOf } from "./link.ts";
 import { throttle } from "./throttle.ts";
 

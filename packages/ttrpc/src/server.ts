@@ -1,10 +1,10 @@
 import { Request, Response } from "@hull/api/gen/ttrpc/request";
 import { type BoundMethod, bindService, isUnary, unknownMethod } from "@hull/api/handler";
+import { Inbox } from "@hull/api/inbox";
 import type { CallContext, ServiceDefinition, ServiceImplementation } from "@hull/api/rpc";
 import { toWireStatus } from "@hull/api/status";
 import { canceled, deadlineExceeded, HullError, invalidArgument, resourceExhausted, unimplemented } from "@hull/errors";
 import { encodeFrame, type Frame, FrameDecoder, frameFlags, frameTypes, maximumPayload } from "./frame.ts";
-import { Inbox } from "./inbox.ts";
 import { type ByteLink, type LinkListener, type ListenTarget, linkFactory, type Peer } from "./link.ts";
 import { throttle } from "./throttle.ts";
 

@@ -1,11 +1,11 @@
 import type { HullError } from "@hull/errors";
 
 /**
- * Messages of one stream, from the connection that reads them to the one loop that takes them.
+ * Messages of one stream, from the transport that reads them to the one loop that takes them.
  *
  *   push … push ──► end() or fail(error); the first of these counts. Leaving the loop drops what is left and all that follows.
  *
- * `onSize` hears how the bytes held change, so that the connection can stop reading when its streams hold too much.
+ * `onSize` hears how the bytes held change, so that its filler can stop reading when too much is held.
  */
 export class Inbox implements AsyncIterable<Uint8Array> {
   readonly #onSize: (change: number) => void;

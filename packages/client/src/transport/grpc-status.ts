@@ -1,0 +1,106 @@
+import { fromWireStatus } from "@hull/api/status";
+import { type Code, HullError, invalidArgument } from "@hull/errors";
+
+/**
+ * What gRPC says in headers and trailers.
+ *
+ * See https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-HTTP2.md, "Requests" and "Responses", and http-grpc-status-mapping.md
+ * beside it.
+ */
+
+/** Headers as node:http2 gives them. */
+export type Headers = Readonly<Record<string, string | string[] | number | undefined>>;
+
+/** The first value of a header, undefined if there is none. */
+export function headerOf(headers: Headers, name: string): string | undefined {
+  const value = headers[name];
+  const first = Array.isArray(value) ? value[0] : value;
+  return first === undefined ? undefined : String(first);
+}
+
+/** The error in trailers (or in headers that are all there is), null for success, undefined if they have no status. */
+export function statusOf(headers: Headers): HullError | null | undefined {
+  const status = headerOf(headers, "grpc-status");
+  if (status === undefined) return undefined;
+  const code = /^\d{1,3}$/.test(status) ? Number(status) : -1;
+  if (code === 0) return null;
+  return fromWireStatus({ code, message: decodeMessageText(headerOf(headers, "grpc-message") ?? "") });
+}
+
+/** The error of an HTTP status that is not gRPC's doing: something else answers there. */
+export function httpError(status: number): HullError {
+  return new HullError(
+    httpCodes[status] ?? "unknown",
+    `the server answered with the HTTP status ${status}, so it does not speak gRPC`,
+  );
+}
+
+const httpCodes: Readonly<Record<number, Code>> = {
+  400: "internal",
+  401: "unauthenticated",
+  403: "permissionDenied",
+  404: "unimplemented",
+  429: "unavailable",
+  502: "unavailable",
+  503: "unavailable",
+  504: "unavailable",
+};
+
+/** The code of an HTTP/2 reset, by its error code (RFC 9113, section 7). */
+export function resetCode(code: number): Code {
+  switch (code) {
+    case 0x7:
+      return "unavailable";
+    case 0x8:
+      return "canceled";
+    case 0xb:
+      return "resourceExhausted";
+    case 0xc:
+      return "permissionDenied";
+    default:
+      return "internal";
+  }
+}
+
+/** `grpc-message`: UTF-8 with percent signs. What isn't valid is kept as it came, since an error text must not fail. */
+export function decodeMessageText(text: string): string {
+  if (!text.includes("%")) return text;
+  const bytes: number[] = [];
+  for (let at = 0; at < text.length; at++) {
+    const hex = /^%([0-9A-Fa-f]{2})/.exec(text.slice(at, at + 3))?.[1];
+    if (hex === undefined) {
+      bytes.push(text.charCodeAt(at) & 0xff);
+    } else {
+      bytes.push(Number.parseInt(hex, 16));
+      at += 2;
+    }
+  }
+  return new TextDecoder().decode(Uint8Array.from(bytes));
+}
+
+/** `grpc-timeout`: at most eight digits and a unit. Rounded up, so that a server never gives up before its caller. */
+export function encodeTimeout(milliseconds: number): string {
+  const microseconds = Math.ceil(Math.max(0, milliseconds) * 1000);
+  if (microseconds < 1e8) return `${microseconds}u`;
+  if (microseconds < 1e11) return `${Math.ceil(microseconds / 1000)}m`;
+  return `${Math.min(99_999_999, Math.ceil(microseconds / 1e6))}S`;
+}
+
+/**
+ * A caller's metadata, as it can go into headers.
+ *
+ * @throws InvalidArgument for a name or a value that a header can't carry.
+ */
+export function checkMetadata(metadata: Readonly<Record<string, string>>): Readonly<Record<string, string>> {
+  for (const [name, value] of Object.entries(metadata)) {
+    if (!/^[0-9a-z_.-]+$/.test(name) || name.startsWith("grpc-")) {
+      throw invalidArgument(
+        `metadata "${name}" can't be sent: names have lower case letters, digits and "_.-", not "grpc-"`,
+      );
+    }
+    if (!/^[\x20-\x7e]*$/.test(value)) {
+      throw invalidArgument(`metadata "${name}" can't be sent: its value "${value}" is not printable ASCII`);
+    }
+  }
+  return metadata;
+}
