@@ -1,0 +1,120 @@
+import { closeSync, constants, mkdtempSync, openSync, rmdirSync } from "node:fs";
+import { availableParallelism, tmpdir } from "node:os";
+import { join } from "node:path";
+import { HullError, internal } from "@hull/errors";
+import type { Descriptor } from "@hull/oci/descriptor";
+import { mountAll, unmountAll } from "@hull/sys/mount";
+import type { ContentStore } from "../content/index.ts";
+import type { Context } from "../context.ts";
+import type { Mount } from "../mount/index.ts";
+import type { Applier, ApplyOptions } from "./index.ts";
+import { requireLayerType, uncompressedLayer } from "./media-types.ts";
+import { Slots } from "./slots.ts";
+import { type DirectTarget, directTarget } from "./target.ts";
+import { type Outcome, parseLine, toArguments, type UnpackRequest } from "./unpacker/protocol.ts";
+
+/** What an `UnpackerApplier` works with. */
+export interface UnpackerOptions {
+  readonly content: Pick<ContentStore, "path">;
+  /** The command that is the unpacker (see `unpacker/main.ts`); its options are put behind. */
+  readonly command: readonly string[];
+  /** Layers that are unpacked at the same time; others wait. Default: one for each processor. */
+  readonly concurrency?: number;
+  /** Directory for temporary mount points. Default: the system's. */
+  readonly temporary?: string;
+}
+
+/** Most of the unpacker's standard error that a message quotes, in characters. */
+const quotedError = 2000;
+
+/** Applies each layer in an unpacker process of its own, as many at a time as there are processors. */
+export class UnpackerApplier implements Applier {
+  readonly #content: Pick<ContentStore, "path">;
+  readonly #command: readonly string[];
+  readonly #slots: Slots;
+  readonly #temporary: string;
+
+  constructor({ content, command, concurrency = availableParallelism(), temporary = tmpdir() }: UnpackerOptions) {
+    this.#content = content;
+    this.#command = command;
+    this.#slots = new Slots(concurrency);
+    this.#temporary = temporary;
+  }
+
+  async apply(
+    ctx: Context,
+    descriptor: Descriptor,
+    mounts: readonly Mount[],
+    options: ApplyOptions = {},
+  ): Promise<Descriptor> {
+    const { digest, mediaType } = descriptor;
+    requireLayerType(mediaType, digest);
+    const path = await this.#content.path(ctx, digest);
+    using _ = await this.#slots.take(ctx.signal);
+    using scope = new DisposableStack();
+    const blob = openSync(path, constants.O_RDONLY);
+    scope.defer(() => closeSync(blob));
+    const target = directTarget(mounts, options.rebase ?? false) ?? this.#mount(mounts, scope);
+    const request = { ...target, sync: options.syncFs ?? false };
+    const outcome = await this.#run(ctx, blob, request, options.progress);
+    if ("error" in outcome) {
+      throw new HullError(outcome.error.code, `layer "${digest}" can't be unpacked: ${outcome.error.message}`);
+    }
+    return { mediaType: uncompressedLayer, digest: outcome.diffId, size: outcome.size };
+  }
+
+  #mount(mounts: readonly Mount[], scope: DisposableStack): DirectTarget {
+    const target = mkdtempSync(join(this.#temporary, "hull-apply-"));
+    scope.defer(() => rmdirSync(target));
+    mountAll(mounts, target);
+    scope.defer(() => unmountAll(target));
+    return { target, whiteouts: "plain", lower: [] };
+  }
+
+  /** Runs an unpacker to its end; when the context is aborted, it is killed first. */
+  async #run(
+    ctx: Context,
+    blob: number,
+    request: UnpackRequest,
+    progress: ((bytes: number) => void) | undefined,
+  ): Promise<Outcome> {
+    ctx.signal.throwIfAborted();
+    // No environment: nothing in the daemon's is meant for a process that reads strangers' archives.
+    const child = Bun.spawn([...this.#command, ...toArguments(request)], { stdio: [blob, "pipe", "pipe"], env: {} });
+    const kill = () => child.kill("SIGKILL");
+    ctx.signal.addEventListener("abort", kill);
+    try {
+      const complaint = new Response(child.stderr).text();
+      const outcome = await readOutcome(child.stdout, progress);
+      await child.exited;
+      if (ctx.signal.aborted) throw HullError.from(ctx.signal.reason);
+      if (outcome !== undefined) return outcome;
+      const how = child.signalCode === null ? `status ${child.exitCode}` : child.signalCode;
+      throw internal(`the unpacker ended with ${how} and no result: ${(await complaint).slice(-quotedError).trim()}`);
+    } finally {
+      ctx.signal.removeEventListener("abort", kill);
+      kill();
+      await child.exited;
+    }
+  }
+}
+
+async function readOutcome(
+  output: ReadableStream<Uint8Array>,
+  progress: ((bytes: number) => void) | undefined,
+): Promise<Outcome | undefined> {
+  const decoder = new TextDecoder();
+  let pending = "";
+  let outcome: Outcome | undefined;
+  for await (const chunk of output) {
+    const lines = (pending + decoder.decode(chunk, { stream: true })).split("\n");
+    pending = lines.pop() ?? "";
+    for (const line of lines) {
+      const said = parseLine(line);
+      if (said === undefined) continue;
+      if ("read" in said) progress?.(said.read);
+      else outcome = said;
+    }
+  }
+  return outcome;
+}

@@ -1,0 +1,78 @@
+/**
+ * What the unpacker is told and what it tells.
+ *
+ * In: options on its command line, the layer as standard input. Out: lines of JSON on standard output, `Progress` now and then,
+ * one `Outcome` last. It exits with 0 when it could say how it went, also when that was badly.
+ */
+
+import { parseArgs } from "node:util";
+import { type Code, codes, invalidArgument } from "@hull/errors";
+
+/** What to unpack onto. */
+export interface UnpackRequest {
+  /** Directory that becomes the unpacker's root. */
+  readonly target: string;
+  /** Deletions are done ("plain"), or kept as overlayfs does, for itself or for mounts with "userxattr". */
+  readonly whiteouts: "plain" | "overlay" | "overlay-user";
+  /** Directories of the layers below, topmost first, where the target doesn't hold them. */
+  readonly lower: readonly string[];
+  /** Sync the file system at the end. */
+  readonly sync: boolean;
+}
+
+/** Bytes of the layer that were read so far. */
+export interface Progress {
+  readonly read: number;
+}
+
+/** How it went: the digest and size of the uncompressed tar, or an error. */
+export type Outcome =
+  | { readonly diffId: string; readonly size: number }
+  | { readonly error: { readonly code: Code; readonly message: string } };
+
+/** The request as a command line. */
+export function toArguments({ target, whiteouts, lower, sync }: UnpackRequest): string[] {
+  return [
+    "--target",
+    target,
+    "--whiteouts",
+    whiteouts,
+    ...lower.flatMap((directory) => ["--lower", directory]),
+    ...(sync ? ["--sync"] : []),
+  ];
+}
+
+const kinds = ["plain", "overlay", "overlay-user"] as const;
+
+/** The request from a command line. @throws invalidArgument */
+export function fromArguments(args: readonly string[]): UnpackRequest {
+  const { values } = parseArgs({
+    args: [...args],
+    options: {
+      target: { type: "string" },
+      whiteouts: { type: "string", default: "plain" },
+      lower: { type: "string", multiple: true, default: [] },
+      sync: { type: "boolean", default: false },
+    },
+  });
+  const whiteouts = kinds.find((kind) => kind === values.whiteouts);
+  if (values.target === undefined) throw invalidArgument("the unpacker needs a directory: give --target");
+  if (whiteouts === undefined)
+    throw invalidArgument(`--whiteouts "${values.whiteouts}" is none of ${kinds.join(", ")}`);
+  return { target: values.target, whiteouts, lower: values.lower, sync: values.sync };
+}
+
+/** One line from the unpacker. @throws SyntaxError if it isn't JSON */
+export function parseLine(line: string): Progress | Outcome | undefined {
+  const value: unknown = JSON.parse(line);
+  if (typeof value !== "object" || value === null) return undefined;
+  if ("read" in value && typeof value.read === "number") return { read: value.read };
+  if ("diffId" in value && "size" in value && typeof value.diffId === "string" && typeof value.size === "number") {
+    return { diffId: value.diffId, size: value.size };
+  }
+  if (!("error" in value) || typeof value.error !== "object" || value.error === null) return undefined;
+  const { error } = value;
+  if (!("code" in error) || !("message" in error) || typeof error.message !== "string") return undefined;
+  const code = Object.keys(codes).find((name): name is Code => name === error.code);
+  return { error: { code: code ?? "unknown", message: error.message } };
+}
