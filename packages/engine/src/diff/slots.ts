@@ -1,3 +1,5 @@
+import { HullError } from "@hull/errors";
+
 /** A number of slots; who finds none free waits for one, in order of coming. */
 export class Slots {
   #free: number;
@@ -7,9 +9,9 @@ export class Slots {
     this.#free = Math.max(1, count);
   }
 
-  /** Takes a slot; disposing gives it back. @throws the signal's reason if that is aborted first */
+  /** Takes a slot; disposing gives it back. @throws canceled (or deadlineExceeded) if the signal is aborted first */
   async take(signal: AbortSignal): Promise<Disposable> {
-    signal.throwIfAborted();
+    if (signal.aborted) throw HullError.from(signal.reason);
     if (this.#free > 0) this.#free--;
     else await this.#turn(signal);
     let held = true;
@@ -25,7 +27,7 @@ export class Slots {
     return new Promise((resolve, reject) => {
       const leave = () => {
         this.#waiting.splice(this.#waiting.indexOf(go), 1);
-        reject(signal.reason);
+        reject(HullError.from(signal.reason));
       };
       const go = () => {
         signal.removeEventListener("abort", leave);
