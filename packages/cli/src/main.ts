@@ -4,12 +4,24 @@
  * its first argument. Each part is loaded only when it is the one: a shim holds nothing of the daemon in its memory.
  */
 import { basename } from "node:path";
+import { selfCommand } from "@hull/engine/self";
 
-/** Runs with the arguments behind its name; gives the exit status. */
-type Main = (args: readonly string[]) => Promise<number>;
+/** Runs with the arguments behind its name; gives the exit status, or undefined to go on until it ends itself. */
+type Main = (args: readonly string[]) => Promise<number | undefined>;
 
 const parts: Readonly<Record<string, () => Promise<Main>>> = {
   daemon: async () => (await import("@hull/daemon/main")).daemonMain,
+  shim: async () => {
+    const { shimMain } = await import("@hull/shim/main");
+    return (args) => shimMain(args, selfCommand("shim"));
+  },
+  unpack: async () => {
+    const { runUnpacker } = await import("@hull/engine/diff/unpacker/main");
+    return async (args) => {
+      await runUnpacker(args);
+      return undefined;
+    };
+  },
 };
 
 /** Names of the executable that mean a part. */
@@ -20,8 +32,8 @@ const names: readonly (readonly [RegExp, string])[] = [
   [/^hull-unpacker$/, "unpack"],
 ];
 
-const [, script = "", ...args] = process.argv;
-const byName = names.find(([pattern]) => pattern.test(basename(process.argv0 === "bun" ? script : process.argv0)));
+const [, , ...args] = process.argv;
+const byName = names.find(([pattern]) => pattern.test(basename(process.argv0)));
 const [first = "", ...rest] = args;
 const part = byName?.[1] ?? first;
 const load = parts[part];
@@ -30,5 +42,6 @@ if (load === undefined) {
   process.exitCode = 1;
 } else {
   const main = await load();
-  process.exitCode = await main(byName === undefined ? rest : args);
+  const status = await main(byName === undefined ? rest : args);
+  if (status !== undefined) process.exitCode = status;
 }

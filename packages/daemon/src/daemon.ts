@@ -46,7 +46,7 @@ export async function startDaemon(config: DaemonConfig, log: Logger = silent): P
       config: config.plugins,
       disabled: config.disabled_plugins,
       required: config.required_plugins,
-      properties: { grpcAddress: address, ttrpcAddress },
+      properties: { grpcAddress: address, ttrpcAddress, timeouts: config.timeouts },
       log,
     }),
   );

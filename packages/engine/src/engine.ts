@@ -12,6 +12,7 @@ import { type AnyPlugin, PluginGraph, type PluginGraphOptions } from "./plugin/g
 import { pluginTypes } from "./plugin/types.ts";
 import { enginePlugins } from "./plugins.ts";
 import type { TaskManager } from "./runtime/index.ts";
+import type { SandboxStore } from "./sandbox/index.ts";
 import type { Snapshotter } from "./snapshots/index.ts";
 import type { Transfer } from "./transfer/index.ts";
 
@@ -65,6 +66,10 @@ export class Engine implements AsyncDisposable {
 
   get leases(): LeaseStore {
     return this.plugins.get(pluginTypes.lease);
+  }
+
+  get sandboxes(): SandboxStore {
+    return this.plugins.get(pluginTypes.sandboxStore);
   }
 
   get gc(): GarbageCollector {

@@ -1,7 +1,29 @@
+import { containersPlugin } from "./containers/plugin.ts";
 import { contentPlugin } from "./content/plugin.ts";
+import { diffPlugin, walkingPlugin } from "./diff/plugin.ts";
+import { eventsPlugin } from "./events/plugin.ts";
+import { imagesPlugin } from "./images/plugin.ts";
+import { leasesPlugin } from "./leases/plugin.ts";
 import { metadataPlugin } from "./metadata/plugin.ts";
+import { namespacesPlugin } from "./namespaces/plugin.ts";
 import type { AnyPlugin } from "./plugin/graph.ts";
+import { tasksPlugin } from "./runtime/plugin.ts";
+import { sandboxStorePlugin } from "./sandbox/plugin.ts";
 import { nativePlugin, overlayPlugin } from "./snapshots/plugin.ts";
 
 /** Every plugin of the engine. */
-export const enginePlugins: readonly AnyPlugin[] = [metadataPlugin, contentPlugin, overlayPlugin, nativePlugin];
+export const enginePlugins: readonly AnyPlugin[] = [
+  eventsPlugin,
+  metadataPlugin,
+  contentPlugin,
+  overlayPlugin,
+  nativePlugin,
+  namespacesPlugin,
+  imagesPlugin,
+  containersPlugin,
+  leasesPlugin,
+  sandboxStorePlugin,
+  walkingPlugin,
+  diffPlugin,
+  tasksPlugin,
+];

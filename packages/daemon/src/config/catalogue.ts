@@ -1,4 +1,4 @@
-import { type ConfigKeys, configTable, integer, oneOf, table, text, texts } from "@hull/engine/plugin/config";
+import { type ConfigKeys, configTable, duration, integer, oneOf, table, text, texts } from "@hull/engine/plugin/config";
 
 /**
  * Every key of the configuration file outside of the plugins' tables, which their declarations hold. Names are containerd's; `absent`
@@ -57,6 +57,17 @@ export const tables = {
   }),
 } as const;
 
+/** Timeouts by name: what they bound, and containerd's defaults. */
+export const timeoutKeys = {
+  "io.containerd.timeout.bolt.open": duration("0s", "Unused: the metadata is opened at once or not at all"),
+  "io.containerd.timeout.shim.cleanup": duration("5s", "Cleaning up behind a shim that died"),
+  "io.containerd.timeout.shim.load": duration("5s", "Connecting to a shim of an earlier run"),
+  "io.containerd.timeout.shim.shutdown": duration("3s", "Ending a shim"),
+  "io.containerd.timeout.task.state": duration("2s", "Asking a shim for the state of a task"),
+  "io.containerd.timeout.metrics.shimstats": duration("2s", "Asking a shim for metrics"),
+  "io.containerd.timeout.cri.defercleanup": duration("1m", "Cleaning up behind a failed pod"),
+} satisfies ConfigKeys;
+
 /** Tables of the user's own keys. */
 export const openTables = {
   timeouts: table("Timeouts by name, as durations"),
@@ -96,6 +107,11 @@ export const absent: Readonly<Record<string, string>> = {
   "io.containerd.server.v1.metrics": "metrics over HTTP aren't there yet",
   "io.containerd.server.v1.debug": "the debug socket isn't there yet",
   "io.containerd.server.v1.grpc-tcp": "serving over TCP isn't there yet",
+  "io.containerd.metadata.v1.bolt.no_sync": "what was answered is always on disk",
+  "io.containerd.runtime.v2.task.sched_core": "core scheduling isn't there yet",
+  "io.containerd.shim.v1.manager": "the shim's environment and socket directory are fixed",
+  "io.containerd.service.v1.tasks-service": "block I/O and RDT classes aren't there yet",
+  "io.containerd.snapshotter.v1.overlayfs.slow_chown": "remapped ids aren't there yet",
   "io.containerd.runtime.v1.linux": "shims of containerd 1.0 aren't supported",
   "io.containerd.snapshotter.v1.aufs": "hull has no aufs snapshotter",
   "io.containerd.snapshotter.v1.btrfs": "hull has no btrfs snapshotter yet",

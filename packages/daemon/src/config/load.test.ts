@@ -89,16 +89,20 @@ describe("configuration", () => {
   test("imports are merged in order: tables by key, lists united, later wins", () => {
     const { config } = load({
       "config.toml":
-        'root = "/a"\nstate = "/s"\nimports = ["conf.d/*.toml", "last.toml"]\ndisabled_plugins = ["a.b"]\n[grpc]\nuid = 1\n[timeouts]\na = "1s"',
+        'root = "/a"\nstate = "/s"\nimports = ["conf.d/*.toml", "last.toml"]\ndisabled_plugins = ["a.b"]\n[grpc]\nuid = 1\n[timeouts]\n"io.containerd.timeout.shim.load" = "1s"',
       "conf.d/2.toml": 'root = "/2"\n[grpc]\ngid = 2',
       "conf.d/1.toml": 'root = "/1"\ndisabled_plugins = ["a.b", "c.d"]\nimports = ["../config.toml"]',
-      "last.toml": '[timeouts]\nb = "2s"',
+      "last.toml": '[timeouts]\n"io.containerd.timeout.task.state" = "7s"',
     });
     expect(config.root).toBe("/2");
     expect(config.state).toBe("/s");
     expect([config.grpc.uid, config.grpc.gid]).toEqual([1, 2]);
     expect(config.disabled_plugins).toEqual(["a.b", "c.d"]);
-    expect(config.timeouts).toEqual({ a: "1s", b: "2s" });
+    expect(config.timeouts).toMatchObject({
+      "io.containerd.timeout.shim.load": 1000,
+      "io.containerd.timeout.task.state": 7000,
+      "io.containerd.timeout.shim.cleanup": 5000,
+    });
   });
 
   test("what hull can't do yet is accepted, and said", () => {

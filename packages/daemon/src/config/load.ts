@@ -1,11 +1,20 @@
 import { existsSync, globSync, readFileSync } from "node:fs";
 import { dirname, isAbsolute, join, resolve } from "node:path";
-import { type ConfigKeys, type ConfigOf, isTable } from "@hull/engine/plugin/config";
+import { type ConfigKeys, type ConfigOf, configTable, isTable } from "@hull/engine/plugin/config";
 import type { AnyPlugin } from "@hull/engine/plugin/graph";
 import { nearest } from "@hull/engine/plugin/nearest";
 import { HullError, invalidArgument, notFound } from "@hull/errors";
 import { parse, TomlError } from "smol-toml";
-import { absent, defaults, openTables, renamedPlugins, serverPlugins, tables, topKeys } from "./catalogue.ts";
+import {
+  absent,
+  defaults,
+  openTables,
+  renamedPlugins,
+  serverPlugins,
+  tables,
+  timeoutKeys,
+  topKeys,
+} from "./catalogue.ts";
 
 type Table = Readonly<Record<string, unknown>>;
 type TableConfig<N extends keyof typeof tables> = ReturnType<(typeof tables)[N]["parse"]>;
@@ -18,7 +27,7 @@ export interface DaemonConfig extends ConfigOf<typeof topKeys> {
   /** Checked tables by `<type>.<id>`, as the plugins' declarations read them. */
   plugins: Readonly<Record<string, Table>>;
   /** Milliseconds by name. */
-  timeouts: Table;
+  timeouts: Readonly<Record<string, number>>;
   proxy_plugins: Table;
   stream_processors: Table;
 }
@@ -91,7 +100,7 @@ class Reader {
       ttrpc: tables.ttrpc.parse(this.#merged.ttrpc),
       debug: tables.debug.parse(this.#merged.debug),
       plugins: table("plugins") as DaemonConfig["plugins"],
-      timeouts: table("timeouts"),
+      timeouts: readKeys("the configuration", timeoutKeys, table("timeouts")),
       proxy_plugins: table("proxy_plugins"),
       stream_processors: table("stream_processors"),
     };
@@ -100,6 +109,7 @@ class Reader {
   /** Checks one file's content and gives it in the newest version's names. */
   #normalize(file: string, content: Table): Table {
     readKeys(file, { ...topKeys, ...openTables }, content);
+    this.#checkTable(file, "timeouts", configTable(timeoutKeys), content.timeouts, "timeouts");
     const known = [...Object.keys(topKeys), ...Object.keys(openTables), ...Object.keys(tables), ...prefixesOf(absent)];
     const result: Record<string, unknown> = {};
     for (const [key, value] of Object.entries(content)) {

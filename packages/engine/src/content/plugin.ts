@@ -1,5 +1,5 @@
 import type { EventExchange } from "../events/index.ts";
-import { tellCollector } from "../gc/changes.ts";
+import { collectorLater } from "../gc/later.ts";
 import type { MetadataInstance } from "../metadata/plugin.ts";
 import { definePlugin } from "../plugin/index.ts";
 import { pluginTypes } from "../plugin/types.ts";
@@ -17,7 +17,7 @@ export const contentPlugin = definePlugin({
       events: init.get<EventExchange>(pluginTypes.event),
       root: init.root,
       sharing: contentSharing,
-      changed: tellCollector(init),
+      changed: collectorLater(init).changed,
     });
   },
 });

@@ -53,6 +53,8 @@ export interface PluginProperties {
   readonly grpcAddress?: string;
   /** Where shims send events, if anybody listens for them. */
   readonly ttrpcAddress?: string;
+  /** Milliseconds by the names of the configuration, e.g. `io.containerd.timeout.task.state`. */
+  readonly timeouts?: Readonly<Record<string, number>>;
 }
 
 /** Declares a plugin (typed identity). */

@@ -1,5 +1,5 @@
 import type { EventExchange } from "../events/index.ts";
-import { tellCollector } from "../gc/changes.ts";
+import { collectorLater } from "../gc/later.ts";
 import type { MetadataInstance } from "../metadata/plugin.ts";
 import { configTable, flag, text, texts } from "../plugin/config.ts";
 import { definePlugin, type PluginInit } from "../plugin/index.ts";
@@ -59,6 +59,6 @@ function optionsOf(init: PluginInit<unknown>, rootPath: string): SnapshotterOpti
     metadata: init.get<MetadataInstance>(pluginTypes.metadata).metadata,
     events: init.get<EventExchange>(pluginTypes.event),
     root: rootPath === "" ? init.root : rootPath,
-    changed: tellCollector(init),
+    changed: collectorLater(init).changed,
   };
 }
