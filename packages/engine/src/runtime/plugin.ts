@@ -1,3 +1,4 @@
+import { dirname } from "node:path";
 import type { ContainerStore } from "../containers/index.ts";
 import type { EventExchange } from "../events/index.ts";
 import { configTable, integer, text, texts } from "../plugin/config.ts";
@@ -31,7 +32,8 @@ export const tasksPlugin = definePlugin({
       return ms === undefined ? [] : [[name, ms]];
     });
     const tasks = new ShimTaskManager({
-      directories: { root, state },
+      // The task manager names its directories itself, as the shims that it finds there expect.
+      directories: { root: dirname(root), state: dirname(state) },
       containers: get<ContainerStore>(pluginTypes.service, "containers-service"),
       events: get<EventExchange>(pluginTypes.event),
       daemon: {

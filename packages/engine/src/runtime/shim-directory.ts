@@ -155,12 +155,15 @@ export class ShimDirectory {
     this.forget(shim, bundle);
     if (shim.spare !== undefined && this.#spares.giveBack(shim.spare)) return;
     const { shutdown: timeoutMs } = this.#options.timeouts;
+    const { connection } = shim.connected;
     // It may close the connection before it answers.
     await shim
       .client(bundle.namespace)
       .shutdown({ id: bundle.id, now: false }, { timeoutMs })
       .catch(() => {});
-    await shim.connected.connection.close();
+    // Its address may be the next one's too: until it has left, a new shim would be taken for running already.
+    if (shim.spare === undefined) await within(timeoutMs, connection.closed);
+    await connection.close();
   }
 
   /** The shim is used no longer. */
@@ -232,6 +235,13 @@ export class ShimDirectory {
     this.#closing.abort();
     await this.#spares.stop();
   }
+}
+
+async function within(milliseconds: number, work: Promise<void>): Promise<void> {
+  const { promise, resolve } = Promise.withResolvers<void>();
+  const timer = setTimeout(resolve, milliseconds);
+  await Promise.race([work, promise]);
+  clearTimeout(timer);
 }
 
 function publishEnd(events: Pick<EventExchange, "publish">, bundle: Bundle, { pid, exitStatus, exitedAt }: Exit): void {

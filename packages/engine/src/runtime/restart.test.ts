@@ -1,0 +1,121 @@
+import { describe, expect, test } from "bun:test";
+import { mkdirSync } from "node:fs";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { kill, processStat } from "@hull/sys/process";
+import { FifoReader, missing, RuntimeFixture } from "./fixture.ts";
+import type { CreateTask } from "./index.ts";
+import type { CrashInput } from "./restart.fixture.ts";
+
+const why = missing === undefined ? "" : ` (${missing})`;
+const debianShim = Bun.which("containerd-shim-runc-v2");
+
+/** Has another process make and start the tasks, and kills it. */
+async function startAndCrash(fixture: RuntimeFixture, requests: CreateTask[]): Promise<void> {
+  const { directories, daemon, shimCommand, ociRuntime, containers } = fixture.options;
+  const tasks = await Promise.all(
+    requests.map(async (request) => {
+      const { runtime, spec } = await containers.get(fixture.ctx, request.id);
+      return { request, runtime: runtime.name, spec: new TextDecoder().decode(spec.value) };
+    }),
+  );
+  const input: CrashInput = {
+    namespace: fixture.namespace,
+    options: { directories, daemon, shimCommand, ociRuntime },
+    tasks,
+  };
+  const script = fileURLToPath(new URL("./restart.fixture.ts", import.meta.url));
+  const child = Bun.spawn([process.execPath, script], {
+    stdio: [new TextEncoder().encode(JSON.stringify(input)), "pipe", "inherit"],
+  });
+  const { value } = await child.stdout.getReader().read();
+  expect(new TextDecoder().decode(value)).toBe("started\n");
+  child.kill("SIGKILL");
+  await child.exited;
+}
+
+for (const runtime of ["io.containerd.runc.v2", debianShim]) {
+  describe.skipIf(missing !== undefined || runtime === null)(
+    `restart, ${runtime ?? "containerd-shim-runc-v2 (not installed)"}${why}`,
+    () => {
+      const name = runtime ?? "";
+
+      test("after kill -9 of the daemon tasks go on, and one that ended meanwhile has its true status", async () => {
+        await using fixture = await RuntimeFixture.open();
+        const { ctx } = fixture;
+        const running = fixture.container("running", ["sleep", "1000"], { runtime: name });
+        const ended = fixture.container("ended", ["sh", "-c", "sleep 0.3; exit 9"], { runtime: name });
+        await startAndCrash(fixture, [running, ended]);
+        await Bun.sleep(500);
+        const tasks = fixture.manager();
+        await tasks.load();
+        const states = (await tasks.list(ctx)).map(({ id, status, exitStatus }) => ({ id, status, exitStatus }));
+        expect(states.sort((a, b) => a.id.localeCompare(b.id))).toEqual([
+          { id: "ended", status: "stopped", exitStatus: 9 },
+          { id: "running", status: "running", exitStatus: 0 },
+        ]);
+        expect((await tasks.wait(ctx, "ended")).exitStatus).toBe(9);
+        expect(await tasks.delete(ctx, "ended")).toMatchObject({ exitStatus: 9 });
+        const stdout = fixture.fifo("out");
+        using reader = new FifoReader(stdout);
+        const value = new TextEncoder().encode(
+          JSON.stringify({ args: ["echo", "back"], cwd: "/", env: ["PATH=/bin"], user: {} }),
+        );
+        const spec = { typeUrl: "types.containerd.io/opencontainers/runtime-spec/1/Process", value };
+        await tasks.exec(ctx, { id: "running", execId: "e", terminal: false, stdin: "", stdout, stderr: stdout, spec });
+        const over = tasks.wait(ctx, "running", "e");
+        await tasks.start(ctx, "running", "e");
+        expect((await over).exitStatus).toBe(0);
+        expect(await reader.until()).toBe("back\n");
+        await tasks.deleteProcess(ctx, "running", "e");
+        const exit = tasks.wait(ctx, "running");
+        await tasks.kill(ctx, "running", { signal: 15 });
+        await tasks.kill(ctx, "running", { signal: 9 });
+        expect((await exit).exitStatus).toBe(137);
+        await tasks.delete(ctx, "running");
+        expect(await tasks.list(ctx)).toEqual([]);
+      }, 30_000);
+
+      test("when a shim dies its container is ended, and exit and deletion are told", async () => {
+        await using fixture = await RuntimeFixture.open();
+        const { ctx } = fixture;
+        const tasks = fixture.manager();
+        const { pid } = await tasks.create(ctx, fixture.container("a", ["sleep", "1000"], { runtime: name }));
+        await tasks.start(ctx, "a");
+        const waiting = tasks.wait(ctx, "a");
+        kill(shimOf(pid), "SIGKILL");
+        expect((await waiting).exitStatus).toBe(137);
+        expect(await tasks.list(ctx)).toEqual([]);
+        expect(isAlive(pid)).toBe(false);
+        expect(fixture.topics().slice(-2)).toEqual(["/tasks/exit", "/tasks/delete"]);
+        await tasks.create(ctx, fixture.container("a", ["true"], { runtime: name }));
+      }, 30_000);
+    },
+  );
+}
+
+describe.skipIf(missing !== undefined)(`restart${why}`, () => {
+  test("bundles without a shim are cleaned up", async () => {
+    await using fixture = await RuntimeFixture.open();
+    const { directories } = fixture.options;
+    const namespace = join(directories.state, "io.containerd.runtime.v2.task", fixture.namespace);
+    for (const name of ["empty", ".half-deleted/rootfs", "stale/rootfs"])
+      mkdirSync(join(namespace, name), { recursive: true });
+    const tasks = fixture.manager();
+    await tasks.load();
+    expect(await Array.fromAsync(new Bun.Glob("**").scan({ cwd: namespace, onlyFiles: false, dot: true }))).toEqual([]);
+  }, 30_000);
+});
+
+function shimOf(pid: number): number {
+  return processStat(pid).parent;
+}
+
+/** A zombie is dead: whoever inherited it takes its time. */
+function isAlive(pid: number): boolean {
+  try {
+    return processStat(pid).state !== "Z";
+  } catch {
+    return false;
+  }
+}

@@ -1,0 +1,225 @@
+import { describe, expect, test } from "bun:test";
+import { existsSync } from "node:fs";
+import { FifoReader, FifoWriter, missing, RuntimeFixture } from "./fixture.ts";
+
+const why = missing === undefined ? "" : ` (${missing})`;
+const debianShim = Bun.which("containerd-shim-runc-v2");
+
+/** A reader can't see the end before the first writer has opened: tests read when the task has been created. */
+for (const runtime of ["io.containerd.runc.v2", debianShim]) {
+  const skip = missing !== undefined || runtime === null;
+  describe.skipIf(skip)(`tasks by ${runtime ?? "containerd-shim-runc-v2 (not installed)"}${why}`, () => {
+    const name = runtime ?? "";
+
+    test("a task goes from created to deleted, and its output arrives whole with an end", async () => {
+      await using fixture = await RuntimeFixture.open();
+      const tasks = fixture.manager();
+      const { ctx } = fixture;
+      const stdout = fixture.fifo("out");
+      const request = {
+        ...fixture.container("a", ["sh", "-c", "echo hello; exit 3"], { runtime: name }),
+        stdout,
+        stderr: stdout,
+      };
+      using reader = new FifoReader(stdout);
+      const { pid } = await tasks.create(ctx, request);
+      expect((await tasks.get(ctx, "a")).status).toBe("created");
+      const ended = tasks.wait(ctx, "a");
+      const before = BigInt(Date.now()) * 1_000_000n;
+      expect(await tasks.start(ctx, "a")).toEqual({ pid });
+      const exit = await ended;
+      expect(exit.exitStatus).toBe(3);
+      expect(exit.exitedAt).toBeGreaterThan(before - 5_000_000n);
+      expect(exit.exitedAt).toBeLessThan(BigInt(Date.now() + 5) * 1_000_000n);
+      expect(await reader.until()).toBe("hello\n");
+      expect(await tasks.get(ctx, "a")).toMatchObject({ status: "stopped", exitStatus: 3, pid });
+      expect(await tasks.delete(ctx, "a")).toMatchObject({ exitStatus: 3, pid });
+      await expect(tasks.get(ctx, "a")).rejects.toThrow("task a not found");
+      expect(
+        existsSync(`${fixture.options.directories.state}/io.containerd.runtime.v2.task/${fixture.namespace}/a`),
+      ).toBe(false);
+      await Bun.sleep(100);
+      expect(fixture.topics()).toEqual(["/tasks/create", "/tasks/start", "/tasks/exit", "/tasks/delete"]);
+    }, 20_000);
+
+    test("execs run beside the first process, with statuses of their own", async () => {
+      await using fixture = await RuntimeFixture.open();
+      const tasks = fixture.manager();
+      const { ctx } = fixture;
+      await tasks.create(ctx, fixture.container("a", ["sleep", "1000"], { runtime: name }));
+      await tasks.start(ctx, "a");
+      const stdout = fixture.fifo("out");
+      using reader = new FifoReader(stdout);
+      await tasks.exec(ctx, {
+        id: "a",
+        execId: "e1",
+        terminal: false,
+        stdin: "",
+        stdout,
+        stderr: stdout,
+        spec: processSpec(["sh", "-c", "echo in; exit 7"]),
+      });
+      await expect(
+        tasks.exec(ctx, {
+          id: "a",
+          execId: "e1",
+          terminal: false,
+          stdin: "",
+          stdout,
+          stderr: stdout,
+          spec: processSpec(["true"]),
+        }),
+      ).rejects.toThrow("e1");
+      expect((await tasks.get(ctx, "a", "e1")).status).toBe("created");
+      const ended = tasks.wait(ctx, "a", "e1");
+      const { pid } = await tasks.start(ctx, "a", "e1");
+      expect(pid).toBeGreaterThan(0);
+      expect((await ended).exitStatus).toBe(7);
+      expect(await reader.until()).toBe("in\n");
+      expect(await tasks.deleteProcess(ctx, "a", "e1")).toMatchObject({ exitStatus: 7, pid });
+      await expect(tasks.delete(ctx, "a")).rejects.toThrow("running");
+      const all = tasks.wait(ctx, "a");
+      await tasks.kill(ctx, "a", { signal: 9 });
+      expect((await all).exitStatus).toBe(137);
+      await expect(tasks.kill(ctx, "a", { signal: 9 })).rejects.toThrow("process already finished");
+      await tasks.delete(ctx, "a");
+    }, 20_000);
+
+    test("a missing program is told by the OCI runtime's own words", async () => {
+      await using fixture = await RuntimeFixture.open();
+      const tasks = fixture.manager();
+      const { ctx } = fixture;
+      await expect(tasks.create(ctx, fixture.container("a", ["nothing-here"], { runtime: name }))).rejects.toThrow(
+        /OCI runtime create failed: .*exec: "nothing-here": executable file not found in \$PATH/,
+      );
+      await expect(tasks.get(ctx, "a")).rejects.toThrow("not found");
+      await tasks.create(ctx, fixture.container("a", ["true"], { runtime: name }));
+    }, 20_000);
+  });
+}
+
+describe.skipIf(missing !== undefined)(`tasks by our own shim${why}`, () => {
+  test("input reaches the process; its end after the client closed and CloseIO", async () => {
+    await using fixture = await RuntimeFixture.open();
+    const tasks = fixture.manager();
+    const { ctx } = fixture;
+    const stdin = fixture.fifo("in");
+    const stdout = fixture.fifo("out");
+    using reader = new FifoReader(stdout);
+    await tasks.create(ctx, { ...fixture.container("a", ["cat"]), stdin, stdout });
+    await tasks.start(ctx, "a");
+    const ended = tasks.wait(ctx, "a");
+    {
+      using writer = new FifoWriter(stdin);
+      await writer.write("one\n");
+    }
+    expect(await reader.until((text) => text === "one\n")).toBe("one\n");
+    expect((await tasks.get(ctx, "a")).status).toBe("running");
+    {
+      using writer = new FifoWriter(stdin);
+      await writer.write("two\n");
+      await tasks.closeIo(ctx, "a", "", true);
+    }
+    expect((await ended).exitStatus).toBe(0);
+    expect(await reader.until()).toBe("one\ntwo\n");
+  }, 20_000);
+
+  test("a terminal is copied both ways and resized", async () => {
+    await using fixture = await RuntimeFixture.open();
+    const tasks = fixture.manager();
+    const { ctx } = fixture;
+    const stdin = fixture.fifo("in");
+    const stdout = fixture.fifo("out");
+    using reader = new FifoReader(stdout);
+    const terminal = (spec: object) => ({
+      ...spec,
+      process: { ...("process" in spec ? (spec.process as object) : {}), terminal: true },
+    });
+    await tasks.create(ctx, {
+      ...fixture.container("a", ["sh"], { spec: (spec) => terminal(spec) as typeof spec }),
+      stdin,
+      stdout,
+      terminal: true,
+    });
+    await tasks.resizePty(ctx, "a", "", 91, 33);
+    await tasks.start(ctx, "a");
+    const ended = tasks.wait(ctx, "a");
+    using writer = new FifoWriter(stdin);
+    await writer.write("stty size; exit 4\n");
+    expect((await ended).exitStatus).toBe(4);
+    expect(await reader.until()).toContain("33 91\r\n");
+    await tasks.delete(ctx, "a");
+  }, 20_000);
+
+  test("100 MB of output arrive intact", async () => {
+    await using fixture = await RuntimeFixture.open();
+    const tasks = fixture.manager();
+    const { ctx } = fixture;
+    const stdout = fixture.fifo("out");
+    using reader = new FifoReader(stdout);
+    await tasks.create(ctx, { ...fixture.container("a", ["dd", "if=/dev/zero", "bs=1M", "count=100"]), stdout });
+    await tasks.start(ctx, "a");
+    const hash = new Bun.CryptoHasher("sha256").update(new Uint8Array(100 << 20)).digest("hex");
+    expect(await reader.digest()).toEqual({ bytes: 100 << 20, hash });
+  }, 30_000);
+
+  test("output waits for a reader who comes after the end", async () => {
+    await using fixture = await RuntimeFixture.open();
+    const tasks = fixture.manager();
+    const { ctx } = fixture;
+    const stdout = fixture.fifo("out");
+    await tasks.create(ctx, { ...fixture.container("a", ["echo", "late"]), stdout });
+    const ended = tasks.wait(ctx, "a");
+    await tasks.start(ctx, "a");
+    await ended;
+    using reader = new FifoReader(stdout);
+    expect(await reader.until((text) => text.endsWith("\n"))).toBe("late\n");
+    await tasks.delete(ctx, "a");
+    expect(await reader.until()).toBe("late\n");
+  }, 20_000);
+
+  test("pause, resume, pids, stats, update", async () => {
+    await using fixture = await RuntimeFixture.open();
+    const tasks = fixture.manager();
+    const { ctx } = fixture;
+    const { pid } = await tasks.create(ctx, fixture.container("a", ["sleep", "1000"]));
+    await tasks.start(ctx, "a");
+    await tasks.pause(ctx, "a");
+    expect((await tasks.get(ctx, "a")).status).toBe("paused");
+    await tasks.resume(ctx, "a");
+    expect((await tasks.get(ctx, "a")).status).toBe("running");
+    expect((await tasks.pids(ctx, "a")).map((process) => process.pid)).toEqual([pid]);
+    expect((await tasks.stats(ctx, "a")).typeUrl).toMatch(/^io\.containerd\.cgroups\.v[12]\.Metrics$/);
+    const value = new TextEncoder().encode(JSON.stringify({ memory: { limit: 64 << 20 } }));
+    await tasks.update(
+      ctx,
+      "a",
+      { typeUrl: "types.containerd.io/opencontainers/runtime-spec/1/LinuxResources", value },
+      {},
+    );
+  }, 20_000);
+
+  test("twenty at once", async () => {
+    await using fixture = await RuntimeFixture.open();
+    const tasks = fixture.manager({ spareShims: 2 });
+    const { ctx } = fixture;
+    const statuses = await Promise.all(
+      Array.from({ length: 20 }, async (_, index) => {
+        const id = `c${index}`;
+        await tasks.create(ctx, fixture.container(id, ["sh", "-c", `exit ${index}`]));
+        const ended = tasks.wait(ctx, id);
+        await tasks.start(ctx, id);
+        const { exitStatus } = await ended;
+        await tasks.delete(ctx, id);
+        return exitStatus;
+      }),
+    );
+    expect(statuses).toEqual(Array.from({ length: 20 }, (_, index) => index));
+  }, 60_000);
+});
+
+function processSpec(args: string[]) {
+  const spec = { args, cwd: "/", env: ["PATH=/bin"], user: { uid: 0, gid: 0 } };
+  const value = new TextEncoder().encode(JSON.stringify(spec));
+  return { typeUrl: "types.containerd.io/opencontainers/runtime-spec/1/Process", value };
+}
