@@ -1,8 +1,14 @@
 /**
  * The garbage collector: removes what no root reaches.
  *
- * Roots are leases, images, containers, running ingests and things labelled so; edges are targets, parents and `containerd.io/gc.ref.*`
- * labels (catalogue: `labels.ts` beside this). `scheduler.ts` decides when; deletions and many changes ask for a run.
+ *   changed ──► scheduler ──► mark (read every record, follow what they keep) ──► sweep (records) ──► clean-up (files, directories)
+ *
+ * Roots are leases, images, containers, sandboxes, running ingests and things labelled so; edges are targets, parents and
+ * `containerd.io/gc.ref.*` labels (catalogue: `labels.ts` beside this). `scheduler.ts` decides when.
+ *
+ * Nobody waits for a collection: it reads and removes in small steps, between which everything else goes on. What was written since
+ * it began is noted (`barrier.ts`), and before each step of the sweep all that the written records keep is taken off the list.
+ * Bytes on disk go after their records' end is on disk too.
  */
 export interface GarbageCollector {
   /** Tells that something was deleted or changed, so that a run may be due. */
@@ -14,7 +20,12 @@ export interface GarbageCollector {
 }
 
 export interface CollectionStats {
-  /** ms that creations waited */
+  /** ms of work in this process, the clean-up on disk aside. */
+  busyMs: number;
+  /** ms of the longest step: how long anyone had to wait. */
   pauseMs: number;
   removed: { images: number; content: number; snapshots: number; leases: number; ingests: number };
 }
+
+/** What removes files and directories that have no record any more: the content store's `collectGarbage`, a snapshotter's `cleanup`. */
+export type CleanUp = () => Promise<unknown>;

@@ -13,4 +13,4 @@ export function collectorLater({
   };
 }
 
-const nothing = { pauseMs: 0, removed: { images: 0, content: 0, snapshots: 0, leases: 0, ingests: 0 } };
+const nothing = { busyMs: 0, pauseMs: 0, removed: { images: 0, content: 0, snapshots: 0, leases: 0, ingests: 0 } };

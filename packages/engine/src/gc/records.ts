@@ -1,0 +1,229 @@
+import type { Labels } from "../labels.ts";
+import { textOf } from "../metadata/rows.ts";
+import type { SqlDatabase, SqlRow, SqlValue } from "../metadata/sql.ts";
+import { edgesOf, gcLabels, hasExpired, isLabelledRoot, type LabelEdges, type Node, type NodeKind } from "./labels.ts";
+import type { Graph } from "./mark.ts";
+
+/** What one record says: itself, whether it is a root, and what it keeps. */
+export interface GcRecord extends LabelEdges {
+  node: Node;
+  isRoot: boolean;
+  /** May go if nothing keeps it. */
+  removable: boolean;
+  structure?: Node;
+}
+
+interface Source {
+  table: string;
+  columns: string;
+  /** The columns of the primary key behind the namespace, in order. */
+  keys: readonly string[];
+  read(row: SqlRow, now: bigint): GcRecord;
+}
+
+const none: LabelEdges = { references: [], backReferences: [] };
+
+/** Most labels say nothing to the collector: those are not even parsed. */
+function gcLabelsIn(row: SqlRow): Labels | undefined {
+  const text = textOf(row.labels);
+  return text.includes("containerd.io/gc.") ? (JSON.parse(text) as Labels) : undefined;
+}
+
+function labelled(row: SqlRow, now: bigint): LabelEdges & { isRoot: boolean } {
+  const labels = gcLabelsIn(row);
+  return labels === undefined
+    ? { ...none, isRoot: false }
+    : { ...edgesOf(labels, now), isRoot: isLabelledRoot(labels, now) };
+}
+
+/** How each kind of record is read. Snapshots stand with their parent's key. */
+export const sources: Readonly<Record<NodeKind, Source>> = {
+  image: {
+    table: "images",
+    columns: "name, labels, target_digest",
+    keys: ["name"],
+    read: (row, now) => {
+      const labels = gcLabelsIn(row) ?? {};
+      return {
+        ...edgesOf(labels, now),
+        node: `image ${textOf(row.name)}`,
+        isRoot: !hasExpired(labels, now),
+        removable: true,
+        structure: `content ${textOf(row.target_digest)}`,
+      };
+    },
+  },
+  container: {
+    table: "containers",
+    columns: "id, labels, snapshotter, snapshot_key",
+    keys: ["id"],
+    read: (row, now) => ({
+      ...labelled(row, now),
+      node: `container ${textOf(row.id)}`,
+      isRoot: true,
+      removable: false,
+      structure:
+        row.snapshot_key === "" ? undefined : `snapshot ${textOf(row.snapshotter)}/${textOf(row.snapshot_key)}`,
+    }),
+  },
+  sandbox: {
+    table: "sandboxes",
+    columns: "id, labels",
+    keys: ["id"],
+    read: (row, now) => ({
+      ...labelled(row, now),
+      node: `sandbox ${textOf(row.id)}`,
+      isRoot: true,
+      removable: false,
+    }),
+  },
+  snapshot: {
+    table: "snapshots",
+    columns:
+      "snapshotter, key, labels, (SELECT parent.key FROM snapshots parent WHERE parent.id = snapshots.parent_id) AS parent",
+    keys: ["snapshotter", "key"],
+    read: (row, now) => ({
+      ...labelled(row, now),
+      node: `snapshot ${textOf(row.snapshotter)}/${textOf(row.key)}`,
+      removable: true,
+      structure: typeof row.parent === "string" ? `snapshot ${textOf(row.snapshotter)}/${row.parent}` : undefined,
+    }),
+  },
+  content: {
+    table: "blobs",
+    columns: "digest, labels",
+    keys: ["digest"],
+    read: (row, now) => ({ ...labelled(row, now), node: `content ${textOf(row.digest)}`, removable: true }),
+  },
+  ingest: {
+    table: "ingests",
+    columns: "ref, expected, expires_at",
+    keys: ["ref"],
+    read: (row, now) => ({
+      ...none,
+      node: `ingest ${textOf(row.ref)}`,
+      // Without an expiry a lease keeps it.
+      isRoot: typeof row.expires_at === "bigint" && row.expires_at > now,
+      removable: true,
+      structure: row.expected === "" ? undefined : `content ${textOf(row.expected)}`,
+    }),
+  },
+};
+
+export const kinds = Object.keys(sources) as NodeKind[];
+
+/** A node's kind and its key columns' values. */
+export function partsOf(node: Node): { kind: NodeKind; keys: string[] } {
+  const space = node.indexOf(" ");
+  const kind = node.slice(0, space) as NodeKind;
+  const name = node.slice(space + 1);
+  if (kind !== "snapshot") return { kind, keys: [name] };
+  const slash = name.indexOf("/");
+  return { kind, keys: [name.slice(0, slash), name.slice(slash + 1)] };
+}
+
+/** The node that a lease's resource names; undefined for a type that is not known. */
+export function nodeOfResource(type: string, id: string): Node | undefined {
+  switch (type) {
+    case "content":
+      return `content ${id}`;
+    case "ingests":
+      return `ingest ${id}`;
+    case "images":
+      return `image ${id}`;
+  }
+  return type.startsWith("snapshots/") ? `snapshot ${type.slice("snapshots/".length)}/${id}` : undefined;
+}
+
+/** One record as it is now. */
+export function readRecord(sql: SqlDatabase, namespace: string, node: Node, now: bigint): GcRecord | undefined {
+  const { kind, keys } = partsOf(node);
+  const source = sources[kind];
+  const where = source.keys.map((key) => `${key} = ?`).join(" AND ");
+  const row = sql
+    .prepare(`SELECT ${source.columns} FROM ${source.table} WHERE namespace = ? AND ${where}`)
+    .get(namespace, ...keys);
+  return row === undefined ? undefined : source.read(row, now);
+}
+
+export function deleteRecord(sql: SqlDatabase, namespace: string, node: Node): number {
+  const { kind, keys } = partsOf(node);
+  const source = sources[kind];
+  const where = source.keys.map((key) => `${key} = ?`).join(" AND ");
+  return sql.prepare(`DELETE FROM ${source.table} WHERE namespace = ? AND ${where}`).run(namespace, ...keys);
+}
+
+/** Rows per read: about half a millisecond. */
+const pageSize = 100;
+
+/** Reads all that a namespace has into `graph`, and which of its leases have expired. */
+export function* readGraph(
+  sql: SqlDatabase,
+  namespace: string,
+  now: bigint,
+  graph: Graph,
+): Generator<void, string[], void> {
+  for (const kind of kinds) {
+    const source = sources[kind];
+    for (const rows of pages(sql, source.table, source.columns, source.keys, namespace)) {
+      for (const row of rows) addRecord(graph, source.read(row, now));
+      yield;
+    }
+  }
+  const flat = new Map<string, boolean>();
+  const expired: string[] = [];
+  for (const rows of pages(sql, "leases", "id, labels", ["id"], namespace)) {
+    for (const row of rows) {
+      const labels = gcLabelsIn(row) ?? {};
+      if (hasExpired(labels, now)) expired.push(textOf(row.id));
+      else flat.set(textOf(row.id), Object.hasOwn(labels, gcLabels.flat));
+    }
+    yield;
+  }
+  for (const rows of pages(sql, "lease_resources", "lease, type, id", ["lease", "type", "id"], namespace)) {
+    for (const row of rows) {
+      const isFlat = flat.get(textOf(row.lease));
+      const node = nodeOfResource(textOf(row.type), textOf(row.id));
+      if (isFlat !== undefined && node !== undefined) (isFlat ? graph.flatRoots : graph.roots).add(node);
+    }
+    yield;
+  }
+  return expired;
+}
+
+function addRecord(graph: Graph, { node, isRoot, removable, structure, references, backReferences }: GcRecord): void {
+  if (removable) graph.candidates.add(node);
+  if (isRoot) graph.roots.add(node);
+  if (structure !== undefined) graph.structure.set(node, structure);
+  for (const reference of references) addReference(graph, node, reference);
+  for (const owner of backReferences) addReference(graph, owner, node);
+}
+
+function addReference(graph: Graph, from: Node, to: Node): void {
+  const known = graph.references.get(from);
+  if (known === undefined) graph.references.set(from, [to]);
+  else known.push(to);
+}
+
+/** A namespace's rows in the order of their key. A row that stays is in exactly one page, whatever comes and goes meanwhile. */
+function* pages(
+  sql: SqlDatabase,
+  table: string,
+  columns: string,
+  keys: readonly string[],
+  namespace: string,
+): Generator<SqlRow[], void, void> {
+  const list = keys.join(", ");
+  const marks = keys.map(() => "?").join(", ");
+  const page = sql.prepare(
+    `SELECT ${columns} FROM ${table} WHERE namespace = ? AND (${list}) > (${marks}) ORDER BY ${list} LIMIT ${pageSize}`,
+  );
+  let last: SqlValue[] = keys.map(() => "");
+  for (;;) {
+    const rows = page.all(namespace, ...last);
+    if (rows.length > 0) yield rows;
+    const end = rows.at(-1);
+    if (end === undefined || rows.length < pageSize) return;
+    last = keys.map((key) => end[key] ?? "");
+  }
+}
