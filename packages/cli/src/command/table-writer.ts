@@ -1,0 +1,57 @@
+/** How columns are laid out, as Go's text/tabwriter names it. */
+export interface TableLayout {
+  /** Cells are at least this wide, padding included. */
+  minWidth: number;
+  /** Blanks between a cell and the next. */
+  padding: number;
+}
+
+/** containerd's lists: `tabwriter.NewWriter(out, 1, 8, 1, ' ', 0)`. */
+export const listLayout: TableLayout = { minWidth: 1, padding: 1 };
+
+/**
+ * Lays out lines whose cells end with a tab, as Go's text/tabwriter does: a column is a run of consecutive lines that have a cell
+ * there, and is as wide as the widest of these; what follows a line's last tab belongs to no column.
+ *
+ * Widths are counted in characters. See https://pkg.go.dev/text/tabwriter.
+ */
+export function formatColumns(text: string, { minWidth, padding }: TableLayout = listLayout): string {
+  const lines = text.split("\n").map((line) => line.split("\t"));
+  const widths: number[][] = lines.map(() => []);
+  layOut(0, lines.length, 0);
+  return lines.map((cells, at) => formatLine(cells, widths[at] ?? [])).join("\n");
+
+  /** Sets the widths of a column and of those right of it, within the lines from `first` to `end`. */
+  function layOut(first: number, end: number, column: number): void {
+    for (let at = first; at < end; at++) {
+      if (!hasCell(at, column)) continue;
+      let after = at;
+      let width = minWidth;
+      let empty = true;
+      for (; after < end && hasCell(after, column); after++) {
+        const cell = lines[after]?.[column] ?? "";
+        const length = [...cell].length;
+        if (length > 0) empty = false;
+        width = Math.max(width, length + padding);
+      }
+      // Go leaves a column of empty cells out only where it is told to discard them; otherwise the padding stays.
+      if (empty) width = Math.max(minWidth, padding);
+      for (let line = at; line < after; line++) widths[line]?.splice(column, 1, width);
+      layOut(at, after, column + 1);
+      at = after - 1;
+    }
+  }
+
+  function hasCell(line: number, column: number): boolean {
+    return column < (lines[line]?.length ?? 0) - 1;
+  }
+}
+
+function formatLine(cells: readonly string[], widths: readonly number[]): string {
+  return cells.map((cell, column) => cell + " ".repeat(Math.max(0, (widths[column] ?? 0) - [...cell].length))).join("");
+}
+
+/** A table of rows under a header. Every cell but a row's last is padded, as containerd's lists are. */
+export function formatTable(rows: readonly (readonly string[])[], layout: TableLayout = listLayout): string {
+  return formatColumns(rows.map((row) => `${row.join("\t")}\t\n`).join(""), layout);
+}
