@@ -73,3 +73,5 @@ export interface Progress {
 }
 
 export type ProgressListener = (progress: Progress) => void;
+
+export { LocalTransfer, type LocalTransferOptions } from "./local.ts";
