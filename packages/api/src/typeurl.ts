@@ -133,6 +133,9 @@ export function isType(any: Any, typeName: string): boolean {
   return typeNameOf(any.typeUrl) === typeName;
 }
 
+/** Names of all messages that are known. */
+export const knownTypes: readonly TypeName[] = Object.keys(messageTypes) as TypeName[];
+
 /** True for the name of a message that `packAny` and `unpackAny` know. */
 export function isKnownType(typeName: string): typeName is TypeName {
   return Object.hasOwn(messageTypes, typeName);

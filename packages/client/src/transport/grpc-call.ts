@@ -7,6 +7,13 @@ import { checkMetadata, encodeTimeout, type Headers, headerOf, httpError, resetC
 
 const cancelCode = 8;
 
+/** A connection that calls go over. */
+export interface Channel {
+  readonly session: ClientHttp2Session;
+  /** True if its socket is gone: what a stream says about its end then is the runtime's word, not the server's. */
+  readonly isBroken: () => boolean;
+}
+
 /** What a call tells its owner. `end` comes once, after all messages. */
 export interface CallEvents {
   message(message: Uint8Array): void;
@@ -22,6 +29,7 @@ export interface CallEvents {
  */
 export class GrpcCall {
   readonly #ref: MethodRef;
+  readonly #isBroken: () => boolean;
   readonly #events: CallEvents;
   readonly #stream: ClientHttp2Stream;
   readonly #watch: Disposable;
@@ -33,7 +41,8 @@ export class GrpcCall {
   #ended = false;
 
   /** @throws InvalidArgument for metadata that can't be sent. */
-  constructor(session: ClientHttp2Session, ref: MethodRef, options: CallOptions, events: CallEvents) {
+  constructor({ session, isBroken }: Channel, ref: MethodRef, options: CallOptions, events: CallEvents) {
+    this.#isBroken = isBroken;
     this.#ref = ref;
     this.#events = events;
     const stream = session.request(headersOf(ref, options));
@@ -124,7 +133,7 @@ export class GrpcCall {
     }
     if (httpStatus !== 0 && httpStatus !== 200) return httpError(httpStatus);
     const { rstCode } = this.#stream;
-    if (rstCode !== undefined && rstCode !== 0 && !this.#stream.session?.destroyed) {
+    if (rstCode !== undefined && rstCode !== 0 && !this.#isBroken()) {
       return new HullError(
         resetCode(rstCode),
         `"${nameOf(this.#ref)}" was reset by the server with HTTP/2 code ${rstCode}`,

@@ -1,11 +1,11 @@
-import { type ClientHttp2Session, connect as connectHttp2 } from "node:http2";
+import { connect as connectHttp2 } from "node:http2";
 import { connect as connectSocket } from "node:net";
 import type { MethodRef } from "@hull/api/call";
 import { type CallTransport, makeClient } from "@hull/api/caller";
 import { Inbox } from "@hull/api/inbox";
 import type { CallOptions, ServiceClient, ServiceDefinition } from "@hull/api/rpc";
 import { canceled, HullError, internal, invalidArgument, unavailable } from "@hull/errors";
-import { type CallEvents, GrpcCall } from "./grpc-call.ts";
+import { type CallEvents, type Channel, GrpcCall } from "./grpc-call.ts";
 
 /**
  * A connection to a gRPC server.
@@ -47,7 +47,7 @@ const window = 4 * 1024 * 1024;
 class Http2Connection implements GrpcConnection, CallTransport {
   readonly address: string;
   readonly #target: { path: string } | { host: string; port: number };
-  #session: Promise<ClientHttp2Session> | undefined;
+  #channel: Promise<Channel> | undefined;
   #closed = false;
 
   constructor(address: string) {
@@ -62,22 +62,22 @@ class Http2Connection implements GrpcConnection, CallTransport {
     return makeClient(definition, this, options.metadata);
   }
 
-  open(): Promise<ClientHttp2Session> {
+  open(): Promise<Channel> {
     if (this.#closed) return Promise.reject(unavailable(`the connection to "${this.address}" has been closed`));
-    if (this.#session === undefined) {
-      const session = this.#connect();
-      this.#session = session;
-      session.catch(() => this.#forget(session));
+    if (this.#channel === undefined) {
+      const channel = this.#connect();
+      this.#channel = channel;
+      channel.catch(() => this.#forget(channel));
     }
-    return this.#session;
+    return this.#channel;
   }
 
   async unary(ref: MethodRef, request: Uint8Array, options: CallOptions): Promise<Uint8Array> {
-    const session = await this.open();
+    const channel = await this.open();
     return await new Promise((resolve, reject) => {
       let answer: Uint8Array | undefined;
       let extra = false;
-      const call = new GrpcCall(session, ref, options, {
+      const call = new GrpcCall(channel, ref, options, {
         message: (message) => {
           extra = answer !== undefined;
           answer = message;
@@ -98,9 +98,9 @@ class Http2Connection implements GrpcConnection, CallTransport {
   }
 
   async *stream(ref: MethodRef, requests: AsyncIterable<Uint8Array>, options: CallOptions): AsyncIterable<Uint8Array> {
-    const session = await this.open();
+    const channel = await this.open();
     const answers = new Answers();
-    const call = new GrpcCall(session, ref, options, answers);
+    const call = new GrpcCall(channel, ref, options, answers);
     answers.call = call;
     const source = requests[Symbol.asyncIterator]();
     sendAll(call, source).catch((thrown: unknown) => call.cancel(HullError.from(thrown)));
@@ -115,7 +115,7 @@ class Http2Connection implements GrpcConnection, CallTransport {
 
   async close(): Promise<void> {
     this.#closed = true;
-    const session = await this.#session?.catch(() => undefined);
+    const { session } = (await this.#channel?.catch(() => undefined)) ?? {};
     if (session === undefined || session.destroyed) return;
     await new Promise<void>((resolve) => {
       session.once("close", resolve);
@@ -127,14 +127,15 @@ class Http2Connection implements GrpcConnection, CallTransport {
     await this.close();
   }
 
-  #forget(session: Promise<ClientHttp2Session>): void {
-    if (this.#session === session) this.#session = undefined;
+  #forget(channel: Promise<Channel>): void {
+    if (this.#channel === channel) this.#channel = undefined;
   }
 
-  #connect(): Promise<ClientHttp2Session> {
-    const opening = new Promise<ClientHttp2Session>((resolve, reject) => {
+  #connect(): Promise<Channel> {
+    const opening = new Promise<Channel>((resolve, reject) => {
+      const socket = connectSocket(this.#target);
       const session = connectHttp2("http://localhost", {
-        createConnection: () => connectSocket(this.#target),
+        createConnection: () => socket,
         settings: { enablePush: false, initialWindowSize: window },
         // Megabytes that may wait to be sent: two messages of the longest kind, where Node would refuse at 10.
         maxSessionMemory: 64,
@@ -150,7 +151,7 @@ class Http2Connection implements GrpcConnection, CallTransport {
       session.on("goaway", () => this.#forget(opening));
       session.once("connect", () => {
         session.setLocalWindowSize(2 * window);
-        resolve(session);
+        resolve({ session, isBroken: () => session.destroyed || socket.destroyed || socket.readableEnded });
       });
     });
     return opening;
