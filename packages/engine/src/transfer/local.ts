@@ -26,18 +26,29 @@ export interface LocalTransferOptions {
   snapshotter: (name: string) => Snapshotter;
   /** Layers that are applied at the same time: as many as there are processors. */
   maxConcurrentUnpacks?: number;
+  /** Layers of one image that are fetched at the same time, unless a pull says: 3. */
+  maxConcurrentDownloads?: number;
 }
 
 /** Transfers between the stores of this process. One for all callers, so that they share what they fetch and unpack. */
 export class LocalTransfer implements Transfer {
   readonly #dependencies: PullDependencies;
+  readonly #maxConcurrentDownloads: number;
 
-  constructor({ maxConcurrentUnpacks = availableParallelism(), ...stores }: LocalTransferOptions) {
+  constructor({
+    maxConcurrentUnpacks = availableParallelism(),
+    maxConcurrentDownloads = 3,
+    ...stores
+  }: LocalTransferOptions) {
     this.#dependencies = { ...stores, locks: new KeyedLocks(), slots: new Slots(maxConcurrentUnpacks) };
+    this.#maxConcurrentDownloads = maxConcurrentDownloads;
   }
 
   pull(ctx: Context, registry: Registry, reference: string, options: PullOptions = {}): Promise<Image> {
-    return pullImage(ctx, this.#dependencies, registry, reference, options);
+    return pullImage(ctx, this.#dependencies, registry, reference, {
+      maxConcurrentDownloads: this.#maxConcurrentDownloads,
+      ...options,
+    });
   }
 
   import(ctx: Context, archive: AsyncIterable<Uint8Array>, options: ImportOptions = {}): Promise<Image[]> {

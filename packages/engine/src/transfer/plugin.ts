@@ -1,0 +1,55 @@
+import { availableParallelism } from "node:os";
+import { notFound } from "@hull/errors";
+import type { ContentStore } from "../content/index.ts";
+import type { Applier } from "../diff/index.ts";
+import type { ImageStore } from "../images/index.ts";
+import type { LeaseStore } from "../leases/index.ts";
+import { configTable, flag, integer, text } from "../plugin/config.ts";
+import { definePlugin } from "../plugin/index.ts";
+import { hostPlatform } from "../plugin/platform.ts";
+import { pluginTypes } from "../plugin/types.ts";
+import type { Snapshotter } from "../snapshots/index.ts";
+import type { Transfer } from "./index.ts";
+import { LocalTransfer } from "./local.ts";
+
+export const transferPlugin = definePlugin({
+  type: pluginTypes.transfer,
+  id: "local",
+  requires: [pluginTypes.content, pluginTypes.lease, pluginTypes.service, pluginTypes.snapshotter],
+  config: configTable({
+    max_concurrent_downloads: integer(3, "Layers of an image that are fetched at the same time", { min: 1 }),
+    max_concurrent_unpacks: integer(
+      0,
+      "Layers that are unpacked at the same time; 0: as many as there are processors",
+      {
+        min: 0,
+      },
+    ),
+    check_platform_supported: flag(
+      false,
+      "Accepted as containerd writes it; a missing snapshotter is an error in any case",
+    ),
+    config_path: text("", "Directories of hosts.toml files, separated by colons"),
+  }),
+  start: ({ config, get, all, meta }): Transfer => {
+    meta.platforms.push(hostPlatform);
+    const snapshotters = all<Snapshotter>(pluginTypes.snapshotter);
+    return new LocalTransfer({
+      content: get<ContentStore>(pluginTypes.content),
+      images: get<ImageStore>(pluginTypes.service, "images-service"),
+      leases: get<LeaseStore>(pluginTypes.lease),
+      applier: get<Applier>(pluginTypes.service, "diff-service"),
+      snapshotter: (name) => {
+        const found = snapshotters.get(name);
+        if (found === undefined)
+          throw notFound(
+            `snapshotter "${name}" was not found: there are ${[...snapshotters.keys()].join(", ") || "none"}`,
+          );
+        return found;
+      },
+      maxConcurrentUnpacks:
+        config.max_concurrent_unpacks === 0 ? availableParallelism() : config.max_concurrent_unpacks,
+      maxConcurrentDownloads: config.max_concurrent_downloads,
+    });
+  },
+});
