@@ -207,9 +207,9 @@ export class SnapshotRecords {
     const namespace = requireNamespace(ctx);
     const removed = this.#metadata.write(() => {
       const row = this.#row(namespace, key);
-      const child = this.#sql.prepare("SELECT key FROM snapshots WHERE parent_id = ? LIMIT 1").get(bigintOf(row.id));
+      const child = this.#sql.prepare("SELECT 1 FROM snapshots WHERE parent_id = ? LIMIT 1").get(bigintOf(row.id));
       if (child !== undefined) {
-        throw failedPrecondition(`snapshot "${key}" has the child "${child.key}": cannot remove snapshot with child`);
+        throw failedPrecondition("cannot remove snapshot with child"); // containerd's text: the client names the key
       }
       this.#sql.prepare("DELETE FROM snapshots WHERE id = ?").run(bigintOf(row.id));
       this.#endLeases(namespace, key);
