@@ -2,6 +2,7 @@ import { containersPlugin } from "./containers/plugin.ts";
 import { contentPlugin } from "./content/plugin.ts";
 import { diffPlugin, walkingPlugin } from "./diff/plugin.ts";
 import { eventsPlugin } from "./events/plugin.ts";
+import { collectorPlugin } from "./gc/plugin.ts";
 import { imagesPlugin } from "./images/plugin.ts";
 import { leasesPlugin } from "./leases/plugin.ts";
 import { metadataPlugin } from "./metadata/plugin.ts";
@@ -10,6 +11,7 @@ import type { AnyPlugin } from "./plugin/graph.ts";
 import { tasksPlugin } from "./runtime/plugin.ts";
 import { sandboxStorePlugin } from "./sandbox/plugin.ts";
 import { nativePlugin, overlayPlugin } from "./snapshots/plugin.ts";
+import { transferPlugin } from "./transfer/plugin.ts";
 
 /** Every plugin of the engine. */
 export const enginePlugins: readonly AnyPlugin[] = [
@@ -18,6 +20,7 @@ export const enginePlugins: readonly AnyPlugin[] = [
   contentPlugin,
   overlayPlugin,
   nativePlugin,
+  collectorPlugin,
   namespacesPlugin,
   imagesPlugin,
   containersPlugin,
@@ -25,5 +28,6 @@ export const enginePlugins: readonly AnyPlugin[] = [
   sandboxStorePlugin,
   walkingPlugin,
   diffPlugin,
+  transferPlugin,
   tasksPlugin,
 ];

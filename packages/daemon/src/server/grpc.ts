@@ -51,6 +51,7 @@ export class GrpcServer {
       for (const method of bindService(definition, implementation).values()) this.#register(method);
     }
     answerUnknown(this.#server, known);
+    allowResets(this.#server);
     this.#injector = this.#server.createConnectionInjector(ServerCredentials.createInsecure());
   }
 
@@ -198,6 +199,17 @@ function statusOf(thrown: unknown): Error & { code: number; details: string; met
   const { code, message } = toWireStatus(thrown);
   // A header can't carry half of a surrogate pair.
   return Object.assign(new Error(message), { code, details: message.toWellFormed(), metadata: new Metadata() });
+}
+
+/**
+ * Lets a client end as many calls early as it likes. HTTP/2 servers close the connection of one that resets more than 1000 streams
+ * (CVE-2023-44487), which `ctr content get` does: it reads a blob in pieces of 32 KiB, each a call that it leaves. Whoever reaches the
+ * socket is root or as good as. grpc-js passes these options on, but has none of its own for them.
+ */
+function allowResets(server: Server): void {
+  const options: unknown = Reflect.get(server, "commonServerOptions");
+  if (typeof options !== "object" || options === null) return;
+  Object.assign(options, { streamResetBurst: Number.MAX_SAFE_INTEGER, streamResetRate: Number.MAX_SAFE_INTEGER });
 }
 
 /**
