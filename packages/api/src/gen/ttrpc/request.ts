@@ -11,13 +11,20 @@ import { Status } from "../google/rpc/status.ts";
 export interface Request {
   service: string;
   method: string;
+  /** The request message. */
   payload: Uint8Array;
+  /** Nanoseconds until the caller gives up, 0 for never. */
   timeoutNano: bigint;
+  /** Keys in lower case. */
   metadata: KeyValue[];
 }
 
 export interface Response {
-  status: Status | undefined;
+  /** Absent, or with the code 0, for success. */
+  status:
+    | Status
+    | undefined;
+  /** The response message. */
   payload: Uint8Array;
 }
 

@@ -37,6 +37,7 @@ export interface CPUStat {
 }
 
 export interface CPUUsage {
+  /** Nanoseconds, like the others here. */
   total: bigint;
   kernel: bigint;
   user: bigint;
@@ -46,9 +47,11 @@ export interface CPUUsage {
 export interface Throttle {
   periods: bigint;
   throttledPeriods: bigint;
+  /** Nanoseconds. */
   throttledTime: bigint;
 }
 
+/** Bytes and events of memory.stat; "total_" includes the groups below. */
 export interface MemoryStat {
   cache: bigint;
   rss: bigint;

@@ -18,6 +18,7 @@ export interface Metrics {
   network: NetworkStat[];
 }
 
+/** Pressure: shares of time in percent over 10, 60 and 300 seconds, and microseconds in all. */
 export interface PSIData {
   avg10: number;
   avg60: number;
@@ -35,6 +36,7 @@ export interface PidsStat {
   limit: bigint;
 }
 
+/** Of cpu.stat; times in microseconds. */
 export interface CPUStat {
   usageUsec: bigint;
   userUsec: bigint;
@@ -47,6 +49,7 @@ export interface CPUStat {
   burstUsec: bigint;
 }
 
+/** Bytes and events of memory.stat, and what the other memory files say. */
 export interface MemoryStat {
   anon: bigint;
   file: bigint;

@@ -10,6 +10,7 @@ import { BinaryReader, BinaryWriter } from "@bufbuild/protobuf/wire";
 export interface ContentCreate {
   digest: string;
   size: bigint;
+  /** In camel case on the wire contract too. */
   mediaType: string;
 }
 

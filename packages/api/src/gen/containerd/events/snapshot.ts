@@ -14,7 +14,9 @@ export interface SnapshotPrepare {
 }
 
 export interface SnapshotCommit {
+  /** Of the active snapshot, which is no more. */
   key: string;
+  /** Of the committed snapshot that it has become. */
   name: string;
   snapshotter: string;
 }

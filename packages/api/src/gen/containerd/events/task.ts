@@ -11,9 +11,13 @@ import { Mount } from "../types/mount.ts";
 
 export interface TaskCreate {
   containerId: string;
+  /** The shim's directory of the container. */
   bundle: string;
   rootfs: Mount[];
-  io: TaskIO | undefined;
+  io:
+    | TaskIO
+    | undefined;
+  /** Where it is restored from, empty for a fresh start. */
   checkpoint: string;
   pid: number;
 }
@@ -27,7 +31,10 @@ export interface TaskDelete {
   containerId: string;
   pid: number;
   exitStatus: number;
-  exitedAt: Timestamp | undefined;
+  exitedAt:
+    | Timestamp
+    | undefined;
+  /** Id of the process: the container's, or that of an exec. */
   id: string;
 }
 
@@ -40,12 +47,15 @@ export interface TaskIO {
 
 export interface TaskExit {
   containerId: string;
+  /** Id of the process: the container's, or that of an exec. */
   id: string;
   pid: number;
+  /** 128 + n for an end by signal n. */
   exitStatus: number;
   exitedAt: Timestamp | undefined;
 }
 
+/** The kernel has killed a process of the container for lack of memory. */
 export interface TaskOOM {
   containerId: string;
 }

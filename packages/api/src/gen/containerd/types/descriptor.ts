@@ -9,7 +9,9 @@ import { BinaryReader, BinaryWriter } from "@bufbuild/protobuf/wire";
 
 export interface Descriptor {
   mediaType: string;
+  /** Algorithm and hexadecimal digits, sha256:…. */
   digest: string;
+  /** Bytes. */
   size: bigint;
   annotations: { [key: string]: string };
 }

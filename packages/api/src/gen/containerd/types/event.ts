@@ -12,7 +12,9 @@ import { Timestamp } from "../../google/protobuf/timestamp.ts";
 export interface Envelope {
   timestamp: Timestamp | undefined;
   namespace: string;
+  /** For example /tasks/start. */
   topic: string;
+  /** The payload; its type follows from the topic. */
   event: Any | undefined;
 }
 

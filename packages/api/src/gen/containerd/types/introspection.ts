@@ -9,6 +9,7 @@ import { BinaryReader, BinaryWriter } from "@bufbuild/protobuf/wire";
 import { Any } from "../../google/protobuf/any.ts";
 
 export interface RuntimeRequest {
+  /** Name of a runtime or path of a shim. */
   runtimePath: string;
   options: Any | undefined;
 }
@@ -21,7 +22,10 @@ export interface RuntimeVersion {
 export interface RuntimeInfo {
   name: string;
   version: RuntimeVersion | undefined;
-  options: Any | undefined;
+  options:
+    | Any
+    | undefined;
+  /** The OCI runtime's features document as JSON. */
   features: Any | undefined;
   annotations: { [key: string]: string };
 }

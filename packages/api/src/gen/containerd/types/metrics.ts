@@ -12,6 +12,7 @@ import { Timestamp } from "../../google/protobuf/timestamp.ts";
 export interface Metric {
   timestamp: Timestamp | undefined;
   id: string;
+  /** A Metrics message of cgroups v1 or v2. */
   data: Any | undefined;
 }
 

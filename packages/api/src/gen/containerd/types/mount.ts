@@ -9,12 +9,15 @@ import { BinaryReader, BinaryWriter } from "@bufbuild/protobuf/wire";
 import { Timestamp } from "../../google/protobuf/timestamp.ts";
 
 export interface Mount {
+  /** As for mount(2), or one that a mount handler knows. */
   type: string;
   source: string;
+  /** Directory below the root that is mounted, empty for the root itself. */
   target: string;
   options: string[];
 }
 
+/** A mount that the daemon has done. */
 export interface ActiveMount {
   mount: Mount | undefined;
   mountedAt: Timestamp | undefined;
@@ -29,7 +32,9 @@ export interface ActiveMount_DataEntry {
 
 export interface ActivationInfo {
   name: string;
+  /** Done by the daemon. */
   active: ActiveMount[];
+  /** Left to the caller. */
   system: Mount[];
   labels: { [key: string]: string };
 }

@@ -10,6 +10,7 @@ import { BinaryReader, BinaryWriter } from "@bufbuild/protobuf/wire";
 export interface Platform {
   os: string;
   architecture: string;
+  /** For example v8 of arm64. */
   variant: string;
   osVersion: string;
   osFeatures: string[];

@@ -15,8 +15,12 @@ export interface Sandbox {
   spec: Any | undefined;
   labels: { [key: string]: string };
   createdAt: Timestamp | undefined;
-  updatedAt: Timestamp | undefined;
+  updatedAt:
+    | Timestamp
+    | undefined;
+  /** What clients keep with it; stored and returned unread. */
   extensions: { [key: string]: Any };
+  /** The controller that it belongs to. */
   sandboxer: string;
 }
 

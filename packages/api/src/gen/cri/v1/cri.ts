@@ -361,6 +361,7 @@ export interface PodSandboxMetadata {
   name: string;
   uid: string;
   namespace: string;
+  /** Goes up when the kubelet makes the same pod again. */
   attempt: number;
 }
 
@@ -647,9 +648,12 @@ export interface KeyValue {
 }
 
 export interface LinuxContainerResources {
+  /** Microseconds. */
   cpuPeriod: bigint;
+  /** Microseconds. */
   cpuQuota: bigint;
   cpuShares: bigint;
+  /** 0 for none. */
   memoryLimitInBytes: bigint;
   oomScoreAdj: bigint;
   cpusetCpus: string;
@@ -783,6 +787,7 @@ export interface ContainerConfig {
   devices: Device[];
   labels: { [key: string]: string };
   annotations: { [key: string]: string };
+  /** Below the pod's log_directory. */
   logPath: string;
   stdin: boolean;
   stdinOnce: boolean;
@@ -822,6 +827,7 @@ export interface StartContainerResponse {
 
 export interface StopContainerRequest {
   containerId: string;
+  /** Seconds; 0 is by force at once. */
   timeout: bigint;
 }
 
@@ -964,6 +970,7 @@ export interface UpdateContainerResourcesResponse {
 export interface ExecSyncRequest {
   containerId: string;
   cmd: string[];
+  /** Seconds; 0 is no limit. */
   timeout: bigint;
 }
 
@@ -17675,6 +17682,7 @@ export const UpdatePodSandboxResourcesResponse: MessageFns<UpdatePodSandboxResou
   },
 };
 
+/** Pods and their containers. */
 export type RuntimeServiceDefinition = typeof RuntimeServiceDefinition;
 export const RuntimeServiceDefinition = {
   name: "RuntimeService",
@@ -17688,6 +17696,7 @@ export const RuntimeServiceDefinition = {
       responseStream: false,
       options: {},
     },
+    /** Makes and starts a pod: its network and what holds its namespaces. */
     runPodSandbox: {
       name: "RunPodSandbox",
       requestType: RunPodSandboxRequest as typeof RunPodSandboxRequest,
@@ -17696,6 +17705,7 @@ export const RuntimeServiceDefinition = {
       responseStream: false,
       options: {},
     },
+    /** Ends all of it. May be called again. */
     stopPodSandbox: {
       name: "StopPodSandbox",
       requestType: StopPodSandboxRequest as typeof StopPodSandboxRequest,
@@ -17704,6 +17714,7 @@ export const RuntimeServiceDefinition = {
       responseStream: false,
       options: {},
     },
+    /** Stops it first if need be. May be called again. */
     removePodSandbox: {
       name: "RemovePodSandbox",
       requestType: RemovePodSandboxRequest as typeof RemovePodSandboxRequest,
@@ -17752,6 +17763,7 @@ export const RuntimeServiceDefinition = {
       responseStream: false,
       options: {},
     },
+    /** By signal, and after the timeout by force. May be called again. */
     stopContainer: {
       name: "StopContainer",
       requestType: StopContainerRequest as typeof StopContainerRequest,
@@ -17800,6 +17812,7 @@ export const RuntimeServiceDefinition = {
       responseStream: false,
       options: {},
     },
+    /** After a rotation of the log file. */
     reopenContainerLog: {
       name: "ReopenContainerLog",
       requestType: ReopenContainerLogRequest as typeof ReopenContainerLogRequest,
@@ -17808,6 +17821,7 @@ export const RuntimeServiceDefinition = {
       responseStream: false,
       options: {},
     },
+    /** Runs a command and answers with its output. */
     execSync: {
       name: "ExecSync",
       requestType: ExecSyncRequest as typeof ExecSyncRequest,
@@ -17816,6 +17830,7 @@ export const RuntimeServiceDefinition = {
       responseStream: false,
       options: {},
     },
+    /** Answers with a URL where the command can be streamed. */
     exec: {
       name: "Exec",
       requestType: ExecRequest as typeof ExecRequest,
@@ -17824,6 +17839,7 @@ export const RuntimeServiceDefinition = {
       responseStream: false,
       options: {},
     },
+    /** Answers with a URL where the container's stdio can be streamed. */
     attach: {
       name: "Attach",
       requestType: AttachRequest as typeof AttachRequest,
@@ -17832,6 +17848,7 @@ export const RuntimeServiceDefinition = {
       responseStream: false,
       options: {},
     },
+    /** Answers with a URL where ports of the pod can be streamed. */
     portForward: {
       name: "PortForward",
       requestType: PortForwardRequest as typeof PortForwardRequest,
@@ -17888,6 +17905,7 @@ export const RuntimeServiceDefinition = {
       responseStream: true,
       options: {},
     },
+    /** For example the CIDR of pods. */
     updateRuntimeConfig: {
       name: "UpdateRuntimeConfig",
       requestType: UpdateRuntimeConfigRequest as typeof UpdateRuntimeConfigRequest,
@@ -17928,6 +17946,7 @@ export const RuntimeServiceDefinition = {
       responseStream: false,
       options: {},
     },
+    /** What happens to containers, from now on. */
     getContainerEvents: {
       name: "GetContainerEvents",
       requestType: GetEventsRequest as typeof GetEventsRequest,
@@ -17979,6 +17998,7 @@ export const RuntimeServiceDefinition = {
   },
 } as const;
 
+/** Images for the kubelet. */
 export type ImageServiceDefinition = typeof ImageServiceDefinition;
 export const ImageServiceDefinition = {
   name: "ImageService",
@@ -18008,6 +18028,7 @@ export const ImageServiceDefinition = {
       responseStream: false,
       options: {},
     },
+    /** Answers with a reference that stays the same. */
     pullImage: {
       name: "PullImage",
       requestType: PullImageRequest as typeof PullImageRequest,
@@ -18016,6 +18037,7 @@ export const ImageServiceDefinition = {
       responseStream: false,
       options: {},
     },
+    /** May be called again. */
     removeImage: {
       name: "RemoveImage",
       requestType: RemoveImageRequest as typeof RemoveImageRequest,
@@ -18024,6 +18046,7 @@ export const ImageServiceDefinition = {
       responseStream: false,
       options: {},
     },
+    /** What images take up. */
     imageFsInfo: {
       name: "ImageFsInfo",
       requestType: ImageFsInfoRequest as typeof ImageFsInfoRequest,

@@ -8,8 +8,11 @@
 import { BinaryReader, BinaryWriter } from "@bufbuild/protobuf/wire";
 
 export interface Options {
+  /** Type of what config_body has. */
   typeUrl: string;
+  /** The runtime's configuration file. */
   configPath: string;
+  /** Its content, instead of a file. */
   configBody: Uint8Array;
 }
 

@@ -8,15 +8,21 @@
 import { BinaryReader, BinaryWriter } from "@bufbuild/protobuf/wire";
 
 export interface Options {
+  /** For a root file system on a ramdisk. */
   noPivotRoot: boolean;
   noNewKeyring: boolean;
+  /** Control group that the shim joins. */
   shimCgroup: string;
+  /** Owner of the pipes of the container's stdio. */
   ioUid: number;
   ioGid: number;
+  /** The OCI runtime, by default runc. */
   binaryName: string;
+  /** Where the OCI runtime keeps its state. */
   root: string;
   systemdCgroup: boolean;
   criuImagePath: string;
+  /** Where CRIU keeps its logs. */
   criuWorkPath: string;
   /** @deprecated */
   taskApiAddress: string;
@@ -25,13 +31,16 @@ export interface Options {
 }
 
 export interface CheckpointOptions {
+  /** Ends the container after it. */
   exit: boolean;
   openTcp: boolean;
   externalUnixSockets: boolean;
   terminal: boolean;
   fileLocks: boolean;
   emptyNamespaces: string[];
+  /** soft, full or strict. */
   cgroupsMode: string;
+  /** Directory that the checkpoint is written to, instead of content. */
   imagePath: string;
   workPath: string;
   parentPath: string;

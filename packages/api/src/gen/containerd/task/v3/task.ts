@@ -14,18 +14,24 @@ import { ProcessInfo, Status } from "../../types/task/task.ts";
 
 export interface CreateTaskRequest {
   id: string;
+  /** Directory with config.json, where "rootfs" is mounted. */
   bundle: string;
+  /** Mounts, one over the other, that make the root file system. */
   rootfs: Mount[];
   terminal: boolean;
+  /** FIFO, or a URI (fifo, file, binary, pipe); empty for none. */
   stdin: string;
   stdout: string;
   stderr: string;
+  /** Directory to restore from. */
   checkpoint: string;
   parentCheckpoint: string;
+  /** Options of the runtime. */
   options: Any | undefined;
 }
 
 export interface CreateTaskResponse {
+  /** Of the first process, as the host sees it. */
   pid: number;
 }
 
@@ -36,6 +42,7 @@ export interface DeleteRequest {
 
 export interface DeleteResponse {
   pid: number;
+  /** 128 + n for an end by signal n. */
   exitStatus: number;
   exitedAt: Timestamp | undefined;
 }
@@ -47,6 +54,7 @@ export interface ExecProcessRequest {
   stdin: string;
   stdout: string;
   stderr: string;
+  /** The process, an OCI runtime specification's "process" as JSON. */
   spec: Any | undefined;
 }
 
@@ -75,6 +83,7 @@ export interface StateResponse {
   stderr: string;
   terminal: boolean;
   exitStatus: number;
+  /** The year 1 while it runs. */
   exitedAt: Timestamp | undefined;
   execId: string;
 }
@@ -83,6 +92,7 @@ export interface KillRequest {
   id: string;
   execId: string;
   signal: number;
+  /** Signals every process of the container. */
   all: boolean;
 }
 
@@ -102,12 +112,14 @@ export interface PidsResponse {
 
 export interface CheckpointTaskRequest {
   id: string;
+  /** Directory that the checkpoint is written to. */
   path: string;
   options: Any | undefined;
 }
 
 export interface UpdateTaskRequest {
   id: string;
+  /** An OCI runtime specification's "linux.resources" as JSON. */
   resources: Any | undefined;
   annotations: { [key: string]: string };
 }
@@ -141,6 +153,7 @@ export interface StatsRequest {
 }
 
 export interface StatsResponse {
+  /** A Metrics message of cgroups v1 or v2. */
   stats: Any | undefined;
 }
 
@@ -151,11 +164,13 @@ export interface ConnectRequest {
 export interface ConnectResponse {
   shimPid: number;
   taskPid: number;
+  /** Of the shim, often empty. */
   version: string;
 }
 
 export interface ShutdownRequest {
   id: string;
+  /** Ends it even with containers left. */
   now: boolean;
 }
 
@@ -2262,6 +2277,10 @@ export const ResumeRequest: MessageFns<ResumeRequest> = {
   },
 };
 
+/**
+ * Requests name a container by id and, where they may mean another process, an exec_id; an empty one means the
+ * container's first process.
+ */
 export type TaskDefinition = typeof TaskDefinition;
 export const TaskDefinition = {
   name: "Task",
@@ -2275,6 +2294,7 @@ export const TaskDefinition = {
       responseStream: false,
       options: {},
     },
+    /** Mounts the root file system and prepares the container; nothing of it runs yet. */
     create: {
       name: "Create",
       requestType: CreateTaskRequest as typeof CreateTaskRequest,
@@ -2283,6 +2303,7 @@ export const TaskDefinition = {
       responseStream: false,
       options: {},
     },
+    /** Starts the container, or a process that Exec has added. */
     start: {
       name: "Start",
       requestType: StartRequest as typeof StartRequest,
@@ -2291,6 +2312,7 @@ export const TaskDefinition = {
       responseStream: false,
       options: {},
     },
+    /** Removes a process that has ended. FailedPrecondition if it runs. */
     delete: {
       name: "Delete",
       requestType: DeleteRequest as typeof DeleteRequest,
@@ -2299,6 +2321,7 @@ export const TaskDefinition = {
       responseStream: false,
       options: {},
     },
+    /** All processes in the container's control group. */
     pids: {
       name: "Pids",
       requestType: PidsRequest as typeof PidsRequest,
@@ -2331,6 +2354,7 @@ export const TaskDefinition = {
       responseStream: false,
       options: {},
     },
+    /** NotFound if the process has ended. */
     kill: {
       name: "Kill",
       requestType: KillRequest as typeof KillRequest,
@@ -2339,6 +2363,7 @@ export const TaskDefinition = {
       responseStream: false,
       options: {},
     },
+    /** Adds a process; Start runs it. */
     exec: {
       name: "Exec",
       requestType: ExecProcessRequest as typeof ExecProcessRequest,
@@ -2355,6 +2380,7 @@ export const TaskDefinition = {
       responseStream: false,
       options: {},
     },
+    /** Closes the process's standard input once the shim has passed on what there was. */
     closeIO: {
       name: "CloseIO",
       requestType: CloseIORequest as typeof CloseIORequest,
@@ -2363,6 +2389,7 @@ export const TaskDefinition = {
       responseStream: false,
       options: {},
     },
+    /** Changes resource limits. */
     update: {
       name: "Update",
       requestType: UpdateTaskRequest as typeof UpdateTaskRequest,
@@ -2371,6 +2398,7 @@ export const TaskDefinition = {
       responseStream: false,
       options: {},
     },
+    /** Answers when the process has ended, at once if it has already. */
     wait: {
       name: "Wait",
       requestType: WaitRequest as typeof WaitRequest,
@@ -2379,6 +2407,7 @@ export const TaskDefinition = {
       responseStream: false,
       options: {},
     },
+    /** Statistics of the control group. */
     stats: {
       name: "Stats",
       requestType: StatsRequest as typeof StatsRequest,
@@ -2387,6 +2416,7 @@ export const TaskDefinition = {
       responseStream: false,
       options: {},
     },
+    /** Who serves here. */
     connect: {
       name: "Connect",
       requestType: ConnectRequest as typeof ConnectRequest,
@@ -2395,6 +2425,7 @@ export const TaskDefinition = {
       responseStream: false,
       options: {},
     },
+    /** Ends the shim unless it has containers left. */
     shutdown: {
       name: "Shutdown",
       requestType: ShutdownRequest as typeof ShutdownRequest,

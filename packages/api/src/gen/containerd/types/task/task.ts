@@ -23,7 +23,9 @@ export namespace Status {
 }
 
 export interface Process {
+  /** Left empty by containerd's daemon, which puts the container into "id". */
   containerId: string;
+  /** The container's, or that of an exec. */
   id: string;
   pid: number;
   status: Status;
@@ -32,11 +34,13 @@ export interface Process {
   stderr: string;
   terminal: boolean;
   exitStatus: number;
+  /** The year 1 while it runs. */
   exitedAt: Timestamp | undefined;
 }
 
 export interface ProcessInfo {
   pid: number;
+  /** ProcessDetails, if an exec started it. */
   info: Any | undefined;
 }
 

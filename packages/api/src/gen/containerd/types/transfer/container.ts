@@ -10,6 +10,7 @@ import { BinaryReader, BinaryWriter } from "@bufbuild/protobuf/wire";
 export interface ContainerPath {
   containerId: string;
   path: string;
+  /** The path alone, without what is in it. */
   noWalk: boolean;
   preserveOwnership: boolean;
 }

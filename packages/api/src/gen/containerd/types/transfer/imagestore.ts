@@ -9,12 +9,17 @@ import { BinaryReader, BinaryWriter } from "@bufbuild/protobuf/wire";
 import { Platform } from "../platform.ts";
 
 export interface ImageStore {
+  /** Of the image. */
   name: string;
   labels: { [key: string]: string };
   platforms: Platform[];
+  /** Takes manifests and configurations of all platforms. */
   allMetadata: boolean;
+  /** Manifests taken of an index at most, 0 for all that match. */
   manifestLimit: number;
+  /** Names that an import gives. */
   extraReferences: ImageReference[];
+  /** What is unpacked, and where to. */
   unpacks: UnpackConfiguration[];
 }
 
@@ -30,8 +35,10 @@ export interface UnpackConfiguration {
 
 export interface ImageReference {
   name: string;
+  /** The name is put before what the archive says. */
   isPrefix: boolean;
   allowOverwrite: boolean;
+  /** The digest is added to the name. */
   addDigest: boolean;
   skipNamedDigest: boolean;
 }

@@ -9,17 +9,22 @@ import { BinaryReader, BinaryWriter } from "@bufbuild/protobuf/wire";
 import { Platform } from "../platform.ts";
 
 export interface ImageImportStream {
+  /** Id of a stream. */
   stream: string;
   mediaType: string;
+  /** Compresses layers that come uncompressed. */
   forceCompress: boolean;
 }
 
 export interface ImageExportStream {
+  /** Id of a stream. */
   stream: string;
   mediaType: string;
   platforms: Platform[];
   allPlatforms: boolean;
+  /** Without the manifest.json that docker load wants. */
   skipCompatibilityManifest: boolean;
+  /** Without layers that may not be distributed. */
   skipNonDistributable: boolean;
 }
 

@@ -9,10 +9,15 @@ import { BinaryReader, BinaryWriter } from "@bufbuild/protobuf/wire";
 import { Descriptor } from "../descriptor.ts";
 
 export interface Progress {
+  /** What is being done: waiting, downloading, complete …. */
   event: string;
+  /** Of the thing: layer-sha256:…, manifest-…, an image. */
   name: string;
+  /** Names of things that it is part of. */
   parents: string[];
+  /** Bytes done. */
   progress: bigint;
+  /** Bytes in all. */
   total: bigint;
   desc: Descriptor | undefined;
 }

@@ -19,7 +19,15 @@ export namespace HTTPDebug {
   export type BOTH = typeof HTTPDebug.BOTH;
 }
 
-export const AuthType = { NONE: 0, CREDENTIALS: 1, REFRESH: 2, HEADER: 3 } as const;
+export const AuthType = {
+  NONE: 0,
+  /** CREDENTIALS - User name and password. */
+  CREDENTIALS: 1,
+  /** REFRESH - The secret is a refresh token. */
+  REFRESH: 2,
+  /** HEADER - The secret is an Authorization header. */
+  HEADER: 3,
+} as const;
 
 export type AuthType = typeof AuthType[keyof typeof AuthType];
 
@@ -31,16 +39,21 @@ export namespace AuthType {
 }
 
 export interface OCIRegistry {
+  /** Name of the image in its registry. */
   reference: string;
   resolver: RegistryResolver | undefined;
 }
 
 export interface RegistryResolver {
+  /** Id of a stream on which AuthRequest is asked and AuthResponse answered. */
   authStream: string;
   headers: { [key: string]: string };
+  /** Directory with a hosts.toml per registry. */
   hostDir: string;
+  /** http for registries without TLS. */
   defaultScheme: string;
   httpDebug: HTTPDebug;
+  /** Id of a stream that HTTP debugging is written to. */
   logsStream: string;
 }
 
@@ -52,6 +65,7 @@ export interface RegistryResolver_HeadersEntry {
 export interface AuthRequest {
   host: string;
   reference: string;
+  /** The registry's challenges. */
   wwwauthenticate: string[];
 }
 

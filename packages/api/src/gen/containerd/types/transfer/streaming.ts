@@ -12,6 +12,7 @@ export interface Data {
 }
 
 export interface WindowUpdate {
+  /** Bytes more that may be sent. */
   update: number;
 }
 

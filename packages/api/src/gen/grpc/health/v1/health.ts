@@ -356,7 +356,10 @@ export const HealthDefinition = {
       responseStream: false,
       options: {},
     },
-    /** The status now, and again whenever it changes. An unknown service is SERVICE_UNKNOWN here, since it may come up later. */
+    /**
+     * The status now, and again whenever it changes. An unknown service is SERVICE_UNKNOWN here, since it may still
+     * come up.
+     */
     watch: {
       name: "Watch",
       requestType: HealthCheckRequest as typeof HealthCheckRequest,

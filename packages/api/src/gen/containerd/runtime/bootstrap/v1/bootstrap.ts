@@ -8,6 +8,7 @@
 import { BinaryReader, BinaryWriter } from "@bufbuild/protobuf/wire";
 import { Any } from "../../../../google/protobuf/any.ts";
 
+/** Go's slog levels, with logrus' beyond them. */
 export const LogLevel = {
   LOG_LEVEL_INFO: 0,
   LOG_LEVEL_TRACE: -8,
@@ -39,14 +40,19 @@ export namespace Capability {
 }
 
 export interface BootstrapParams {
+  /** Id of the container or sandbox. */
   instanceId: string;
   namespace: string;
   logLevel: LogLevel;
   containerdVersion: string;
+  /** Where events go. */
   containerdTtrpcAddress: string;
   containerdGrpcAddress: string;
+  /** Program that publishes an event for shims that speak no ttrpc. */
   containerdBinary: string;
+  /** What else there is, the runtime's options among it. */
   extensions: Extension[];
+  /** Where the shim makes its socket, its own choice if absent. */
   socketDir?: string | undefined;
 }
 
@@ -55,8 +61,11 @@ export interface Extension {
 }
 
 export interface BootstrapResult {
+  /** Version of the task API that the shim serves, 2 or 3. */
   version: number;
+  /** unix://, vsock:// or hvsock:// address that it serves at. */
   address: string;
+  /** "ttrpc" or "grpc". */
   protocol: string;
   capabilities: Capability[];
   metadata: { [key: string]: string };

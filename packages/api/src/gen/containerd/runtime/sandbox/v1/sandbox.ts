@@ -16,7 +16,11 @@ export interface CreateSandboxRequest {
   sandboxId: string;
   bundlePath: string;
   rootfs: Mount[];
-  options: Any | undefined;
+  /** Of the runtime, under a type that the shim knows. */
+  options:
+    | Any
+    | undefined;
+  /** Network namespace to join, empty for the host's. */
   netnsPath: string;
   annotations: { [key: string]: string };
 }
@@ -80,12 +84,14 @@ export interface UpdateSandboxResponse {
 
 export interface SandboxStatusRequest {
   sandboxId: string;
+  /** Asks for "info". */
   verbose: boolean;
 }
 
 export interface SandboxStatusResponse {
   sandboxId: string;
   pid: number;
+  /** SANDBOX_READY or SANDBOX_NOTREADY. */
   state: string;
   info: { [key: string]: string };
   createdAt: Timestamp | undefined;
@@ -1631,6 +1637,7 @@ export const SandboxDefinition = {
   name: "Sandbox",
   fullName: "containerd.runtime.sandbox.v1.Sandbox",
   methods: {
+    /** Sets the sandbox up right after the shim has started. */
     createSandbox: {
       name: "CreateSandbox",
       requestType: CreateSandboxRequest as typeof CreateSandboxRequest,
@@ -1639,6 +1646,7 @@ export const SandboxDefinition = {
       responseStream: false,
       options: {},
     },
+    /** Runs it. */
     startSandbox: {
       name: "StartSandbox",
       requestType: StartSandboxRequest as typeof StartSandboxRequest,
@@ -1647,6 +1655,7 @@ export const SandboxDefinition = {
       responseStream: false,
       options: {},
     },
+    /** What runs inside, which may not be what the host is. */
     platform: {
       name: "Platform",
       requestType: PlatformRequest as typeof PlatformRequest,
@@ -1655,6 +1664,7 @@ export const SandboxDefinition = {
       responseStream: false,
       options: {},
     },
+    /** Ends it, by force after the timeout. */
     stopSandbox: {
       name: "StopSandbox",
       requestType: StopSandboxRequest as typeof StopSandboxRequest,
@@ -1663,6 +1673,7 @@ export const SandboxDefinition = {
       responseStream: false,
       options: {},
     },
+    /** Answers when it has ended. */
     waitSandbox: {
       name: "WaitSandbox",
       requestType: WaitSandboxRequest as typeof WaitSandboxRequest,
@@ -1679,6 +1690,7 @@ export const SandboxDefinition = {
       responseStream: false,
       options: {},
     },
+    /** Answers while the sandbox is alive. */
     pingSandbox: {
       name: "PingSandbox",
       requestType: PingRequest as typeof PingRequest,
@@ -1687,6 +1699,7 @@ export const SandboxDefinition = {
       responseStream: false,
       options: {},
     },
+    /** Ends the shim. */
     shutdownSandbox: {
       name: "ShutdownSandbox",
       requestType: ShutdownSandboxRequest as typeof ShutdownSandboxRequest,

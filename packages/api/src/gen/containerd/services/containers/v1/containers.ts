@@ -12,21 +12,38 @@ import { FieldMask } from "../../../../google/protobuf/field_mask.ts";
 import { Timestamp } from "../../../../google/protobuf/timestamp.ts";
 
 export interface Container {
+  /** Letters, digits and single ".", "_", "-" between them, at most 76. */
   id: string;
+  /** Key and value of one label together at most 4096 bytes. */
   labels: { [key: string]: string };
+  /** Name of the image it was made from, for information. */
   image: string;
-  runtime: Container_Runtime | undefined;
-  spec: Any | undefined;
+  /** Which shim runs it. */
+  runtime:
+    | Container_Runtime
+    | undefined;
+  /** OCI runtime specification as JSON. */
+  spec:
+    | Any
+    | undefined;
+  /** Where snapshot_key is; needed with it. */
   snapshotter: string;
+  /** The root file system, which this record keeps from being collected. */
   snapshotKey: string;
   createdAt: Timestamp | undefined;
-  updatedAt: Timestamp | undefined;
+  updatedAt:
+    | Timestamp
+    | undefined;
+  /** What clients keep with the container; stored and returned unread. */
   extensions: { [key: string]: Any };
+  /** Id of the sandbox that it runs in, if any. */
   sandbox: string;
 }
 
 export interface Container_Runtime {
+  /** For example io.containerd.runc.v2, or an absolute path. */
   name: string;
+  /** Under a type that the runtime knows. */
   options: Any | undefined;
 }
 
@@ -49,6 +66,7 @@ export interface GetContainerResponse {
 }
 
 export interface ListContainersRequest {
+  /** One of these must match; an empty list matches all. */
   filters: string[];
 }
 
@@ -65,7 +83,10 @@ export interface CreateContainerResponse {
 }
 
 export interface UpdateContainerRequest {
-  container: Container | undefined;
+  container:
+    | Container
+    | undefined;
+  /** labels, labels.KEY, spec, extensions, extensions.KEY, image, snapshotkey (in one word). */
   updateMask: string[] | undefined;
 }
 
@@ -1094,6 +1115,7 @@ export const ContainersDefinition = {
       responseStream: false,
       options: {},
     },
+    /** List, one container per message. */
     listStream: {
       name: "ListStream",
       requestType: ListContainersRequest as typeof ListContainersRequest,
@@ -1102,6 +1124,7 @@ export const ContainersDefinition = {
       responseStream: true,
       options: {},
     },
+    /** AlreadyExists if the id is taken. Neither image nor snapshot is checked. */
     create: {
       name: "Create",
       requestType: CreateContainerRequest as typeof CreateContainerRequest,
@@ -1110,6 +1133,7 @@ export const ContainersDefinition = {
       responseStream: false,
       options: {},
     },
+    /** Without a mask replaces labels, spec, extensions, image and snapshot key. Snapshotter and runtime can't change. */
     update: {
       name: "Update",
       requestType: UpdateContainerRequest as typeof UpdateContainerRequest,
@@ -1118,6 +1142,7 @@ export const ContainersDefinition = {
       responseStream: false,
       options: {},
     },
+    /** Does not look for a task: callers delete that first. */
     delete: {
       name: "Delete",
       requestType: DeleteContainerRequest as typeof DeleteContainerRequest,

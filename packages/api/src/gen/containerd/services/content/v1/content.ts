@@ -10,7 +10,15 @@ import { Empty } from "../../../../google/protobuf/empty.ts";
 import { FieldMask } from "../../../../google/protobuf/field_mask.ts";
 import { Timestamp } from "../../../../google/protobuf/timestamp.ts";
 
-export const WriteAction = { STAT: 0, WRITE: 1, COMMIT: 2 } as const;
+/** What a write request asks for. */
+export const WriteAction = {
+  /** STAT - How far the ingest is. */
+  STAT: 0,
+  /** WRITE - Takes the data. */
+  WRITE: 1,
+  /** COMMIT - Takes the data, if any, and makes a blob of it all. */
+  COMMIT: 2,
+} as const;
 
 export type WriteAction = typeof WriteAction[keyof typeof WriteAction];
 
@@ -22,6 +30,7 @@ export namespace WriteAction {
 
 export interface Info {
   digest: string;
+  /** Bytes. */
   size: bigint;
   createdAt: Timestamp | undefined;
   updatedAt: Timestamp | undefined;
@@ -64,11 +73,14 @@ export interface DeleteContentRequest {
 
 export interface ReadContentRequest {
   digest: string;
+  /** Beyond the end it is OutOfRange. */
   offset: bigint;
+  /** 0 means to the end; what goes beyond it is cut. */
   size: bigint;
 }
 
 export interface ReadContentResponse {
+  /** From the start of this read, not of the blob. */
   offset: bigint;
   data: Uint8Array;
 }
@@ -78,7 +90,9 @@ export interface Status {
   updatedAt: Timestamp | undefined;
   ref: string;
   offset: bigint;
+  /** Bytes that are expected in all, 0 if that is not known. */
   total: bigint;
+  /** Digest that is expected, empty if that is not known. */
   expected: string;
 }
 
@@ -100,11 +114,16 @@ export interface ListStatusesResponse {
 
 export interface WriteContentRequest {
   action: WriteAction;
+  /** Names the ingest; needed in the first request. Unavailable while another writer has it. */
   ref: string;
+  /** Size that the blob must have, 0 for any. */
   total: bigint;
+  /** Digest that the blob must have. AlreadyExists as soon as there is such a blob. */
   expected: string;
+  /** Must be where the ingest is; 0 starts it again, in a commit too. */
   offset: bigint;
   data: Uint8Array;
+  /** Set at the commit. */
   labels: { [key: string]: string };
 }
 
@@ -119,6 +138,7 @@ export interface WriteContentResponse {
   updatedAt: Timestamp | undefined;
   offset: bigint;
   total: bigint;
+  /** Of what has been written so far. */
   digest: string;
 }
 
@@ -1617,6 +1637,7 @@ export const ContentDefinition = {
       responseStream: false,
       options: {},
     },
+    /** Changes labels, nothing else. */
     update: {
       name: "Update",
       requestType: UpdateRequest as typeof UpdateRequest,
@@ -1625,6 +1646,7 @@ export const ContentDefinition = {
       responseStream: false,
       options: {},
     },
+    /** In batches of about a hundred. */
     list: {
       name: "List",
       requestType: ListContentRequest as typeof ListContentRequest,
@@ -1633,6 +1655,7 @@ export const ContentDefinition = {
       responseStream: true,
       options: {},
     },
+    /** Removes it from the namespace; the bytes go when nobody else has them, at the next garbage collection. */
     delete: {
       name: "Delete",
       requestType: DeleteContentRequest as typeof DeleteContentRequest,
@@ -1641,6 +1664,7 @@ export const ContentDefinition = {
       responseStream: false,
       options: {},
     },
+    /** Chunks of at most 1 MiB. */
     read: {
       name: "Read",
       requestType: ReadContentRequest as typeof ReadContentRequest,
@@ -1665,6 +1689,7 @@ export const ContentDefinition = {
       responseStream: false,
       options: {},
     },
+    /** One answer to each request. The stream may end without a commit: the ingest stays and can be resumed by its ref. */
     write: {
       name: "Write",
       requestType: WriteContentRequest as typeof WriteContentRequest,
@@ -1673,6 +1698,7 @@ export const ContentDefinition = {
       responseStream: true,
       options: {},
     },
+    /** Throws an ingest away. */
     abort: {
       name: "Abort",
       requestType: AbortRequest as typeof AbortRequest,

@@ -14,7 +14,9 @@ import { Mount } from "../../../types/mount.ts";
 export interface ApplyRequest {
   diff: Descriptor | undefined;
   mounts: Mount[];
+  /** For the programs that process the stream, by their id. */
   payloads: { [key: string]: Any };
+  /** Whether to sync the file system before answering. */
   syncFs: boolean;
 }
 
@@ -24,15 +26,19 @@ export interface ApplyRequest_PayloadsEntry {
 }
 
 export interface ApplyResponse {
+  /** Of the uncompressed layer: its digest is the layer's diff id. */
   applied: Descriptor | undefined;
 }
 
 export interface DiffRequest {
   left: Mount[];
   right: Mount[];
+  /** Of the result; empty for a gzipped OCI layer. */
   mediaType: string;
+  /** Of the ingest that it is written through; empty for a random one. */
   ref: string;
   labels: { [key: string]: string };
+  /** Times in the result are cut to this one. */
   sourceDateEpoch: Timestamp | undefined;
 }
 
@@ -530,6 +536,7 @@ export const DiffDefinition = {
   name: "Diff",
   fullName: "containerd.services.diff.v1.Diff",
   methods: {
+    /** Unpacks a layer onto mounts. */
     apply: {
       name: "Apply",
       requestType: ApplyRequest as typeof ApplyRequest,
@@ -538,6 +545,7 @@ export const DiffDefinition = {
       responseStream: false,
       options: {},
     },
+    /** Packs the difference between two sets of mounts into a new blob. */
     diff: {
       name: "Diff",
       requestType: DiffRequest as typeof DiffRequest,

@@ -11,6 +11,7 @@ import { Empty } from "../../../../google/protobuf/empty.ts";
 import { Envelope } from "../../../types/event.ts";
 
 export interface PublishRequest {
+  /** For example /tasks/start: a slash before each part. */
   topic: string;
   event: Any | undefined;
 }
@@ -20,6 +21,7 @@ export interface ForwardRequest {
 }
 
 export interface SubscribeRequest {
+  /** One of these must match; an empty list matches all. */
   filters: string[];
 }
 
@@ -207,6 +209,7 @@ export const EventsDefinition = {
   name: "Events",
   fullName: "containerd.services.events.v1.Events",
   methods: {
+    /** In the caller's namespace, now. */
     publish: {
       name: "Publish",
       requestType: PublishRequest as typeof PublishRequest,
@@ -215,6 +218,7 @@ export const EventsDefinition = {
       responseStream: false,
       options: {},
     },
+    /** An event of another source, with its own namespace and time. */
     forward: {
       name: "Forward",
       requestType: ForwardRequest as typeof ForwardRequest,
@@ -223,6 +227,7 @@ export const EventsDefinition = {
       responseStream: false,
       options: {},
     },
+    /** Until the caller has enough. Nothing comes before the first event, not even headers. */
     subscribe: {
       name: "Subscribe",
       requestType: SubscribeRequest as typeof SubscribeRequest,

@@ -12,6 +12,7 @@ import { Timestamp } from "../../../../google/protobuf/timestamp.ts";
 import { Descriptor } from "../../../types/descriptor.ts";
 
 export interface Image {
+  /** Most often a reference such as docker.io/library/alpine:3; any text is one. */
   name: string;
   labels: { [key: string]: string };
   target: Descriptor | undefined;
@@ -33,7 +34,10 @@ export interface GetImageResponse {
 }
 
 export interface CreateImageRequest {
-  image: Image | undefined;
+  image:
+    | Image
+    | undefined;
+  /** Becomes the time of creation. */
   sourceDateEpoch: Timestamp | undefined;
 }
 
@@ -42,7 +46,10 @@ export interface CreateImageResponse {
 }
 
 export interface UpdateImageRequest {
-  image: Image | undefined;
+  image:
+    | Image
+    | undefined;
+  /** labels, labels.KEY, target, annotations, annotations.KEY (of the target). */
   updateMask: string[] | undefined;
   sourceDateEpoch: Timestamp | undefined;
 }
@@ -61,7 +68,9 @@ export interface ListImagesResponse {
 
 export interface DeleteImageRequest {
   name: string;
+  /** Answers after the garbage collection that follows. */
   sync: boolean;
+  /** Deletes only if the image has this target; else NotFound. */
   target?: Descriptor | undefined;
 }
 
@@ -834,6 +843,7 @@ export const ImagesDefinition = {
       responseStream: false,
       options: {},
     },
+    /** Does not check that the content is there. */
     create: {
       name: "Create",
       requestType: CreateImageRequest as typeof CreateImageRequest,
@@ -842,6 +852,7 @@ export const ImagesDefinition = {
       responseStream: false,
       options: {},
     },
+    /** Without a mask replaces labels and target. */
     update: {
       name: "Update",
       requestType: UpdateImageRequest as typeof UpdateImageRequest,

@@ -13,12 +13,17 @@ import { Status } from "../../../../google/rpc/status.ts";
 import { Platform } from "../../../types/platform.ts";
 
 export interface Plugin {
+  /** For example io.containerd.snapshotter.v1. */
   type: string;
+  /** For example overlayfs; unique in its type. */
   id: string;
+  /** Types that it needs. */
   requires: string[];
   platforms: Platform[];
+  /** Facts for clients, for example its root directory. */
   exports: { [key: string]: string };
   capabilities: string[];
+  /** Why it did not start, absent if it did. */
   initErr: Status | undefined;
 }
 
@@ -36,8 +41,10 @@ export interface PluginsResponse {
 }
 
 export interface ServerResponse {
+  /** Stays the same as long as the root directory does. */
   uuid: string;
   pid: bigint;
+  /** Inode of the PID namespace. */
   pidns: bigint;
   deprecations: DeprecationWarning[];
 }
@@ -51,11 +58,15 @@ export interface DeprecationWarning {
 export interface PluginInfoRequest {
   type: string;
   id: string;
+  /** A RuntimeRequest for the runtime. */
   options: Any | undefined;
 }
 
 export interface PluginInfoResponse {
-  plugin: Plugin | undefined;
+  plugin:
+    | Plugin
+    | undefined;
+  /** A RuntimeInfo from the runtime. */
   extra: Any | undefined;
 }
 
@@ -709,6 +720,7 @@ export const IntrospectionDefinition = {
   name: "Introspection",
   fullName: "containerd.services.introspection.v1.Introspection",
   methods: {
+    /** All plugins, those that did not start too. */
     plugins: {
       name: "Plugins",
       requestType: PluginsRequest as typeof PluginsRequest,
@@ -725,6 +737,7 @@ export const IntrospectionDefinition = {
       responseStream: false,
       options: {},
     },
+    /** What a plugin tells about itself; for the runtime, what a shim does. */
     pluginInfo: {
       name: "PluginInfo",
       requestType: PluginInfoRequest as typeof PluginInfoRequest,

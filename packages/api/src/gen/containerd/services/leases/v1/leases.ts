@@ -21,7 +21,9 @@ export interface Lease_LabelsEntry {
 }
 
 export interface CreateRequest {
+  /** Empty for a random one. */
   id: string;
+  /** containerd.io/gc.expire, an RFC 3339 time, bounds its life. */
   labels: { [key: string]: string };
 }
 
@@ -36,6 +38,7 @@ export interface CreateResponse {
 
 export interface DeleteRequest {
   id: string;
+  /** Answers after the garbage collection that follows. */
   sync: boolean;
 }
 
@@ -48,7 +51,9 @@ export interface ListResponse {
 }
 
 export interface Resource {
+  /** A digest, key, ref or name. */
   id: string;
+  /** content, snapshots/SNAPSHOTTER, ingests or images. */
   type: string;
 }
 
@@ -934,6 +939,7 @@ export const LeasesDefinition = {
       responseStream: false,
       options: {},
     },
+    /** What only this lease held is collected. */
     delete: {
       name: "Delete",
       requestType: DeleteRequest as typeof DeleteRequest,

@@ -14,6 +14,7 @@ export interface ActivateRequest {
   name: string;
   mounts: Mount[];
   labels: { [key: string]: string };
+  /** All mounts are done here, and one bind mount of the result is returned. */
   temporary: boolean;
 }
 
@@ -691,6 +692,10 @@ export const MountsDefinition = {
   name: "Mounts",
   fullName: "containerd.services.mounts.v1.Mounts",
   methods: {
+    /**
+     * Does those mounts that the system alone can't. Unimplemented if there is none of that kind: the caller mounts them
+     * itself.
+     */
     activate: {
       name: "Activate",
       requestType: ActivateRequest as typeof ActivateRequest,
@@ -699,6 +704,7 @@ export const MountsDefinition = {
       responseStream: false,
       options: {},
     },
+    /** Undoes an activation. */
     deactivate: {
       name: "Deactivate",
       requestType: DeactivateRequest as typeof DeactivateRequest,
@@ -715,6 +721,7 @@ export const MountsDefinition = {
       responseStream: false,
       options: {},
     },
+    /** Changes labels, nothing else. */
     update: {
       name: "Update",
       requestType: UpdateRequest as typeof UpdateRequest,

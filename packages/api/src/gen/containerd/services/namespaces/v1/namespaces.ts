@@ -28,6 +28,7 @@ export interface GetNamespaceResponse {
 }
 
 export interface ListNamespacesRequest {
+  /** Ignored. */
   filter: string;
 }
 
@@ -44,7 +45,10 @@ export interface CreateNamespaceResponse {
 }
 
 export interface UpdateNamespaceRequest {
-  namespace: Namespace | undefined;
+  namespace:
+    | Namespace
+    | undefined;
+  /** labels, labels.KEY. */
   updateMask: string[] | undefined;
 }
 
@@ -755,6 +759,7 @@ export const NamespacesDefinition = {
       responseStream: false,
       options: {},
     },
+    /** FailedPrecondition while there are images, content, containers or snapshots in it. */
     delete: {
       name: "Delete",
       requestType: DeleteNamespaceRequest as typeof DeleteNamespaceRequest,

@@ -22,7 +22,10 @@ export interface StoreCreateResponse {
 }
 
 export interface StoreUpdateRequest {
-  sandbox: Sandbox | undefined;
+  sandbox:
+    | Sandbox
+    | undefined;
+  /** Like a field mask: labels, labels.KEY, extensions, extensions.KEY, spec, runtime. */
   fields: string[];
 }
 
@@ -59,7 +62,10 @@ export interface ControllerCreateRequest {
   options: Any | undefined;
   netnsPath: string;
   annotations: { [key: string]: string };
-  sandbox: Sandbox | undefined;
+  sandbox:
+    | Sandbox
+    | undefined;
+  /** Which controller: podsandbox, shim, or one that a plugin brings. */
   sandboxer: string;
 }
 
@@ -82,7 +88,9 @@ export interface ControllerStartResponse {
   pid: number;
   createdAt: Timestamp | undefined;
   labels: { [key: string]: string };
+  /** Where the task service of its containers is. */
   address: string;
+  /** Of the task API there. */
   version: number;
   spec: Any | undefined;
 }
@@ -103,6 +111,7 @@ export interface ControllerPlatformResponse {
 
 export interface ControllerStopRequest {
   sandboxId: string;
+  /** Seconds after which it is ended by force. */
   timeoutSecs: number;
   sandboxer: string;
 }
@@ -129,6 +138,7 @@ export interface ControllerStatusRequest {
 export interface ControllerStatusResponse {
   sandboxId: string;
   pid: number;
+  /** SANDBOX_READY or SANDBOX_NOTREADY. */
   state: string;
   info: { [key: string]: string };
   createdAt: Timestamp | undefined;
@@ -2435,6 +2445,7 @@ export const ControllerDefinition = {
       responseStream: false,
       options: {},
     },
+    /** Answers when the sandbox has ended. */
     wait: {
       name: "Wait",
       requestType: ControllerWaitRequest as typeof ControllerWaitRequest,
@@ -2451,6 +2462,7 @@ export const ControllerDefinition = {
       responseStream: false,
       options: {},
     },
+    /** Removes what is left of it. */
     shutdown: {
       name: "Shutdown",
       requestType: ControllerShutdownRequest as typeof ControllerShutdownRequest,

@@ -25,7 +25,9 @@ export namespace Kind {
 export interface PrepareSnapshotRequest {
   snapshotter: string;
   key: string;
+  /** Name of a committed snapshot, empty for none. */
   parent: string;
+  /** With containerd.io/snapshot.ref, AlreadyExists means that the snapshot of that name is there already. */
   labels: { [key: string]: string };
 }
 
@@ -73,6 +75,7 @@ export interface CommitSnapshotRequest {
   name: string;
   key: string;
   labels: { [key: string]: string };
+  /** Puts it on another parent, where the snapshotter can do that. */
   parent: string;
 }
 
@@ -106,7 +109,10 @@ export interface StatSnapshotResponse {
 
 export interface UpdateSnapshotRequest {
   snapshotter: string;
-  info: Info | undefined;
+  info:
+    | Info
+    | undefined;
+  /** labels, labels.KEY. */
   updateMask: string[] | undefined;
 }
 
@@ -129,6 +135,7 @@ export interface UsageRequest {
 }
 
 export interface UsageResponse {
+  /** Bytes that it adds to its parents. */
   size: bigint;
   inodes: bigint;
 }
@@ -1730,6 +1737,7 @@ export const SnapshotsDefinition = {
   name: "Snapshots",
   fullName: "containerd.services.snapshots.v1.Snapshots",
   methods: {
+    /** A new active snapshot on a committed one, or on nothing. */
     prepare: {
       name: "Prepare",
       requestType: PrepareSnapshotRequest as typeof PrepareSnapshotRequest,
@@ -1738,6 +1746,7 @@ export const SnapshotsDefinition = {
       responseStream: false,
       options: {},
     },
+    /** The same, but read-only and never to be committed. */
     view: {
       name: "View",
       requestType: ViewSnapshotRequest as typeof ViewSnapshotRequest,
@@ -1746,6 +1755,7 @@ export const SnapshotsDefinition = {
       responseStream: false,
       options: {},
     },
+    /** Of an active snapshot or a view; the caller mounts them. */
     mounts: {
       name: "Mounts",
       requestType: MountsRequest as typeof MountsRequest,
@@ -1754,6 +1764,7 @@ export const SnapshotsDefinition = {
       responseStream: false,
       options: {},
     },
+    /** Makes an active snapshot a committed one under another name. */
     commit: {
       name: "Commit",
       requestType: CommitSnapshotRequest as typeof CommitSnapshotRequest,
@@ -1762,6 +1773,7 @@ export const SnapshotsDefinition = {
       responseStream: false,
       options: {},
     },
+    /** FailedPrecondition while there are snapshots on it. */
     remove: {
       name: "Remove",
       requestType: RemoveSnapshotRequest as typeof RemoveSnapshotRequest,
@@ -1786,6 +1798,7 @@ export const SnapshotsDefinition = {
       responseStream: false,
       options: {},
     },
+    /** In batches of about a hundred. */
     list: {
       name: "List",
       requestType: ListSnapshotsRequest as typeof ListSnapshotsRequest,
@@ -1802,6 +1815,7 @@ export const SnapshotsDefinition = {
       responseStream: false,
       options: {},
     },
+    /** Removes what was left on disk. Unimplemented by snapshotters that leave nothing. */
     cleanup: {
       name: "Cleanup",
       requestType: CleanupRequest as typeof CleanupRequest,

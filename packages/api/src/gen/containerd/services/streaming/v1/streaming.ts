@@ -72,6 +72,10 @@ export const StreamingDefinition = {
   name: "Streaming",
   fullName: "containerd.services.streaming.v1.Streaming",
   methods: {
+    /**
+     * The first message is a StreamInit, its answer a google.protobuf.Empty; from then on the stream is known by its id,
+     * to be used by one call.
+     */
     stream: {
       name: "Stream",
       requestType: Any as typeof Any,

@@ -17,13 +17,22 @@ import { Process, ProcessInfo } from "../../../types/task/task.ts";
 export interface CreateTaskRequest {
   containerId: string;
   rootfs: Mount[];
+  /** FIFO, or a URI (fifo, file, binary, pipe); empty for none. */
   stdin: string;
   stdout: string;
   stderr: string;
   terminal: boolean;
-  checkpoint: Descriptor | undefined;
-  options: Any | undefined;
+  /** Content to restore from. */
+  checkpoint:
+    | Descriptor
+    | undefined;
+  /** Of runc; those of other runtimes belong into the container. */
+  options:
+    | Any
+    | undefined;
+  /** The shim's program, instead of the one that the runtime's name means. */
   runtimePath: string;
+  /** A task service that runs already, instead of a new shim. */
   taskApiAddress: string;
   taskApiVersion: number;
 }
@@ -49,6 +58,7 @@ export interface DeleteTaskRequest {
 export interface DeleteResponse {
   id: string;
   pid: number;
+  /** 128 + n for an end by signal n. */
   exitStatus: number;
   exitedAt: Timestamp | undefined;
 }
@@ -68,6 +78,7 @@ export interface GetResponse {
 }
 
 export interface ListTasksRequest {
+  /** Ignored. */
   filter: string;
 }
 
@@ -79,6 +90,7 @@ export interface KillRequest {
   containerId: string;
   execId: string;
   signal: number;
+  /** Signals every process of the container. */
   all: boolean;
 }
 
@@ -88,6 +100,7 @@ export interface ExecProcessRequest {
   stdout: string;
   stderr: string;
   terminal: boolean;
+  /** An OCI runtime specification's "process" as JSON. */
   spec: Any | undefined;
   execId: string;
 }
@@ -136,6 +149,7 @@ export interface CheckpointTaskResponse {
 
 export interface UpdateTaskRequest {
   containerId: string;
+  /** An OCI runtime specification's "linux.resources" as JSON. */
   resources: Any | undefined;
   annotations: { [key: string]: string };
 }
@@ -2184,11 +2198,13 @@ export const WaitResponse: MessageFns<WaitResponse> = {
   },
 };
 
+/** Requests name a task by its container's id and, where they may mean another process, an exec_id. */
 export type TasksDefinition = typeof TasksDefinition;
 export const TasksDefinition = {
   name: "Tasks",
   fullName: "containerd.services.tasks.v1.Tasks",
   methods: {
+    /** Prepares it; nothing of it runs yet. */
     create: {
       name: "Create",
       requestType: CreateTaskRequest as typeof CreateTaskRequest,
@@ -2197,6 +2213,7 @@ export const TasksDefinition = {
       responseStream: false,
       options: {},
     },
+    /** Starts the task, or a process that Exec has added. */
     start: {
       name: "Start",
       requestType: StartRequest as typeof StartRequest,
@@ -2205,6 +2222,7 @@ export const TasksDefinition = {
       responseStream: false,
       options: {},
     },
+    /** FailedPrecondition while it runs. */
     delete: {
       name: "Delete",
       requestType: DeleteTaskRequest as typeof DeleteTaskRequest,
@@ -2213,6 +2231,7 @@ export const TasksDefinition = {
       responseStream: false,
       options: {},
     },
+    /** Removes a process that Exec has added. */
     deleteProcess: {
       name: "DeleteProcess",
       requestType: DeleteProcessRequest as typeof DeleteProcessRequest,
@@ -2237,6 +2256,7 @@ export const TasksDefinition = {
       responseStream: false,
       options: {},
     },
+    /** NotFound if the process has ended. */
     kill: {
       name: "Kill",
       requestType: KillRequest as typeof KillRequest,
@@ -2245,6 +2265,7 @@ export const TasksDefinition = {
       responseStream: false,
       options: {},
     },
+    /** Adds a process; Start runs it. */
     exec: {
       name: "Exec",
       requestType: ExecProcessRequest as typeof ExecProcessRequest,
@@ -2261,6 +2282,7 @@ export const TasksDefinition = {
       responseStream: false,
       options: {},
     },
+    /** Only standard input can be closed. */
     closeIO: {
       name: "CloseIO",
       requestType: CloseIORequest as typeof CloseIORequest,
@@ -2293,6 +2315,7 @@ export const TasksDefinition = {
       responseStream: false,
       options: {},
     },
+    /** As content, unless the options name a directory. */
     checkpoint: {
       name: "Checkpoint",
       requestType: CheckpointTaskRequest as typeof CheckpointTaskRequest,
@@ -2317,6 +2340,7 @@ export const TasksDefinition = {
       responseStream: false,
       options: {},
     },
+    /** Answers when the process has ended. Called before Start it can miss nothing. */
     wait: {
       name: "Wait",
       requestType: WaitRequest as typeof WaitRequest,

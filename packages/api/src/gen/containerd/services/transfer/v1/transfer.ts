@@ -10,12 +10,17 @@ import { Any } from "../../../../google/protobuf/any.ts";
 import { Empty } from "../../../../google/protobuf/empty.ts";
 
 export interface TransferRequest {
-  source: Any | undefined;
+  /** OCIRegistry, ImageStore, ImageImportStream … */
+  source:
+    | Any
+    | undefined;
+  /** ImageStore, OCIRegistry, ImageExportStream … */
   destination: Any | undefined;
   options: TransferOptions | undefined;
 }
 
 export interface TransferOptions {
+  /** Id of a stream that Progress messages are sent on, empty for none. */
   progressStream: string;
 }
 
