@@ -5,8 +5,7 @@ import { MetadataFixture } from "../metadata/fixture.ts";
 import { ensureNamespace } from "../metadata/index.ts";
 import type { SqlDatabase } from "../metadata/sql.ts";
 import { WriteBarrier } from "./barrier.ts";
-import type { Node } from "./labels.ts";
-import { emptyGraph, mark } from "./mark.ts";
+import { mark } from "./mark.ts";
 import { readGraph } from "./records.ts";
 import { sweep } from "./sweep.ts";
 
@@ -236,12 +235,11 @@ function runWith({ metadata, events }: MetadataFixture, between: () => void): vo
       between();
     }
   };
-  const graph = emptyGraph();
   const now = 1_800_000_000_000_000_000n;
-  const expiredLeases = finish(readGraph(metadata.sql, "default", now, graph));
+  const { graph, expiredLeases } = finish(readGraph(metadata.sql, "default", now));
   between();
-  const reached: Set<Node> = finish(mark(graph));
+  const reached = finish(mark(graph));
   between();
   const removed = { images: 0, content: 0, snapshots: 0, leases: 0, ingests: 0 };
-  finish(sweep({ metadata, events, barrier, namespace: "default", now, graph, reached, expiredLeases, removed }));
+  finish(sweep({ metadata, events, barrier, namespace: "default", graph, reached, expiredLeases, removed }));
 }

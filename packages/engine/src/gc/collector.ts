@@ -5,7 +5,7 @@ import type { Metadata } from "../metadata/index.ts";
 import { textOf } from "../metadata/rows.ts";
 import { WriteBarrier } from "./barrier.ts";
 import type { CleanUp, CollectionStats, GarbageCollector } from "./index.ts";
-import { emptyGraph, mark } from "./mark.ts";
+import { mark } from "./mark.ts";
 import { readGraph } from "./records.ts";
 import { CollectionScheduler, type SchedulerOptions } from "./scheduler.ts";
 import { runInSteps } from "./steps.ts";
@@ -97,12 +97,11 @@ export class MetadataCollector implements GarbageCollector {
   async #collectNamespace(namespace: string, stats: CollectionStats): Promise<void> {
     const { metadata, events } = this.#options;
     const now = nowNanos();
-    const graph = emptyGraph();
     using barrier = new WriteBarrier(metadata.sql);
-    const expiredLeases = await runInSteps(readGraph(metadata.sql, namespace, now, graph), stats);
+    const { graph, expiredLeases } = await runInSteps(readGraph(metadata.sql, namespace, now), stats);
     const reached = await runInSteps(mark(graph), stats);
     const { removed } = stats;
-    const run = { metadata, events, barrier, namespace, now, graph, reached, expiredLeases, removed };
+    const run = { metadata, events, barrier, namespace, graph, reached, expiredLeases, removed };
     await runInSteps(sweep(run), stats);
   }
 }

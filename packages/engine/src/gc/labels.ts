@@ -69,16 +69,26 @@ export function isLabelledRoot(labels: Readonly<Record<string, string>>, now: bi
 }
 
 function nodeNamed(suffix: string, value: string): Node | undefined {
-  const [kind, ...rest] = suffix.split(/[./]/);
+  const kind = suffix.slice(0, endOfPart(suffix, 0));
   switch (kind) {
     case "content":
     case "image":
     case "container":
       return `${kind} ${value}`;
-    case "snapshot":
-      return rest[0] === undefined || rest[0] === "" ? undefined : `snapshot ${rest[0]}/${value}`;
+    case "snapshot": {
+      const start = kind.length + 1;
+      const snapshotter = suffix.slice(start, endOfPart(suffix, start));
+      return snapshotter === "" ? undefined : `snapshot ${snapshotter}/${value}`;
+    }
   }
   return undefined;
+}
+
+/** Where the part that begins at `start` ends: before the next `.` or `/`. */
+function endOfPart(text: string, start: number): number {
+  let end = start;
+  while (end < text.length && text[end] !== "." && text[end] !== "/") end++;
+  return end;
 }
 
 /** The node of `condition[,condition…]|key` if every condition holds. One that is not known holds: better kept than lost. */

@@ -1,9 +1,10 @@
 import { describe, expect, test } from "bun:test";
 import fc from "fast-check";
 import { edgesOf, hasExpired, isLabelledRoot, type Node } from "./labels.ts";
-import { emptyGraph, type Graph, mark } from "./mark.ts";
+import { type Graph, mark, markWritten } from "./mark.ts";
+import { NodeSet } from "./node-set.ts";
 
-function marked(graph: Graph): Set<Node> {
+function marked(graph: Graph): NodeSet {
   const work = mark(graph);
   for (;;) {
     const step = work.next();
@@ -13,47 +14,76 @@ function marked(graph: Graph): Set<Node> {
 
 const node = (index: number): Node => `snapshot s/${index}`;
 
+interface Edges {
+  roots: Node[];
+  flatRoots: Node[];
+  structure: Map<Node, Node>;
+  references: Map<Node, Node[]>;
+}
+
+function graphOf({ roots, flatRoots, structure, references }: Edges): Graph {
+  const keptNow = (from: Node) => ({ structure: structure.get(from), references: references.get(from) ?? [] });
+  return { roots, flatRoots, keptBy: keptNow, keptNow };
+}
+
 /** Reachability by repeating one rule until nothing is added. */
-function naive(graph: Graph): Set<Node> {
-  const reached = new Set(graph.roots);
-  for (let before = -1; before !== reached.size; ) {
-    before = reached.size;
-    for (const from of [...reached]) {
-      const to = [graph.structure.get(from) ?? from, ...(graph.references.get(from) ?? [])];
-      for (const next of to) reached.add(next);
+function naive({ roots, flatRoots, structure, references }: Edges): Set<Node> {
+  const closure = (start: Node[], next: (from: Node) => Node[]) => {
+    const reached = new Set(start);
+    for (let before = -1; before !== reached.size; ) {
+      before = reached.size;
+      for (const from of [...reached]) for (const to of next(from)) reached.add(to);
     }
-  }
-  const flat = new Set(graph.flatRoots);
-  for (let before = -1; before !== flat.size; ) {
-    before = flat.size;
-    for (const from of [...flat]) flat.add(graph.structure.get(from) ?? from);
-  }
-  return new Set([...reached, ...flat]);
+    return reached;
+  };
+  const parents = (from: Node) => [structure.get(from) ?? from];
+  const all = (from: Node) => [...parents(from), ...(references.get(from) ?? [])];
+  return new Set([...closure(roots, all), ...closure(flatRoots, parents)]);
 }
 
 describe("mark", () => {
+  const index = fc.nat({ max: 30 }).map(node);
+  const pairs = fc.array(fc.tuple(index, index), { maxLength: 60 });
+  const edges = fc
+    .tuple(fc.array(index, { maxLength: 4 }), fc.array(index, { maxLength: 3 }), pairs, pairs)
+    .map(([roots, flatRoots, parents, refs]): Edges => {
+      const references = new Map<Node, Node[]>();
+      for (const [from, to] of refs) references.set(from, [...(references.get(from) ?? []), to]);
+      return { roots, flatRoots, structure: new Map(parents), references };
+    });
+
+  const expectReached = (reached: NodeSet, expected: Set<Node>) => {
+    const all = Array.from({ length: 31 }, (_, at) => node(at));
+    expect(all.filter((each) => reached.has(each))).toEqual(all.filter((each) => expected.has(each)));
+    expect(reached.size).toBe(expected.size);
+  };
+
   test("reaches exactly what a naive search does", () => {
-    const index = fc.nat({ max: 30 });
-    const pairs = fc.array(fc.tuple(index, index), { maxLength: 60 });
     fc.assert(
-      fc.property(
-        fc.array(index, { maxLength: 4 }),
-        fc.array(index, { maxLength: 3 }),
-        pairs,
-        pairs,
-        (roots, flat, parents, refs) => {
-          const graph = emptyGraph();
-          for (const root of roots) graph.roots.add(node(root));
-          for (const root of flat) graph.flatRoots.add(node(root));
-          for (const [from, to] of parents) graph.structure.set(node(from), node(to));
-          for (const [from, to] of refs) {
-            graph.references.set(node(from), [...(graph.references.get(node(from)) ?? []), node(to)]);
-          }
-          expect([...marked(graph)].sort()).toEqual([...naive(graph)].sort());
-        },
-      ),
+      fc.property(edges, (graph) => expectReached(marked(graphOf(graph)), naive(graph))),
       { numRuns: 500 },
     );
+  });
+
+  test("what is written later is reached with all that it keeps", () => {
+    fc.assert(
+      fc.property(edges, index, fc.array(index), (graph, written, kept) => {
+        const flatless = { ...graph, flatRoots: [] };
+        const reached = marked(graphOf(flatless));
+        graph.references.set(written, kept);
+        markWritten(graphOf(flatless), [written, written], reached);
+        const expected = naive({ ...flatless, roots: [...graph.roots, written] });
+        for (const each of expected) expect(reached.has(each)).toBe(true);
+      }),
+    );
+  });
+
+  test("a node set is a set", () => {
+    const set = new NodeSet();
+    for (let at = 0; at < 20_000; at++) expect(set.add(node(at))).toBe(true);
+    for (let at = 0; at < 20_000; at++) expect(set.add(node(at))).toBe(false);
+    expect(set.has(node(20_000))).toBe(false);
+    expect(set.size).toBe(20_000);
   });
 });
 

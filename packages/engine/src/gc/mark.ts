@@ -1,55 +1,63 @@
 import type { Node } from "./labels.ts";
+import { NodeSet } from "./node-set.ts";
+
+/** What a node keeps. */
+export interface Kept {
+  /** What it is made of: an image's target, a snapshot's parent. */
+  structure?: Node;
+  /** By labels, its own or those of what names it. */
+  references: readonly Node[];
+}
 
 /** What there is in a namespace, and what keeps what. */
 export interface Graph {
-  /** Everything that may be removed if nothing reaches it. */
-  candidates: Set<Node>;
-  roots: Set<Node>;
+  roots: readonly Node[];
   /** Kept themselves; only the parents that they can't be without are kept with them. */
-  flatRoots: Set<Node>;
-  /** What a node keeps because it is made of it: an image's target, a snapshot's parent. */
-  structure: Map<Node, Node>;
-  /** What a node keeps by labels, its own or those of what names it. */
-  references: Map<Node, Node[]>;
-}
-
-export function emptyGraph(): Graph {
-  return {
-    candidates: new Set(),
-    roots: new Set(),
-    flatRoots: new Set(),
-    structure: new Map(),
-    references: new Map(),
-  };
+  flatRoots: readonly Node[];
+  /** May be what it kept when the graph was looked through, for a node that wasn't written since. */
+  keptBy(node: Node): Kept;
+  /** What it keeps now. */
+  keptNow(node: Node): Kept;
 }
 
 /** Nodes between two pauses: well under a millisecond. */
-const nodesPerStep = 500;
+const nodesPerStep = 50;
 
 /** All that the roots reach. Gives its turn away every now and then: see `steps.ts`. */
-export function* mark(graph: Graph): Generator<void, Set<Node>, void> {
-  const reached = new Set<Node>();
-  const waiting: Node[] = [];
+export function* mark(graph: Graph): Generator<void, NodeSet, void> {
+  const reached = new NodeSet();
   let done = 0;
-  const reach = (node: Node | undefined) => {
-    if (node === undefined || reached.has(node)) return;
-    reached.add(node);
-    waiting.push(node);
-  };
   for (const root of graph.roots) {
-    reach(root);
+    if (!reached.add(root)) continue;
+    const waiting = [root];
     for (let node = waiting.pop(); node !== undefined; node = waiting.pop()) {
-      reach(graph.structure.get(node));
-      for (const reference of graph.references.get(node) ?? []) reach(reference);
+      reach(graph.keptBy(node), reached, waiting);
       if (++done % nodesPerStep === 0) yield;
     }
   }
   for (const root of graph.flatRoots) {
-    for (let node: Node | undefined = root; node !== undefined && !reached.has(node); ) {
-      reached.add(node);
-      node = node.startsWith("snapshot ") ? graph.structure.get(node) : undefined;
+    for (let node: Node | undefined = root; node !== undefined && reached.add(node); ) {
+      node = node.startsWith("snapshot ") ? graph.keptBy(node).structure : undefined;
       if (++done % nodesPerStep === 0) yield;
     }
   }
   return reached;
+}
+
+/**
+ * Adds nodes that were written since they were perhaps looked at, and all that they keep. Beyond a node that was reached before and not
+ * written nothing has to be looked for.
+ */
+export function markWritten(graph: Graph, written: readonly Node[], reached: NodeSet): void {
+  const waiting: Node[] = [];
+  for (const node of new Set(written)) {
+    reached.add(node);
+    reach(graph.keptNow(node), reached, waiting);
+  }
+  for (let node = waiting.pop(); node !== undefined; node = waiting.pop()) reach(graph.keptBy(node), reached, waiting);
+}
+
+function reach({ structure, references }: Kept, reached: NodeSet, waiting: Node[]): void {
+  if (structure !== undefined && reached.add(structure)) waiting.push(structure);
+  for (const reference of references) if (reached.add(reference)) waiting.push(reference);
 }

@@ -2,15 +2,14 @@ import type { Labels } from "../labels.ts";
 import { textOf } from "../metadata/rows.ts";
 import type { SqlDatabase, SqlRow, SqlValue } from "../metadata/sql.ts";
 import { edgesOf, gcLabels, hasExpired, isLabelledRoot, type LabelEdges, type Node, type NodeKind } from "./labels.ts";
-import type { Graph } from "./mark.ts";
+import type { Graph, Kept } from "./mark.ts";
+import { NodeSet } from "./node-set.ts";
 
-/** What one record says: itself, whether it is a root, and what it keeps. */
-export interface GcRecord extends LabelEdges {
+/** What one record says: itself, whether it is a root, what it keeps and what keeps it. */
+export interface GcRecord extends LabelEdges, Kept {
+  references: Node[];
   node: Node;
   isRoot: boolean;
-  /** May go if nothing keeps it. */
-  removable: boolean;
-  structure?: Node;
 }
 
 interface Source {
@@ -48,7 +47,6 @@ export const sources: Readonly<Record<NodeKind, Source>> = {
         ...edgesOf(labels, now),
         node: `image ${textOf(row.name)}`,
         isRoot: !hasExpired(labels, now),
-        removable: true,
         structure: `content ${textOf(row.target_digest)}`,
       };
     },
@@ -61,7 +59,6 @@ export const sources: Readonly<Record<NodeKind, Source>> = {
       ...labelled(row, now),
       node: `container ${textOf(row.id)}`,
       isRoot: true,
-      removable: false,
       structure:
         row.snapshot_key === "" ? undefined : `snapshot ${textOf(row.snapshotter)}/${textOf(row.snapshot_key)}`,
     }),
@@ -74,7 +71,6 @@ export const sources: Readonly<Record<NodeKind, Source>> = {
       ...labelled(row, now),
       node: `sandbox ${textOf(row.id)}`,
       isRoot: true,
-      removable: false,
     }),
   },
   snapshot: {
@@ -85,7 +81,6 @@ export const sources: Readonly<Record<NodeKind, Source>> = {
     read: (row, now) => ({
       ...labelled(row, now),
       node: `snapshot ${textOf(row.snapshotter)}/${textOf(row.key)}`,
-      removable: true,
       structure: typeof row.parent === "string" ? `snapshot ${textOf(row.snapshotter)}/${row.parent}` : undefined,
     }),
   },
@@ -93,7 +88,7 @@ export const sources: Readonly<Record<NodeKind, Source>> = {
     table: "blobs",
     columns: "digest, labels",
     keys: ["digest"],
-    read: (row, now) => ({ ...labelled(row, now), node: `content ${textOf(row.digest)}`, removable: true }),
+    read: (row, now) => ({ ...labelled(row, now), node: `content ${textOf(row.digest)}` }),
   },
   ingest: {
     table: "ingests",
@@ -104,7 +99,6 @@ export const sources: Readonly<Record<NodeKind, Source>> = {
       node: `ingest ${textOf(row.ref)}`,
       // Without an expiry a lease keeps it.
       isRoot: typeof row.expires_at === "bigint" && row.expires_at > now,
-      removable: true,
       structure: row.expected === "" ? undefined : `content ${textOf(row.expected)}`,
     }),
   },
@@ -156,56 +150,68 @@ export function deleteRecord(sql: SqlDatabase, namespace: string, node: Node): n
 /** Rows per read: about half a millisecond. */
 const pageSize = 100;
 
-/** Reads all that a namespace has into `graph`, and which of its leases have expired. */
+/** The names of one kind's records, in pages. A record that stays is in exactly one, whatever comes and goes meanwhile. */
+export function* nodePages(sql: SqlDatabase, namespace: string, kind: NodeKind): Generator<Node[], void, void> {
+  const { table, keys } = sources[kind];
+  for (const rows of pages(sql, table, keys.join(", "), keys, namespace)) {
+    yield rows.map((row): Node => `${kind} ${keys.map((key) => textOf(row[key])).join("/")}`);
+  }
+}
+
+/**
+ * Looks through a namespace for its roots and for what is kept by back references. What else a node keeps is read when it is reached,
+ * so that memory is needed for the roots alone.
+ */
 export function* readGraph(
   sql: SqlDatabase,
   namespace: string,
   now: bigint,
-  graph: Graph,
-): Generator<void, string[], void> {
+): Generator<void, { graph: Graph; expiredLeases: string[] }, void> {
+  const roots: Node[] = [];
+  const keeping = new NodeSet();
+  const flatRoots: Node[] = [];
+  const keptByName = new Map<Node, Node[]>();
   for (const kind of kinds) {
-    const source = sources[kind];
-    for (const rows of pages(sql, source.table, source.columns, source.keys, namespace)) {
-      for (const row of rows) addRecord(graph, source.read(row, now));
+    const { table, columns, keys, read } = sources[kind];
+    for (const rows of pages(sql, table, columns, keys, namespace)) {
+      for (const row of rows) {
+        const { node, isRoot, structure, references, backReferences } = read(row, now);
+        if (isRoot) roots.push(node);
+        if (structure !== undefined || references.length > 0) keeping.add(node);
+        for (const owner of backReferences) keptByName.set(owner, [...(keptByName.get(owner) ?? []), node]);
+      }
       yield;
     }
   }
-  const flat = new Map<string, boolean>();
-  const expired: string[] = [];
+  const isFlat = new Map<string, boolean>();
+  const expiredLeases: string[] = [];
   for (const rows of pages(sql, "leases", "id, labels", ["id"], namespace)) {
     for (const row of rows) {
       const labels = gcLabelsIn(row) ?? {};
-      if (hasExpired(labels, now)) expired.push(textOf(row.id));
-      else flat.set(textOf(row.id), Object.hasOwn(labels, gcLabels.flat));
+      if (hasExpired(labels, now)) expiredLeases.push(textOf(row.id));
+      else isFlat.set(textOf(row.id), Object.hasOwn(labels, gcLabels.flat));
     }
     yield;
   }
   for (const rows of pages(sql, "lease_resources", "lease, type, id", ["lease", "type", "id"], namespace)) {
     for (const row of rows) {
-      const isFlat = flat.get(textOf(row.lease));
+      const flat = isFlat.get(textOf(row.lease));
       const node = nodeOfResource(textOf(row.type), textOf(row.id));
-      if (isFlat !== undefined && node !== undefined) (isFlat ? graph.flatRoots : graph.roots).add(node);
+      if (flat !== undefined && node !== undefined) (flat ? flatRoots : roots).push(node);
     }
     yield;
   }
-  return expired;
+  const keptNow = (node: Node): Kept => {
+    const record = readRecord(sql, namespace, node, now);
+    const named = keptByName.get(node) ?? [];
+    return { structure: record?.structure, references: [...(record?.references ?? []), ...named] };
+  };
+  // Nine of ten are layers and the like, which keep nothing: those needn't be read again.
+  const keptBy = (node: Node): Kept => (keeping.has(node) ? keptNow(node) : { references: keptByName.get(node) ?? [] });
+  return { graph: { roots, flatRoots, keptBy, keptNow }, expiredLeases };
 }
 
-function addRecord(graph: Graph, { node, isRoot, removable, structure, references, backReferences }: GcRecord): void {
-  if (removable) graph.candidates.add(node);
-  if (isRoot) graph.roots.add(node);
-  if (structure !== undefined) graph.structure.set(node, structure);
-  for (const reference of references) addReference(graph, node, reference);
-  for (const owner of backReferences) addReference(graph, owner, node);
-}
-
-function addReference(graph: Graph, from: Node, to: Node): void {
-  const known = graph.references.get(from);
-  if (known === undefined) graph.references.set(from, [to]);
-  else known.push(to);
-}
-
-/** A namespace's rows in the order of their key. A row that stays is in exactly one page, whatever comes and goes meanwhile. */
+/** A namespace's rows in the order of their key. */
 function* pages(
   sql: SqlDatabase,
   table: string,

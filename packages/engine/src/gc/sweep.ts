@@ -7,48 +7,42 @@ import type { Metadata } from "../metadata/index.ts";
 import type { WriteBarrier } from "./barrier.ts";
 import type { CollectionStats } from "./index.ts";
 import type { Node } from "./labels.ts";
-import type { Graph } from "./mark.ts";
-import { deleteRecord, partsOf, readRecord } from "./records.ts";
-
-/** Records per transaction: under two milliseconds. */
-const batchSize = 50;
+import { type Graph, markWritten } from "./mark.ts";
+import type { NodeSet } from "./node-set.ts";
+import { deleteRecord, nodePages, partsOf } from "./records.ts";
 
 export interface Sweep {
   metadata: Metadata;
   events: Pick<EventExchange, "publish">;
   barrier: WriteBarrier;
   namespace: string;
-  now: bigint;
   graph: Graph;
-  reached: ReadonlySet<Node>;
+  reached: NodeSet;
   expiredLeases: readonly string[];
   removed: CollectionStats["removed"];
 }
 
+/** What may go if nothing keeps it. */
+const removableKinds = ["image", "snapshot", "content", "ingest"] as const;
+
 /**
- * Removes the records of a namespace that nothing keeps, a few in each transaction, children before their parents. Each transaction
- * first spares what was written meanwhile and all that this keeps.
+ * Removes the records of a namespace that nothing keeps, a few in each transaction. Each transaction first reaches what was written
+ * meanwhile and all that this keeps.
  */
 export function* sweep(run: Sweep): Generator<void, void, void> {
-  const { metadata, namespace, graph, reached } = run;
-  const garbage = new Set<Node>();
-  let seen = 0;
-  for (const node of graph.candidates) {
-    if (!reached.has(node)) garbage.add(node);
-    if (++seen % 2000 === 0) yield;
-  }
+  const { metadata, namespace, reached } = run;
   yield* removeLeases(run);
-  const order = yield* inOrder(garbage, graph);
-  for (let index = 0; index < order.length; index += batchSize) {
-    const gone: Node[] = [];
-    metadata.write(() => {
-      spare(run, garbage);
-      for (const node of order.slice(index, index + batchSize)) {
-        if (garbage.delete(node) && deleteRecord(metadata.sql, namespace, node) > 0) gone.push(node);
+  for (const kind of removableKinds) {
+    for (const nodes of nodePages(metadata.sql, namespace, kind)) {
+      if (nodes.some((node) => !reached.has(node))) {
+        const gone = metadata.write(() => {
+          markWritten(run.graph, run.barrier.drain(namespace), reached);
+          return nodes.flatMap((node) => remove(run, node));
+        });
+        for (const node of gone) tell(run, node);
       }
-    });
-    for (const node of gone) tell(run, node);
-    yield;
+      yield;
+    }
   }
 }
 
@@ -62,43 +56,28 @@ function* removeLeases({ metadata, namespace, expiredLeases, removed }: Sweep): 
   }
 }
 
-/** The garbage with every snapshot before its parent. */
-function* inOrder(garbage: ReadonlySet<Node>, graph: Graph): Generator<void, Node[], void> {
-  const parentsFirst: Node[] = [];
-  const placed = new Set<Node>();
-  let done = 0;
-  for (const node of garbage) {
-    const chain: Node[] = [];
-    for (let next: Node | undefined = node; next !== undefined && garbage.has(next) && !placed.has(next); ) {
-      placed.add(next);
-      chain.push(next);
-      next = next.startsWith("snapshot ") ? graph.structure.get(next) : undefined;
-    }
-    parentsFirst.push(...chain.reverse());
-    if (++done % 1000 === 0) yield;
+/**
+ * Removes a record unless it was reached. A snapshot with children waits for the last of them, which takes it along: they can't have
+ * been reached either.
+ */
+function remove(run: Sweep, node: Node): Node[] {
+  const { sql } = run.metadata;
+  const gone: Node[] = [];
+  for (let next: Node | undefined = node; next !== undefined && !run.reached.has(next); ) {
+    const isSnapshot: boolean = next.startsWith("snapshot ");
+    if (isSnapshot && hasChildren(run, next)) break;
+    const parent: Node | undefined = isSnapshot ? run.graph.keptNow(next).structure : undefined;
+    if (deleteRecord(sql, run.namespace, next) > 0) gone.push(next);
+    next = parent;
   }
-  return parentsFirst.reverse();
+  return gone;
 }
 
-/**
- * Takes off the list what was written since the last call and all that it keeps. Beyond a record that isn't on the list nothing has
- * to be looked for: it was reached with all that it keeps, or was written too.
- */
-function spare({ metadata, barrier, namespace, now, graph }: Sweep, garbage: Set<Node>): void {
-  const written = barrier.drain(namespace);
-  const waiting = [...written];
-  const isWritten = new Set(written);
-  const seen = new Set<Node>();
-  for (let node = waiting.pop(); node !== undefined; node = waiting.pop()) {
-    if (seen.has(node) || !(garbage.delete(node) || isWritten.has(node))) continue;
-    seen.add(node);
-    // References that others have to it stand in their own records, which the graph has read.
-    waiting.push(...(graph.references.get(node) ?? []));
-    const record = readRecord(metadata.sql, namespace, node, now);
-    if (record === undefined) continue;
-    waiting.push(...record.references);
-    if (record.structure !== undefined) waiting.push(record.structure);
-  }
+function hasChildren({ metadata, namespace }: Sweep, snapshot: Node): boolean {
+  const child = metadata.sql.prepare(
+    `SELECT 1 FROM snapshots WHERE parent_id = (SELECT id FROM snapshots WHERE namespace = ? AND snapshotter = ? AND key = ?) LIMIT 1`,
+  );
+  return child.get(namespace, ...partsOf(snapshot).keys) !== undefined;
 }
 
 function tell({ events, namespace, removed }: Sweep, node: Node): void {
