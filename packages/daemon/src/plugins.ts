@@ -13,6 +13,7 @@ import { definePlugin, type PluginInit } from "@hull/engine/plugin/index";
 import { pluginTypes } from "@hull/engine/plugin/types";
 import type { TaskManager } from "@hull/engine/runtime/index";
 import type { Snapshotter } from "@hull/engine/snapshots/index";
+import type { Transfer } from "@hull/engine/transfer/index";
 import type { Service } from "./server/service.ts";
 import { containersService } from "./services/containers.ts";
 import { contentService } from "./services/content.ts";
@@ -24,7 +25,9 @@ import { introspectionService } from "./services/introspection.ts";
 import { leasesService } from "./services/leases.ts";
 import { namespacesService } from "./services/namespaces.ts";
 import { snapshotsService } from "./services/snapshots.ts";
+import { Streams, streamingService } from "./services/streaming.ts";
 import { tasksService } from "./services/tasks.ts";
+import { transferService } from "./services/transfer.ts";
 import { versionService } from "./services/version.ts";
 import { revision, version } from "./version.ts";
 
@@ -38,6 +41,9 @@ function servicePlugin(
 ): AnyPlugin {
   return definePlugin({ type: grpc, id, requires, start });
 }
+
+/** What the service that opens streams shares with those that use them. */
+const streaming = "io.containerd.streaming.v1";
 
 /** Every gRPC service as a plugin, for a graph that has the engine's. */
 export const servicePlugins: readonly AnyPlugin[] = [
@@ -57,7 +63,16 @@ export const servicePlugins: readonly AnyPlugin[] = [
   servicePlugin("snapshots", [pluginTypes.snapshotter], ({ all }) =>
     snapshotsService(all<Snapshotter>(pluginTypes.snapshotter)),
   ),
+  definePlugin({ type: streaming, id: "manager", requires: [], start: () => new Streams() }),
+  servicePlugin("streaming", [streaming], ({ get }) => streamingService(get<Streams>(streaming))),
   servicePlugin("tasks", [service], ({ get }) => tasksService(get<TaskManager>(pluginTypes.runtime))),
+  servicePlugin("transfer", [pluginTypes.transfer, streaming, service], ({ get }) =>
+    transferService({
+      transfer: get<Transfer>(pluginTypes.transfer),
+      images: get<ImageStore>(service, "images-service"),
+      streams: get<Streams>(streaming),
+    }),
+  ),
   servicePlugin("version", [], () => versionService(version, revision)),
 ];
 

@@ -77,6 +77,7 @@ async function run(
       const registry = registryOf(resolver, (id) => stack.use(streams.claim(ctx.namespace, id)), reference);
       progress?.step(`Pulling from OCI Registry (${reference})`);
       const image = await transfer.pull(ctx, registry, reference, {
+        platforms: "all",
         ...pullOptions(store),
         progress: progress?.listener,
       });
@@ -129,7 +130,7 @@ function pullOptions({ labels, platforms, allMetadata, unpacks }: WireImageStore
   const wished = platforms.map(fromWirePlatform);
   return {
     labels,
-    ...(wished.length === 0 ? {} : { platforms: wished.some(({ os }) => os === "all") ? "all" : wished }),
+    ...(wished.length === 0 ? {} : { platforms: wished }),
     ...(unpack === undefined ? {} : { unpack: unpackOptions(unpack.snapshotter) }),
   };
 }
