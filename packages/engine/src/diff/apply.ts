@@ -78,6 +78,7 @@ export class UnpackerApplier implements Applier {
     request: UnpackRequest,
     progress: ((bytes: number) => void) | undefined,
   ): Promise<Outcome> {
+    if (ctx.signal.aborted) throw HullError.from(ctx.signal.reason);
     // No environment: nothing in the daemon's is meant for a process that reads strangers' archives.
     const child = Bun.spawn([...this.#command, ...toArguments(request)], { stdio: [blob, "pipe", "pipe"], env: {} });
     const kill = () => child.kill("SIGKILL");

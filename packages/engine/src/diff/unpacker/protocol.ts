@@ -46,20 +46,28 @@ const kinds = ["plain", "overlay", "overlay-user"] as const;
 
 /** The request from a command line. @throws invalidArgument */
 export function fromArguments(args: readonly string[]): UnpackRequest {
-  const { values } = parseArgs({
-    args: [...args],
-    options: {
-      target: { type: "string" },
-      whiteouts: { type: "string", default: "plain" },
-      lower: { type: "string", multiple: true, default: [] },
-      sync: { type: "boolean", default: false },
-    },
-  });
+  const values = parseOptions(args);
   const whiteouts = kinds.find((kind) => kind === values.whiteouts);
   if (values.target === undefined) throw invalidArgument("the unpacker needs a directory: give --target");
   if (whiteouts === undefined)
     throw invalidArgument(`--whiteouts "${values.whiteouts}" is none of ${kinds.join(", ")}`);
   return { target: values.target, whiteouts, lower: values.lower, sync: values.sync };
+}
+
+function parseOptions(args: readonly string[]) {
+  try {
+    return parseArgs({
+      args: [...args],
+      options: {
+        target: { type: "string" },
+        whiteouts: { type: "string", default: "plain" },
+        lower: { type: "string", multiple: true, default: [] },
+        sync: { type: "boolean", default: false },
+      },
+    }).values;
+  } catch (error) {
+    throw invalidArgument(error instanceof Error ? error.message : String(error), { cause: error });
+  }
 }
 
 /** One line from the unpacker. @throws SyntaxError if it isn't JSON */
