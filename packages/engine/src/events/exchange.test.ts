@@ -24,6 +24,10 @@ describe("the event exchange", () => {
     const waiting = take(events, 1);
     exchange.publish(ctx, "/c", anything);
     expect(await waiting).toEqual(["/c"]);
+    const both = [events.next(), events.next()];
+    exchange.publish(ctx, "/d", anything);
+    exchange.publish(ctx, "/e", anything);
+    expect((await Promise.all(both)).map(({ value }) => value?.topic).sort()).toEqual(["/d", "/e"]);
   });
 
   test("an abort ends the loop after what was queued, and a loop that is left unsubscribes", async () => {

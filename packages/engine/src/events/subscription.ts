@@ -12,7 +12,8 @@ export class Subscription implements AsyncIterableIterator<EventEnvelope>, Async
   /** The reader's side of the queue: refilled from `#queue` at once, so that taking one is cheap however many wait. */
   #reading: EventEnvelope[] = [];
   #ended = false;
-  #wake: (() => void) | undefined;
+  /** Readers that wait: more than one if `next` was called again before it had answered. */
+  #waiting: (() => void)[] = [];
 
   constructor(filter: EventFilter, signal: AbortSignal, left: () => void) {
     this.#filter = filter;
@@ -29,7 +30,7 @@ export class Subscription implements AsyncIterableIterator<EventEnvelope>, Async
   offer(envelope: EventEnvelope): void {
     if (this.#ended || (!this.#filter.needsPayload && !this.#filter.matches(envelope))) return;
     this.#queue.push(envelope);
-    this.#wake?.();
+    this.#wake();
   }
 
   async next(): Promise<IteratorResult<EventEnvelope, undefined>> {
@@ -67,18 +68,19 @@ export class Subscription implements AsyncIterableIterator<EventEnvelope>, Async
   }
 
   #awaken(): Promise<void> {
-    return new Promise((resolve) => {
-      this.#wake = () => {
-        this.#wake = undefined;
-        resolve();
-      };
-    });
+    return new Promise((resolve) => this.#waiting.push(resolve));
+  }
+
+  #wake(): void {
+    const waiting = this.#waiting;
+    this.#waiting = [];
+    for (const resolve of waiting) resolve();
   }
 
   #end(): void {
     if (this.#ended) return;
     this.#ended = true;
     this.#leave();
-    this.#wake?.();
+    this.#wake();
   }
 }
