@@ -8,6 +8,7 @@ import {
   maxConfigSize,
   mediaTypes,
   normalizeReference,
+  type Platform,
   parseImageConfig,
 } from "@hull/oci";
 import type { ContentStore } from "../content/index.ts";
@@ -43,11 +44,29 @@ export async function convertDockerArchive(
   for (const image of readDescription(description)) {
     const descriptor = await convertImage(ctx, content, files, image);
     const names = image.repoTags.map(namesOf);
-    if (names.length === 0) manifests.push(descriptor);
-    for (const name of names) manifests.push({ ...descriptor, annotations: name });
+    const { platform, ...bare } = descriptor;
+    // In containerd's order of fields, which decides the index's digest.
+    for (const name of names.length === 0 ? [undefined] : names)
+      manifests.push({
+        ...bare,
+        ...(name === undefined ? {} : { annotations: name }),
+        ...(platform === undefined ? {} : { platform: inOrder(platform) }),
+      });
   }
   const descriptor = await storeJson(ctx, content, mediaTypes.ociIndex, { schemaVersion: 2, manifests });
   return { index: manifests, descriptor };
+}
+
+function inOrder({ architecture, os, ...rest }: Platform): Platform {
+  const version = rest["os.version"];
+  const features = rest["os.features"];
+  return {
+    architecture,
+    os,
+    ...(version === undefined ? {} : { "os.version": version }),
+    ...(features === undefined ? {} : { "os.features": features }),
+    ...(rest.variant === undefined ? {} : { variant: rest.variant }),
+  };
 }
 
 function readDescription(bytes: Uint8Array): SavedImage[] {
