@@ -3,14 +3,19 @@
  *
  * Bytecode spares the parsing at every start; the parts are loaded apart (`--splitting`). An `.env` or `bunfig.toml` of the folder that
  * a user happens to be in means nothing to it.
+ *
+ *   node scripts/build.mjs [OUT]     somewhere else than dist/hull
  */
 import { execFileSync } from "node:child_process";
-import { mkdirSync } from "node:fs";
-import { join } from "node:path";
+import { mkdirSync, renameSync } from "node:fs";
+import { dirname, resolve } from "node:path";
 import { bun, ensureNpmPackages, project, run } from "./setup.mjs";
 
 ensureNpmPackages();
-mkdirSync(join(project, "dist"), { recursive: true });
+const output = resolve(process.argv[2] ?? `${project}/dist/hull`);
+// Renamed into its place when it is whole: a daemon that runs keeps the file it was started from.
+const unfinished = `${output}.${process.pid}`;
+mkdirSync(dirname(output), { recursive: true });
 run(bun, [
   "build",
   "packages/cli/src/main.ts",
@@ -26,8 +31,9 @@ run(bun, [
   "HULL_EXECUTABLE=true",
   "--define",
   `HULL_REVISION=${JSON.stringify(revision())}`,
-  "--outfile=dist/hull",
+  `--outfile=${unfinished}`,
 ]);
+renameSync(unfinished, output);
 
 /** The commit that is built, with a mark if files differ from it; empty outside of a repository. */
 function revision() {
