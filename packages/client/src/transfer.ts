@@ -1,0 +1,297 @@
+import { StreamInit, StreamingDefinition } from "@hull/api/gen/containerd/services/streaming/v1/streaming";
+import { TransferDefinition } from "@hull/api/gen/containerd/services/transfer/v1/transfer";
+import { ImageStore } from "@hull/api/gen/containerd/types/transfer/imagestore";
+import { ImageImportStream } from "@hull/api/gen/containerd/types/transfer/importexport";
+import { Progress } from "@hull/api/gen/containerd/types/transfer/progress";
+import { AuthResponse, AuthType, OCIRegistry } from "@hull/api/gen/containerd/types/transfer/registry";
+import { Data, WindowUpdate } from "@hull/api/gen/containerd/types/transfer/streaming";
+import type { Any } from "@hull/api/gen/google/protobuf/any";
+import type { PartialOf } from "@hull/api/rpc";
+import { decodeAny, encodeAny, isType } from "@hull/api/typeurl";
+import { canceled, isCode, unimplemented } from "@hull/errors";
+import type { Platform } from "@hull/oci/descriptor";
+import type { Client } from "./client.ts";
+
+const types = {
+  init: "containerd.services.streaming.v1.StreamInit",
+  registry: "containerd.types.transfer.OCIRegistry",
+  store: "containerd.types.transfer.ImageStore",
+  archive: "containerd.types.transfer.ImageImportStream",
+  progress: "containerd.types.transfer.Progress",
+  authResponse: "containerd.types.transfer.AuthResponse",
+  data: "containerd.types.transfer.Data",
+  window: "containerd.types.transfer.WindowUpdate",
+} as const;
+
+/** A step of a transfer: `event` as the daemon words it, `name` of the blob (`layer-sha256:…`) or image; "" for the whole. */
+export interface TransferProgress {
+  readonly event: string;
+  readonly name: string;
+  readonly parents: readonly string[];
+  /** Bytes so far, and in all. */
+  readonly progress: number;
+  readonly total: number;
+}
+
+export interface TransferOptions {
+  readonly onProgress?: (progress: TransferProgress) => void;
+  readonly signal?: AbortSignal;
+  /** Snapshotter to unpack into; none: nothing is unpacked. */
+  readonly unpack?: string;
+  readonly labels?: Readonly<Record<string, string>>;
+  /** Empty: all that there are. */
+  readonly platforms?: readonly Platform[];
+}
+
+export interface PullOptions extends TransferOptions {
+  readonly plainHttp?: boolean;
+  /** Asked for when a registry wants them. */
+  readonly credentials?: { readonly username: string; readonly secret: string } | { readonly refreshToken: string };
+}
+
+export interface ImportOptions extends TransferOptions {
+  /** Put before names that are a tag alone. */
+  readonly baseName?: string;
+  /** Record every manifest by its digest too. */
+  readonly digests?: boolean;
+  /** Record the archive's whole index under this name. */
+  readonly indexName?: string;
+}
+
+/** Fetches an image, unpacks it and records it under its reference. @throws Unimplemented on a daemon without the transfer service */
+export async function pullImage(client: Client, reference: string, options: PullOptions = {}): Promise<void> {
+  await using streams = new ClientStreams(client);
+  const authStream =
+    options.credentials === undefined ? "" : await streams.serve("creds", credentialsAnswer(options.credentials));
+  const source = encodeAny(types.registry, OCIRegistry, {
+    reference,
+    resolver: { authStream, defaultScheme: options.plainHttp ? "http" : "" },
+  });
+  await transfer(client, streams, source, storeOf(reference, options), options);
+}
+
+/**
+ * Reads an archive (OCI layout or of `docker save`), unpacks and records its images. Gives what it recorded, in order.
+ * @throws as pullImage; InvalidArgument for an archive that is none or is cut off
+ */
+export async function importImages(
+  client: Client,
+  archive: AsyncIterable<Uint8Array>,
+  options: ImportOptions = {},
+): Promise<string[]> {
+  await using streams = new ClientStreams(client);
+  const stream = await streams.sendBytes("import", archive);
+  const { baseName, indexName = "", digests = false } = options;
+  const extraReferences =
+    baseName === undefined ? [] : [{ name: baseName, isPrefix: true, allowOverwrite: true, addDigest: digests }];
+  const names: string[] = [];
+  await transfer(
+    client,
+    streams,
+    encodeAny(types.archive, ImageImportStream, { stream }),
+    storeOf(indexName, options, extraReferences),
+    {
+      ...options,
+      onProgress: (progress) => {
+        if (progress.event === "done" || progress.event === "saved") names.push(progress.name);
+        options.onProgress?.(progress);
+      },
+    },
+  );
+  return names;
+}
+
+async function transfer(
+  client: Client,
+  streams: ClientStreams,
+  source: Any,
+  destination: Any,
+  { onProgress, signal }: TransferOptions,
+): Promise<void> {
+  const progressStream = onProgress === undefined ? "" : await streams.listen("progress", progressOf(onProgress));
+  try {
+    await client
+      .service(TransferDefinition)
+      .transfer({ source, destination, options: { progressStream } }, signal === undefined ? {} : { signal });
+  } catch (error) {
+    if (isCode(error, "unimplemented") && error.message.includes("unknown"))
+      throw unimplemented("the daemon has no transfer service: containerd has one since version 2.0", { cause: error });
+    throw error;
+  }
+  // The daemon ends the stream when all is sent.
+  if (progressStream !== "") await streams.ended(progressStream);
+}
+
+function storeOf(
+  name: string,
+  { labels = {}, platforms = [], unpack }: TransferOptions,
+  extraReferences: PartialOf<typeof ImageStore>["extraReferences"] = [],
+): Any {
+  return encodeAny(types.store, ImageStore, {
+    name,
+    labels: { ...labels },
+    platforms: platforms.map(({ os, architecture, variant = "", "os.version": osVersion = "" }) => ({
+      os,
+      architecture,
+      variant,
+      osVersion,
+    })),
+    extraReferences,
+    unpacks: unpack === undefined ? [] : [{ snapshotter: unpack }],
+  });
+}
+
+const progressOf =
+  (onProgress: (progress: TransferProgress) => void) =>
+  (message: Any): void => {
+    if (!isType(message, types.progress)) return;
+    const { event, name, parents, progress, total } = decodeAny(message, types.progress, Progress);
+    onProgress({ event, name, parents, progress: Number(progress), total: Number(total) });
+  };
+
+function credentialsAnswer(credentials: NonNullable<PullOptions["credentials"]>): () => Any {
+  const answer =
+    "refreshToken" in credentials
+      ? { authType: AuthType.REFRESH, secret: credentials.refreshToken }
+      : { authType: AuthType.CREDENTIALS, username: credentials.username, secret: credentials.secret };
+  return () => encodeAny(types.authResponse, AuthResponse, answer);
+}
+
+/** The most bytes in one message. */
+const chunk = 256 * 1024;
+
+/** Streams that are opened for a transfer, and end with it. */
+class ClientStreams implements AsyncDisposable {
+  readonly #client: Client;
+  readonly #abort = new AbortController();
+  readonly #ends = new Map<string, Promise<void>>();
+
+  constructor(client: Client) {
+    this.#client = client;
+  }
+
+  /** Opens a stream whose messages go to `receive`. Gives its id. */
+  listen(kind: string, receive: (message: Any) => void): Promise<string> {
+    return this.#open(kind, new Outgoing(), receive);
+  }
+
+  /** Opens a stream on which each question is answered. */
+  serve(kind: string, answer: (question: Any) => Any): Promise<string> {
+    const outgoing = new Outgoing();
+    return this.#open(kind, outgoing, (question) => outgoing.push(answer(question)));
+  }
+
+  /** Opens a stream and sends bytes over it, within the window that the other side opens. */
+  async sendBytes(kind: string, bytes: AsyncIterable<Uint8Array>): Promise<string> {
+    const outgoing = new Outgoing();
+    const window = new Window();
+    const id = await this.#open(kind, outgoing, (message) =>
+      window.open(decodeAny(message, types.window, WindowUpdate).update),
+    );
+    const sending = (async () => {
+      for await (const data of bytes) {
+        for (let at = 0; at < data.length; ) {
+          const size = await window.take(Math.min(chunk, data.length - at));
+          await outgoing.send(encodeAny(types.data, Data, { data: data.subarray(at, at + size) }));
+          at += size;
+        }
+      }
+      outgoing.end();
+    })();
+    // What can't be read is told to the transfer by ending the stream, and by the error of the call.
+    sending.catch((error: unknown) => this.#abort.abort(error));
+    return id;
+  }
+
+  /** Resolves when the other side has ended the stream. */
+  async ended(id: string): Promise<void> {
+    await this.#ends.get(id);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#abort.abort(canceled("the transfer is over"));
+    await Promise.allSettled(this.#ends.values());
+  }
+
+  async #open(kind: string, outgoing: Outgoing, receive: (message: Any) => void): Promise<string> {
+    const id = `${kind}-${crypto.randomUUID()}`;
+    outgoing.push(encodeAny(types.init, StreamInit, { id }));
+    const { signal } = this.#abort;
+    const answers = this.#client.service(StreamingDefinition).stream(outgoing.messages(), { signal });
+    const opened = Promise.withResolvers<void>();
+    const reading = (async () => {
+      let first = true;
+      for await (const message of answers) {
+        if (first) opened.resolve();
+        else receive(message);
+        first = false;
+      }
+    })();
+    reading.catch(opened.reject);
+    this.#ends.set(id, reading);
+    await opened.promise;
+    return id;
+  }
+}
+
+/** Messages on their way out. */
+class Outgoing {
+  readonly #queue: { message: Any; taken?: () => void }[] = [];
+  #ended = false;
+  #wake: (() => void) | undefined;
+
+  push(message: Any): void {
+    this.#queue.push({ message });
+    this.#wake?.();
+  }
+
+  /** Resolves when the message has been taken. */
+  send(message: Any): Promise<void> {
+    return new Promise((resolve) => {
+      this.#queue.push({ message, taken: resolve });
+      this.#wake?.();
+    });
+  }
+
+  end(): void {
+    this.#ended = true;
+    this.#wake?.();
+  }
+
+  async *messages(): AsyncGenerator<Any, void, undefined> {
+    for (;;) {
+      const next = this.#queue.shift();
+      if (next !== undefined) {
+        yield next.message;
+        next.taken?.();
+      } else if (this.#ended) return;
+      else
+        await new Promise<void>((resolve) => {
+          this.#wake = resolve;
+        });
+    }
+  }
+}
+
+/** Bytes that may still be sent. */
+class Window {
+  #left = 0;
+  #wake: (() => void) | undefined;
+
+  open(bytes: number): void {
+    this.#left += bytes;
+    this.#wake?.();
+  }
+
+  /** Waits until something may be sent; gives how much of what is wanted. */
+  async take(wanted: number): Promise<number> {
+    while (this.#left <= 0) {
+      await new Promise<void>((resolve) => {
+        this.#wake = resolve;
+      });
+    }
+    const size = Math.min(wanted, this.#left);
+    this.#left -= size;
+    return size;
+  }
+}
