@@ -11,7 +11,7 @@ export interface DaemonFlags {
   logLevel?: string;
   help?: boolean;
   version?: boolean;
-  /** `config default`, `config dump`. */
+  /** `stop`, `config default`, `config dump`. */
   command: readonly string[];
 }
 
@@ -34,8 +34,9 @@ const switches: Readonly<Record<string, Switch>> = { help: "help", h: "help", ve
 export const usage = `hull daemon: keeps images, snapshots and running containers, and serves containerd's API
 
 Usage: hull daemon [flags]
-       hull daemon config default   the default configuration
-       hull daemon config dump      the configuration as it is, with what it imports
+       hull daemon stop [--root DIR]   ends the daemon of this root; containers go on
+       hull daemon config default      the default configuration
+       hull daemon config dump         the configuration as it is, with what it imports
 
   -c, --config FILE       configuration file (default: ${defaults.config}, if it is there)
   -a, --address PATH      socket of the gRPC services (default: ${defaults.address}); the ttrpc socket is the same with .ttrpc

@@ -3,13 +3,16 @@ import { join } from "node:path";
 import { failedPrecondition } from "@hull/errors";
 import { lockOwner, tryLock } from "@hull/sys/lock";
 
+/** The file in a daemon's root that it holds locked. */
+export const lockFile = "hull.lock";
+
 /**
  * Makes this process the only one that works on `root` (made if missing) until it ends or disposes of the lock.
  * @throws FailedPrecondition if another process does, naming it
  */
 export function lockRoot(root: string): Disposable {
   mkdirSync(root, { recursive: true, mode: 0o711 });
-  const file = join(root, "hull.lock");
+  const file = join(root, lockFile);
   const descriptor = openSync(file, "a", 0o600);
   if (tryLock(descriptor)) return { [Symbol.dispose]: () => closeSync(descriptor) };
   closeSync(descriptor);

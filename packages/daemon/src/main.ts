@@ -1,4 +1,5 @@
 import { writeSync } from "node:fs";
+import { resolve } from "node:path";
 import type { Logger } from "@hull/engine/log";
 import { HullError, invalidArgument } from "@hull/errors";
 import { stringify } from "smol-toml";
@@ -6,23 +7,29 @@ import { type DaemonConfig, defaultConfig, loadConfig } from "./config/load.ts";
 import { daemonPlugins, startDaemon } from "./daemon.ts";
 import { type DaemonFlags, parseFlags, usage } from "./flags.ts";
 import { createLogger, parseLogLevel } from "./log.ts";
+import { type Readiness, takeReadiness } from "./readiness.ts";
+import { stopDaemonOf } from "./stop.ts";
 import { revision, version } from "./version.ts";
 
 /** `hull daemon`: runs until it is told to stop. Gives the exit status. */
 export async function daemonMain(args: readonly string[]): Promise<number> {
+  const readiness = takeReadiness();
   try {
-    return await run(parseFlags(args));
+    return await run(parseFlags(args), readiness);
   } catch (error) {
-    writeSync(2, `hull: ${HullError.from(error).message}\n`);
+    const { message } = HullError.from(error);
+    readiness.failed(message);
+    writeSync(2, `hull: ${message}\n`);
     return 1;
   }
 }
 
-async function run(flags: DaemonFlags): Promise<number> {
+async function run(flags: DaemonFlags, readiness: Readiness): Promise<number> {
   if (flags.help) return print(usage);
   if (flags.version) return print(`hull ${version} ${revision}\n`);
   const [command, ...rest] = flags.command;
   if (command === "config") return configCommand(flags, rest);
+  if (command === "stop") return await stopCommand(flags);
   if (command !== undefined)
     throw invalidArgument(`"${command}" is not a command of the daemon: see hull daemon --help`);
   const loaded = loadConfig(flags.config, daemonPlugins);
@@ -37,6 +44,7 @@ async function run(flags: DaemonFlags): Promise<number> {
   surviveErrors(log);
   const stopped = stopSignal(log);
   const daemon = await startDaemon(config, log);
+  readiness.ready();
   // Since the process began, which is what its user waits for.
   log.log("info", `hull successfully booted in ${(performance.now() / 1000).toFixed(6)}s`);
   log.log("info", "stopping", { signal: await stopped });
@@ -48,6 +56,12 @@ function configCommand(flags: DaemonFlags, [action]: readonly string[]): number 
   const { config } = action === "dump" ? loadConfig(flags.config, daemonPlugins) : defaultConfig(daemonPlugins);
   if (action !== "dump" && action !== "default") throw invalidArgument('"config" takes "default" or "dump"');
   return print(stringify(withFlags(config, flags)));
+}
+
+async function stopCommand(flags: DaemonFlags): Promise<number> {
+  const { root } = withFlags(loadConfig(flags.config, daemonPlugins).config, flags);
+  const pid = await stopDaemonOf(resolve(root));
+  return print(`hull: stopped the daemon (pid ${pid}); containers that run go on\n`);
 }
 
 function withFlags(config: DaemonConfig, flags: DaemonFlags): DaemonConfig {

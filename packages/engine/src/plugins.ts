@@ -1,3 +1,4 @@
+import { autoRemovePlugin } from "./auto-remove/plugin.ts";
 import { containersPlugin } from "./containers/plugin.ts";
 import { contentPlugin } from "./content/plugin.ts";
 import { diffPlugin, walkingPlugin } from "./diff/plugin.ts";
@@ -30,4 +31,5 @@ export const enginePlugins: readonly AnyPlugin[] = [
   diffPlugin,
   transferPlugin,
   tasksPlugin,
+  autoRemovePlugin,
 ];

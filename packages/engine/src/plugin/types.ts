@@ -1,5 +1,6 @@
 /** The types of the engine's plugins; names are containerd's. */
 export const pluginTypes = {
+  containerMonitor: "io.containerd.monitor.container.v1",
   content: "io.containerd.content.v1",
   differ: "io.containerd.differ.v1",
   event: "io.containerd.event.v1",

@@ -1,0 +1,35 @@
+import { rm } from "node:fs/promises";
+import { dirname, join } from "node:path";
+import type { ContainerStore } from "../containers/index.ts";
+import type { EventExchange } from "../events/index.ts";
+import { definePlugin } from "../plugin/index.ts";
+import { pluginTypes } from "../plugin/types.ts";
+import type { TaskManager } from "../runtime/index.ts";
+import type { Snapshotter } from "../snapshots/index.ts";
+import { removeAtExit } from "./index.ts";
+
+/** Removes containers that are to go when they end. Says in `logs` where clients keep the logs of containers on this root. */
+export const autoRemovePlugin = definePlugin({
+  type: pluginTypes.containerMonitor,
+  id: "auto-remove",
+  requires: [pluginTypes.event, pluginTypes.service, pluginTypes.runtime, pluginTypes.snapshotter],
+  start: ({ root, get, all, log, meta, onStop }) => {
+    const logs = join(dirname(root), "logs");
+    meta.exports.logs = logs;
+    const stop = new AbortController();
+    const snapshotters = all<Snapshotter>(pluginTypes.snapshotter);
+    const removing = removeAtExit({
+      events: get<EventExchange>(pluginTypes.event),
+      containers: get<ContainerStore>(pluginTypes.service, "containers-service"),
+      tasks: get<TaskManager>(pluginTypes.runtime),
+      snapshotter: (name) => snapshotters.get(name),
+      removed: ({ namespace, id }) => rm(join(logs, namespace, `${id}.log`), { force: true }),
+      log,
+      signal: stop.signal,
+    });
+    onStop(async () => {
+      stop.abort();
+      await removing;
+    });
+  },
+});
