@@ -32,8 +32,8 @@ export interface ApplyOptions {
   progress?: (bytes: number) => void;
   /**
    * The target is a directory that gets its parent when it is committed (a snapshotter's "rebase"): deletions are written down
-   * as overlayfs keeps them, instead of done. A hard link to a file that isn't in the layer is a FailedPrecondition then, and
-   * the layer is to be applied again onto its parent.
+   * as overlayfs keeps them, instead of done. A hard link to a file that isn't in the layer, and an entry whose directory
+   * isn't, are a FailedPrecondition then, and the layer is to be applied again onto its parent.
    */
   rebase?: boolean;
 }

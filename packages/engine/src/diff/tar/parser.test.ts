@@ -139,7 +139,7 @@ describe("TarParser", () => {
 
   test("a cut archive is an error with its position, except between entries", () => {
     const archive = archiveOf([[{ name: "f", type: "file" }, new Uint8Array(1000)]]);
-    for (const length of [1, 511, 513, 1200, 1535]) {
+    for (const length of [1, 511, 513, 1200, 1511]) {
       expect(() => parse(archive.subarray(0, length))).toThrow(`damaged at byte ${length}`);
     }
     expect(parse(archive.subarray(0, 1536)).length).toBe(1);
@@ -156,6 +156,13 @@ describe("TarParser", () => {
     header.set(Buffer.from("77777777777\0"), 124);
     header[156] = "x".charCodeAt(0);
     expect(() => parse(repairChecksums(header))).toThrow("too long");
+  });
+
+  test("an archive may stop right behind the last entry's bytes, but not in them", () => {
+    const whole = encodeHeader({ name: Buffer.from("a"), type: "file", size: 5 });
+    const bytes = Buffer.concat([whole, Buffer.from("hello")]);
+    expect(parse(bytes)).toHaveLength(1);
+    expect(() => parse(bytes.subarray(0, -1))).toThrow("cut off");
   });
 
   test("global records hold for all that follow, local ones for the next entry", () => {

@@ -58,7 +58,8 @@ const types: Readonly<Record<string, EntryType>> = {
  * Reads an archive as its bytes come, in chunks of any size, and tells a sink what is there.
  *
  * Nothing is kept but the header at hand, so memory does not grow with the archive. What comes after the end (two blocks of
- * zeros) is ignored; an archive that stops between two entries is whole.
+ * zeros) is ignored; an archive that stops behind an entry's bytes is whole, also without what pads them to a block: there are
+ * programs that write such layers.
  *
  * @throws invalidArgument, with the position, from `push` and `end` for an archive that is damaged or cut off
  */
@@ -108,7 +109,8 @@ export class TarParser {
 
   /** Says that no more bytes come. */
   end(): void {
-    const between = this.#state === "header" && this.#blockFilled === 0 && !this.#hasExtensions();
+    const behind = (this.#state === "header" && this.#blockFilled === 0) || this.#state === "padding";
+    const between = behind && !this.#hasExtensions();
     if (between || this.#state === "ended" || (this.#state === "secondZeroBlock" && this.#blockFilled === 0)) return;
     throw damaged(this.#position, "it is cut off here");
   }

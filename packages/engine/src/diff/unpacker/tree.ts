@@ -265,6 +265,10 @@ export class Tree implements TarSink {
   #makeParent(path: string): void {
     const result = makeDirectory(path, 0o755);
     if (result === 0) {
+      if (this.#lower === undefined && this.#whiteouts.marks) {
+        // Its owner and mode are the layers' below to say, and those aren't known yet.
+        throw failedPrecondition(`its directory "${display(path)}" is not in the layer, and what is below isn't known`);
+      }
       this.#adopt(path);
       return;
     }
