@@ -16,44 +16,43 @@ export interface ProcessExit {
   at: bigint;
 }
 
+/** How long after an end those are looked for that nobody watches. */
+const strayMs = 1000;
+
 /** Watches adopted processes by their pids. One per process of ours: it owns SIGCHLD. */
 export class Children {
   readonly #watched = new Map<number, (exit: ProcessExit) => void>();
-  /** Ends that came before anybody asked: the process was quicker than its pid file was read. */
-  readonly #early = new Map<number, ProcessExit>();
+  /** Works in which a process is started whose pid is not known yet. */
   #expecting = 0;
   /** Processes that the runtime (Bun) started and waits for itself. */
   readonly #foreign = new Set<number>();
+  #strayTimer: ReturnType<typeof setTimeout> | undefined;
 
   constructor() {
     becomeSubreaper();
-    process.on("SIGCHLD", () => this.#collect());
+    process.on("SIGCHLD", () => {
+      for (const pid of [...this.#watched.keys()]) this.#take(pid);
+      this.#lookForStrays();
+    });
   }
 
-  /** The end of an adopted process. To be asked for as soon as its pid is known. */
+  /**
+   * The end of an adopted process. If its pid is learned within `expecting`, its status is still there however quick it was.
+   */
   exitOf(pid: number): Promise<ProcessExit> {
-    const early = this.#early.get(pid);
-    if (early !== undefined) {
-      this.#early.delete(pid);
-      return Promise.resolve(early);
-    }
     const { promise, resolve } = Promise.withResolvers<ProcessExit>();
     this.#watched.set(pid, resolve);
     this.#take(pid);
     return promise;
   }
 
-  /**
-   * Does work in which a process is started whose pid is learned, and given to `exitOf`, before the work is over. While any such work is
-   * on its way the ends of unknown processes are kept.
-   */
+  /** Does work in which a process is started whose pid is learned, and given to `exitOf`, before the work is over. */
   async expecting<T>(work: () => Promise<T>): Promise<T> {
     this.#expecting++;
     try {
       return await work();
     } finally {
-      // A pid may come again: what nobody asked for must not be taken for the end of a later process.
-      if (--this.#expecting === 0) this.#early.clear();
+      this.#expecting--;
     }
   }
 
@@ -68,15 +67,16 @@ export class Children {
     }
   }
 
-  #collect(): void {
-    for (const pid of [...this.#watched.keys()]) this.#take(pid);
-    // Others that were adopted, such as children of a process in the host's pid namespace, would stay as zombies.
-    for (const pid of adoptedZombies()) {
-      if (this.#watched.has(pid) || this.#foreign.has(pid)) continue;
-      const status = tryReap(pid);
-      if (status !== undefined && this.#expecting > 0)
-        this.#early.set(pid, { status: exitCodeOf(status), at: nowNanos() });
-    }
+  /** Others that were adopted, such as children of a process in the host's pid namespace, would stay as zombies. */
+  #lookForStrays(): void {
+    if (this.#strayTimer !== undefined) return;
+    this.#strayTimer = setTimeout(() => {
+      this.#strayTimer = undefined;
+      // Whose pid may be asked for in a moment is no stray.
+      if (this.#expecting > 0) return this.#lookForStrays();
+      for (const pid of adoptedZombies()) if (!this.#watched.has(pid) && !this.#foreign.has(pid)) tryReap(pid);
+    }, strayMs);
+    this.#strayTimer.unref();
   }
 
   #take(pid: number): void {

@@ -10,6 +10,7 @@ import { cgroupPaths, mainDirectory, processesOf } from "./cgroup.ts";
 import type { Children } from "./children.ts";
 import { Container } from "./container.ts";
 import type { TaskEvents } from "./events.ts";
+import { collectWhenIdle } from "./idle.ts";
 
 /** What the service needs of the process that it runs in. */
 export interface ShimProcess {
@@ -52,7 +53,9 @@ export function taskService(shim: ShimProcess): ServiceImplementation<typeof Tas
       }
     },
     async start({ id, execId }) {
-      return { pid: await find(id).start(execId) };
+      const pid = await find(id).start(execId);
+      collectWhenIdle();
+      return { pid };
     },
     async delete({ id, execId }) {
       const { pid, exit } = await find(id).delete(execId);

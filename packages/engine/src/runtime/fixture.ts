@@ -144,8 +144,15 @@ export class RuntimeFixture implements AsyncDisposable {
 function removeCgroups(namespace: string): void {
   for (const hierarchy of ["", ...readdirSync("/sys/fs/cgroup")]) {
     const path = join("/sys/fs/cgroup", hierarchy, namespace);
-    if (existsSync(path)) rmdirSync(path);
+    if (existsSync(path)) removeDirectories(path);
   }
+}
+
+function removeDirectories(path: string): void {
+  for (const entry of readdirSync(path, { withFileTypes: true })) {
+    if (entry.isDirectory()) removeDirectories(join(path, entry.name));
+  }
+  rmdirSync(path);
 }
 
 async function endAll(manager: TaskManager, ctx: Context): Promise<void> {
