@@ -13,7 +13,12 @@ import type { Any } from "@hull/api/gen/google/protobuf/any";
 import { decodeAny, encodeAny, typeNameOf } from "@hull/api/typeurl";
 import type { Context } from "@hull/engine/context";
 import type { ImageStore } from "@hull/engine/images/index";
-import { type CredentialsProvider, defaultHosts, openRegistry, type Registry } from "@hull/engine/registry/index";
+import {
+  type CredentialsProvider,
+  hostsFromDirectories,
+  openRegistry,
+  type Registry,
+} from "@hull/engine/registry/index";
 import type { Progress, ProgressListener, PullOptions, Transfer, UnpackOptions } from "@hull/engine/transfer/index";
 import { HullError, isCode, unimplemented } from "@hull/errors";
 import type { Platform } from "@hull/oci/descriptor";
@@ -74,7 +79,7 @@ async function run(
     case `${types.registry} > ${types.store}`: {
       const { reference, resolver } = decodeAny(source, types.registry, OCIRegistry);
       const store = decodeAny(destination, types.store, WireImageStore);
-      const registry = registryOf(resolver, (id) => stack.use(streams.claim(ctx.namespace, id)), reference);
+      const registry = registryOf(transfer, resolver, (id) => stack.use(streams.claim(ctx.namespace, id)), reference);
       progress?.step(`Pulling from OCI Registry (${reference})`);
       const image = await transfer.pull(ctx, registry, reference, {
         platforms: "all",
@@ -158,18 +163,19 @@ function fromWirePlatform({
   };
 }
 
+/** A registry as the client wishes it: its directory of hosts.toml files, if it names one, or the configuration's. */
 function registryOf(
+  { hostDirectories }: Transfer,
   resolver: RegistryResolver | undefined,
   claim: (stream: string) => ServerStream,
   reference: string,
 ): Registry {
-  if (resolver === undefined) return openRegistry();
-  if (resolver.hostDir !== "")
-    throw unimplemented(`the hosts directory "${resolver.hostDir}" can't be used: hosts.toml is not read yet`);
+  const { hostDir = "", defaultScheme = "", authStream = "", headers = {} } = resolver ?? {};
+  const directories = hostDir === "" ? hostDirectories : [hostDir];
   return openRegistry({
-    hosts: defaultHosts({ plainHttp: resolver.defaultScheme === "http" }),
-    headers: resolver.headers,
-    ...(resolver.authStream === "" ? {} : { credentials: askOver(claim(resolver.authStream), reference) }),
+    hosts: hostsFromDirectories(directories, { plainHttp: defaultScheme === "http" }),
+    headers,
+    ...(authStream === "" ? {} : { credentials: askOver(claim(authStream), reference) }),
   });
 }
 

@@ -12,7 +12,7 @@ export interface RegistryHost {
   path: string;
   capabilities: readonly HostCapability[];
   tls?: {
-    /** PEM texts that are trusted instead of the system's authorities */
+    /** PEM texts that are trusted beside the system's authorities */
     ca?: readonly string[];
     /** PEM texts */
     client?: { certificate: string; key: string };

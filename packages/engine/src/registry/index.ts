@@ -21,4 +21,5 @@ export interface Registry {
 export type { Credentials, CredentialsProvider } from "./auth.ts";
 export { openRegistry, type RegistryOptions } from "./client.ts";
 export { defaultHosts, type HostCapability, type HostsProvider, isLocalhost, type RegistryHost } from "./hosts.ts";
+export { type HostsFileOptions, hostsFromDirectories } from "./hosts-file.ts";
 export { defaultRetryPolicy, type RetryPolicy } from "./retry.ts";

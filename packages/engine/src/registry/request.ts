@@ -1,5 +1,6 @@
 import { canceled, type HullError, HullError as HullErrors, unavailable } from "@hull/errors";
 import type { RegistryHost } from "./hosts.ts";
+import { systemAuthorities } from "./system-ca.ts";
 
 /** One HTTP request to a registry or to what it refers to. */
 export interface RegistryRequest {
@@ -32,7 +33,6 @@ const certificateCodes = /CERT|SELF_SIGNED|VERIFY|ALTNAME|ISSUER/i;
 
 /** Sends by Bun's fetch: a proxy from HTTP_PROXY, HTTPS_PROXY and NO_PROXY, bodies undecoded, redirects given to the caller. */
 export const sendByFetch: Send = async (request) => {
-  const { tls } = request.host;
   try {
     return await fetch(request.url, {
       method: request.method,
@@ -44,20 +44,24 @@ export const sendByFetch: Send = async (request) => {
       decompress: false,
       // The reader watches for stalls itself; a slow large layer is no error.
       timeout: false,
-      ...(tls === undefined
-        ? {}
-        : {
-            tls: {
-              ...(tls.ca === undefined ? {} : { ca: [...tls.ca] }),
-              ...(tls.client === undefined ? {} : { cert: tls.client.certificate, key: tls.client.key }),
-              ...(tls.skipVerify === true ? { rejectUnauthorized: false } : {}),
-            },
-          }),
+      ...(request.url.protocol === "https:" ? { tls: tlsOptions(request.host) } : {}),
     } as RequestInit);
   } catch (error) {
     throw failureOf(error, request);
   }
 };
+
+/** The connection's TLS in the runtime's terms. */
+function tlsOptions({ tls }: RegistryHost): object {
+  const system = systemAuthorities();
+  // Naming any authority takes the place of the runtime's list: without a system's own, that list is the better one to leave as it is.
+  const ca = [...(system ?? []), ...(tls?.ca ?? [])];
+  return {
+    ...(ca.length === 0 ? {} : { ca }),
+    ...(tls?.client === undefined ? {} : { cert: tls.client.certificate, key: tls.client.key }),
+    ...(tls?.skipVerify === true ? { rejectUnauthorized: false } : {}),
+  };
+}
 
 /** What went wrong between us and the host, as an error of the family. */
 export function failureOf(error: unknown, request: Pick<RegistryRequest, "url" | "signal">): HullError {

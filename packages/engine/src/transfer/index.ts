@@ -6,6 +6,8 @@ import type { Registry } from "../registry/index.ts";
 
 /** Moves whole images between a registry, archives and the stores, and unpacks them into snapshots. */
 export interface Transfer {
+  /** Directories of hosts.toml files, from the configuration: for whoever opens a registry for a caller. */
+  readonly hostDirectories: readonly string[];
   /**
    * Fetches what `reference` names for the platforms, unpacks (unless `unpack` is undefined) and records it as an image. Everything
    * fetched is kept by a lease while it runs and by the image afterwards; an interrupted pull leaves its ingests, and the next goes on.

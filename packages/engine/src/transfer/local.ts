@@ -28,18 +28,23 @@ export interface LocalTransferOptions {
   maxConcurrentUnpacks?: number;
   /** Layers of one image that are fetched at the same time, unless a pull says: 3. */
   maxConcurrentDownloads?: number;
+  /** See Transfer: none. */
+  hostDirectories?: readonly string[];
 }
 
 /** Transfers between the stores of this process. One for all callers, so that they share what they fetch and unpack. */
 export class LocalTransfer implements Transfer {
+  readonly hostDirectories: readonly string[];
   readonly #dependencies: PullDependencies;
   readonly #maxConcurrentDownloads: number;
 
   constructor({
     maxConcurrentUnpacks = availableParallelism(),
     maxConcurrentDownloads = 3,
+    hostDirectories = [],
     ...stores
   }: LocalTransferOptions) {
+    this.hostDirectories = hostDirectories;
     this.#dependencies = { ...stores, locks: new KeyedLocks(), slots: new Slots(maxConcurrentUnpacks) };
     this.#maxConcurrentDownloads = maxConcurrentDownloads;
   }

@@ -50,6 +50,7 @@ export const transferPlugin = definePlugin({
       maxConcurrentUnpacks:
         config.max_concurrent_unpacks === 0 ? availableParallelism() : config.max_concurrent_unpacks,
       maxConcurrentDownloads: config.max_concurrent_downloads,
+      hostDirectories: config.config_path.split(":").filter((directory) => directory !== ""),
     });
   },
 });
