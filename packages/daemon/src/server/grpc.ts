@@ -171,15 +171,23 @@ async function answer(
   context: CallContext,
 ): Promise<void> {
   try {
+    let sent = 0;
     for await (const message of method.stream(requests, context)) {
       if (call.cancelled) break;
       if (!call.write(message)) await writable(call);
+      // An answer that is in memory as a whole would be written without the loop ever seeing that the caller has left.
+      if (++sent % messagesPerTurn === 0) await turn();
     }
     call.end();
   } catch (thrown) {
     if (!call.cancelled) call.emit("error", statusOf(thrown));
   }
 }
+
+/** Messages of one answer that may follow each other before other events have their turn. */
+const messagesPerTurn = 64;
+
+const turn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
 
 /** Until the call takes more, or is cancelled. */
 function writable(call: AnyCall & NodeJS.EventEmitter): Promise<void> {

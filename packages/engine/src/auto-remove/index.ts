@@ -35,7 +35,7 @@ export interface AutoRemoveOptions {
  * same container at the same time: what is gone already is no error. Runs until `signal` aborts.
  */
 export async function removeAtExit(options: AutoRemoveOptions): Promise<void> {
-  for await (const { namespace, event } of options.events.subscribe([`topic==${exitTopic}`], options.signal)) {
+  for await (const { namespace, event } of options.events.subscribe([`topic=="${exitTopic}"`], options.signal)) {
     // Not awaited: one that takes long to go must not keep the others.
     removeEnded(options, contextFor(namespace), event).catch((error: unknown) => {
       options.log.log("warn", "a container that ended could not be removed", {
