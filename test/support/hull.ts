@@ -10,7 +10,11 @@ export const hullCommand: readonly string[] =
     : [process.env.HULL_EXECUTABLE];
 
 /** Starts hull's daemon on folders of its own below `folder`. `config` is TOML. */
-export async function startHull(folder: string, config = ""): Promise<Daemon> {
+export async function startHull(
+  folder: string,
+  config = "",
+  options: { env?: Record<string, string | undefined> } = {},
+): Promise<Daemon> {
   mkdirSync(folder, { recursive: true });
   const address = join(folder, "hull.sock");
   const root = join(folder, "root");
@@ -20,6 +24,7 @@ export async function startHull(folder: string, config = ""): Promise<Daemon> {
   const server = await startServer(
     [...hullCommand, "daemon", "--config", file, "--address", address, "--root", root, "--state", state],
     /successfully booted/,
+    options,
   );
   return Object.assign(server, { address, root, state });
 }

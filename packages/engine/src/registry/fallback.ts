@@ -1,5 +1,5 @@
 import { isCode } from "@hull/errors";
-import type { Send } from "./request.ts";
+import { isDistrust, type Send } from "./request.ts";
 
 /** Asks a host that may be spoken to in plain text (this machine itself) by HTTP if HTTPS fails, and remembers which of them answered. */
 export function withHttpFallback(send: Send): Send {
@@ -12,7 +12,8 @@ export function withHttpFallback(send: Send): Send {
     try {
       return await send(request);
     } catch (error) {
-      if (request.signal.aborted || !isCode(error, "unavailable")) throw error;
+      // A certificate that isn't trusted is no reason to do without one.
+      if (request.signal.aborted || !isCode(error, "unavailable") || isDistrust(error)) throw error;
       // The first error tells more if plain text fails too.
       const response = await send({ ...request, url: asPlain }).catch(() => {
         throw error;

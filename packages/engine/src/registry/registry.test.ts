@@ -359,6 +359,8 @@ test("a TLS registry with a private authority, and a client's certificate", asyn
           { scheme: "https", host: `localhost:${server.port}`, path: "/v2", capabilities: ["pull", "resolve"], tls },
         ] as const;
       await expect(open({ hosts: hosts() }).resolve(ref, signal)).rejects.toThrow("is not trusted");
+      // By the default hosts, which would speak plain text to this machine if it didn't do TLS.
+      await expect(openRegistry().resolve(ref, signal)).rejects.toThrow("is not trusted");
       expect((await open({ hosts: hosts({ ca: [certificate] }) }).resolve(ref, signal)).descriptor.size).toBe(2);
       expect((await open({ hosts: hosts({ skipVerify: true }) }).resolve(ref, signal)).descriptor.size).toBe(2);
     } finally {

@@ -70,12 +70,18 @@ export function failureOf(error: unknown, request: Pick<RegistryRequest, "url" |
   const code = String((error as { code?: unknown }).code ?? "");
   const reason = error instanceof Error ? error.message : String(error);
   const what = `"${displayUrl(request.url)}"`;
-  if (certificateCodes.test(code) || /certificate/i.test(reason))
+  if (isDistrust(error))
     return unavailable(
       `the certificate of ${what} is not trusted (${code || reason}): give its authority as "ca", or "skip_verify" to accept any`,
       { cause: error },
     );
   return unavailable(`no answer from ${what}: ${code === "" ? reason : `${reason} (${code})`}`, { cause: error });
+}
+
+/** True if the host did speak TLS, with a certificate that isn't trusted. `error` is what fetch threw, or an error made of it. */
+export function isDistrust(error: unknown): boolean {
+  if (error instanceof HullErrors) return error.cause !== undefined && isDistrust(error.cause);
+  return certificateCodes.test(String((error as { code?: unknown }).code ?? "")) || /certificate/i.test(String(error));
 }
 
 /** Ends a response whose body nobody wants, so that its connection isn't held. */

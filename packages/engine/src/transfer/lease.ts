@@ -31,24 +31,39 @@ export async function withLease<T>(
     "containerd.io/gc.expire": new Date(Date.now() + lifetime).toISOString(),
     [purposeLabel]: purpose,
   });
-  let keep = false;
+  // The caller may have gone meanwhile, the lease has to go all the same.
+  const own = contextFor(ctx.namespace);
+  let result: T;
   try {
-    return await work({ ...ctx, lease: id });
+    result = await work({ ...ctx, lease: id });
   } catch (error) {
-    keep = !final.has(HullError.from(error).code);
+    if (final.has(HullError.from(error).code)) await release(own, leases, purpose);
+    else if (await isEmpty(own, leases, id)) await remove(own, leases, id);
     throw error;
-  } finally {
-    if (!keep) await release(ctx, leases, purpose);
+  }
+  await release(own, leases, purpose);
+  return result;
+}
+
+/** A lease that keeps nothing is only in the way. */
+async function isEmpty(ctx: Context, leases: LeaseStore, id: string): Promise<boolean> {
+  try {
+    return (await leases.listResources(ctx, id)).length === 0;
+  } catch (error) {
+    // Somebody deleted it.
+    if (isCode(error, "notFound")) return false;
+    throw error;
   }
 }
 
 async function release(ctx: Context, leases: LeaseStore, purpose: string): Promise<void> {
-  // The caller may have gone meanwhile, the lease has to go all the same.
-  const own = contextFor(ctx.namespace);
-  for (const { id, labels } of await leases.list(own)) {
-    if (labels[purposeLabel] !== purpose) continue;
-    await leases.delete(own, id).catch((error: unknown) => {
-      if (!isCode(error, "notFound")) throw error;
-    });
+  for (const { id, labels } of await leases.list(ctx)) {
+    if (labels[purposeLabel] === purpose) await remove(ctx, leases, id);
   }
+}
+
+async function remove(ctx: Context, leases: LeaseStore, id: string): Promise<void> {
+  await leases.delete(ctx, id).catch((error: unknown) => {
+    if (!isCode(error, "notFound")) throw error;
+  });
 }
