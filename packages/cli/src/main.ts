@@ -37,11 +37,25 @@ const byName = names.find(([pattern]) => pattern.test(basename(process.argv0)));
 const [first = "", ...rest] = args;
 const part = byName?.[1] ?? first;
 const load = parts[part];
-if (load === undefined) {
-  process.stderr.write(`hull: "${part}" is not a command: use one of ${Object.keys(parts).join(", ")}\n`);
-  process.exitCode = 1;
-} else {
-  const main = await load();
-  const status = await main(byName === undefined ? rest : args);
-  if (status !== undefined) process.exitCode = status;
+const main = load === undefined ? await dockerMain() : await load();
+const status = await main(byName === undefined && load !== undefined ? rest : args);
+if (status !== undefined) process.exitCode = status;
+
+/** The docker-like commands, which are everything else; the other parts are in their help. */
+async function dockerMain(): Promise<Main> {
+  const [{ dockerProgram }, { processHost, runCommand }] = await Promise.all([
+    import("./docker/program.ts"),
+    import("./command/index.ts"),
+  ]);
+  const summaries: Readonly<Record<string, string>> = {
+    ctr: "containerd's debug client: all of the API, command by command",
+    daemon: "Run the daemon, or stop it: hull daemon stop",
+  };
+  const commands = Object.entries(summaries).flatMap(([name, summary]) => {
+    const part = parts[name];
+    if (part === undefined) return [];
+    const act = async ({ args: own }: { args: readonly string[] }): Promise<number | undefined> => (await part())(own);
+    return [{ name, summary, rawArguments: true, load: async () => act }];
+  });
+  return (given) => runCommand(dockerProgram(commands), given, processHost);
 }

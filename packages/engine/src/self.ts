@@ -4,7 +4,7 @@ import { fileURLToPath } from "node:url";
 declare const HULL_EXECUTABLE: boolean | undefined;
 
 /** What the executable can be started as by hull itself. */
-export type SelfEntry = "shim" | "unpack";
+export type SelfEntry = "daemon" | "shim" | "unpack";
 
 /** The command that starts hull again as something else: this executable, or from source the runtime with the entry file. */
 export function selfCommand(entry: SelfEntry): string[] {

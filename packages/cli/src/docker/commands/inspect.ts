@@ -1,0 +1,176 @@
+import { dateOfTimestamp } from "@hull/api/timestamp";
+import type { Client } from "@hull/client/client";
+import { type Container, specOf } from "@hull/client/containers";
+import { type Image, platformImage } from "@hull/client/images";
+import { type HullError, invalidArgument, isCode, notFound } from "@hull/errors";
+import type { Spec } from "@hull/oci/spec";
+import { findContainer, findImages, nameOf, needArguments } from "../find.ts";
+import { formatJson } from "../format.ts";
+import type { Call } from "../globals.ts";
+import { labelNames, userLabels } from "../labels.ts";
+import { logFileOf } from "../logs.ts";
+import { explain, openSession } from "../session.ts";
+import { stateOf } from "../state.ts";
+
+/** When something hasn't happened, in Docker's JSON: Go's zero time. */
+const never = "0001-01-01T00:00:00Z";
+
+/** `hull inspect`: a list of what the arguments name, containers before images. */
+export async function inspect(call: Call<{ type: string | undefined }>): Promise<number> {
+  const { args, flags, globals, host } = call;
+  needArguments(args, 1, Number.POSITIVE_INFINITY, "a container or image is");
+  const { type } = flags;
+  if (type !== undefined && type !== "container" && type !== "image")
+    throw invalidArgument(`type "${type}" is not one of container, image`);
+  await using client = await openSession(call);
+  const found: unknown[] = [];
+  let status = 0;
+  for (const key of args) {
+    try {
+      found.push(await describe(client, key, type));
+    } catch (error) {
+      host.err(`hull: ${explain(error, globals)}\n`);
+      status = 1;
+    }
+  }
+  await host.out(formatJson(found));
+  return status;
+}
+
+async function describe(client: Client, key: string, type: string | undefined): Promise<unknown> {
+  if (type === "container") return await describeContainer(client, await findContainer(client, key));
+  let missing: HullError | undefined;
+  if (type === undefined) {
+    try {
+      return await describeContainer(client, await findContainer(client, key));
+    } catch (error) {
+      if (!isCode(error, "notFound")) throw error;
+      missing = error;
+    }
+  }
+  try {
+    const [first, ...others] = await findImages(client, key);
+    if (first === undefined) throw notFound(`no such image: "${key}"`);
+    return await describeImage(client, [first, ...others]);
+  } catch (error) {
+    if (!isCode(error, "notFound") || missing === undefined) throw error;
+    const hint =
+      /; did you mean .*$/.exec(`${missing.message}`)?.[0] ?? /; did you mean .*$/.exec(error.message)?.[0] ?? "";
+    throw notFound(`no such container or image: "${key}"${hint}`);
+  }
+}
+
+async function describeContainer(client: Client, container: Container): Promise<unknown> {
+  const { id, labels, image, createdAt, snapshotter, runtime } = container;
+  const state = await stateOf(client, id);
+  const spec = specOf(container);
+  const process = spec?.process;
+  const [path = "", ...args] = process?.args ?? [];
+  return {
+    Id: id,
+    Created: dateOfTimestamp(createdAt)?.toISOString() ?? never,
+    Path: path,
+    Args: args,
+    State: {
+      Status: state.status,
+      Running: state.status === "running" || state.status === "paused",
+      Paused: state.status === "paused",
+      Restarting: false,
+      OOMKilled: false,
+      Dead: false,
+      Pid: state.status === "exited" ? 0 : state.pid,
+      ExitCode: state.exitCode,
+      Error: "",
+      StartedAt: state.startedAt?.toISOString() ?? never,
+      FinishedAt: state.finishedAt?.toISOString() ?? never,
+    },
+    Image: image,
+    LogPath: logFileOf(container) ?? "",
+    Name: `/${nameOf(container)}`,
+    RestartCount: 0,
+    Driver: snapshotter,
+    Platform: "linux",
+    HostConfig: hostConfig(container, spec),
+    Mounts: mountsOf(spec),
+    Config: {
+      Hostname: spec?.hostname ?? "",
+      User:
+        process?.user === undefined || (process.user.uid === 0 && process.user.gid === 0)
+          ? ""
+          : `${process.user.uid}:${process.user.gid}`,
+      Tty: process?.terminal === true,
+      OpenStdin: labels[labelNames.stdin] === "true",
+      Env: process?.env ?? [],
+      Cmd: process?.args ?? [],
+      Image: image,
+      WorkingDir: process?.cwd ?? "",
+      Labels: userLabels(labels),
+    },
+    NetworkSettings: { Ports: {}, IPAddress: "", Networks: {} },
+    Runtime: runtime?.name ?? "",
+  };
+}
+
+function hostConfig({ labels, runtime }: Container, spec: Spec | undefined): unknown {
+  const resources = spec?.linux?.resources;
+  const { quota, period } = resources?.cpu ?? {};
+  return {
+    NetworkMode: labels[labelNames.network] ?? "none",
+    AutoRemove: labels[labelNames.autoRemove] === "true",
+    Privileged: spec?.linux !== undefined && spec.linux.maskedPaths === undefined,
+    ReadonlyRootfs: spec?.root.readonly === true,
+    Runtime: runtime?.name ?? "",
+    Memory: resources?.memory?.limit ?? 0,
+    NanoCpus: quota === undefined || period === undefined ? 0 : Math.round((quota / period) * 1e9),
+    PidsLimit: resources?.pids?.limit ?? null,
+    CgroupParent: "",
+    Binds: bindsOf(spec).map(
+      ({ source, destination, options = [] }) => `${source}:${destination}${options.includes("ro") ? ":ro" : ""}`,
+    ),
+  };
+}
+
+const bindsOf = (spec: Spec | undefined): Spec["mounts"] => (spec?.mounts ?? []).filter(({ type }) => type === "bind");
+
+function mountsOf(spec: Spec | undefined): unknown[] {
+  return bindsOf(spec).map(({ source, destination, options = [] }) => ({
+    Type: "bind",
+    Source: source,
+    Destination: destination,
+    Mode: options.join(","),
+    RW: !options.includes("ro"),
+    Propagation: options.find((option) => /private|shared|slave/.test(option)) ?? "",
+  }));
+}
+
+async function describeImage(client: Client, images: readonly [Image, ...Image[]]): Promise<unknown> {
+  const [{ target }] = images;
+  const { config, manifest, descriptor } = await platformImage(client, target);
+  const { user, env, entrypoint, cmd, workingDir, labels, exposedPorts, volumes, stopSignal } = config.config;
+  const names = images.map(({ name }) => name);
+  const asSet = (keys: readonly string[]): unknown =>
+    keys.length === 0 ? null : Object.fromEntries(keys.map((key) => [key, {}]));
+  return {
+    Id: target.digest,
+    RepoTags: names,
+    RepoDigests: names.map((name) => `${name.replace(/(:[^:/@]+)?(@.*)?$/, "")}@${target.digest}`),
+    Created: config.created ?? never,
+    Architecture: config.platform.architecture,
+    Variant: config.platform.variant,
+    Os: config.platform.os,
+    Size: manifest.layers.reduce((sum, { size }) => sum + size, manifest.config.size),
+    Config: {
+      User: user,
+      Env: env,
+      Entrypoint: entrypoint.length === 0 ? null : entrypoint,
+      Cmd: cmd.length === 0 ? null : cmd,
+      WorkingDir: workingDir,
+      Labels: labels,
+      ExposedPorts: asSet(exposedPorts),
+      Volumes: asSet(volumes),
+      StopSignal: stopSignal,
+    },
+    RootFS: { Type: "layers", Layers: config.diffIds },
+    Descriptor: descriptor,
+  };
+}

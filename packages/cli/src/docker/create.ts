@@ -1,0 +1,153 @@
+import { closeSync, mkdirSync, openSync } from "node:fs";
+import { dirname, join } from "node:path";
+import { pathToFileURL } from "node:url";
+import { Options } from "@hull/api/gen/containerd/runc/v1/options";
+import { IntrospectionDefinition } from "@hull/api/gen/containerd/services/introspection/v1/introspection";
+import type { Any } from "@hull/api/gen/google/protobuf/any";
+import { encodeAny } from "@hull/api/typeurl";
+import type { Client } from "@hull/client/client";
+import { type Container, createContainer, removeContainer } from "@hull/client/containers";
+import type { Image, PlatformImage } from "@hull/client/images";
+import { alreadyExists, invalidArgument, isCode } from "@hull/errors";
+import type { ImageConfig } from "@hull/oci/manifest";
+import { containersNamed } from "./find.ts";
+import type { Call, Globals } from "./globals.ts";
+import { placeOf } from "./globals.ts";
+import { labelNames } from "./labels.ts";
+import { checkName, newContainerId, randomName, shortId } from "./names.ts";
+import type { RunFlags } from "./run-flags.ts";
+import { parseSignal } from "./signals.ts";
+import { specOf, withUserOf } from "./spec.ts";
+
+/** What the shim of containers is called that name none: every containerd client's default. */
+const defaultRuntime = "io.containerd.runc.v2";
+const runcOptions = "containerd.runc.v1.Options";
+/** A label's key and value are together at most so long. */
+const longestLabel = 4096;
+
+export interface CreateRequest {
+  readonly call: Call<RunFlags>;
+  readonly client: Client;
+  readonly image: Image;
+  readonly platformImage: PlatformImage;
+  /** The command line behind the image. */
+  readonly args: readonly string[];
+}
+
+/**
+ * Makes the container that the flags of `run` describe, under a name that no other one in the namespace has.
+ * @throws AlreadyExists if the name is taken
+ */
+export async function createFromFlags({ call, client, image, platformImage, args }: CreateRequest): Promise<Container> {
+  const { flags, globals, host } = call;
+  if (flags.name !== undefined) checkName(flags.name);
+  const id = newContainerId();
+  const name = await freeName(client, flags.name);
+  const source = { flags, args, id, namespace: client.namespace, image: platformImage, env: host.env };
+  const spec = specOf(source);
+  const user = flags.user ?? platformImage.config.config.user;
+  const container = await createContainer(client, {
+    id,
+    labels: { ...(await ownLabels(client, call, { id, name }, platformImage.config)) },
+    runtime: runtimeOf(flags.runtime),
+    rootfs: { image: platformImage, imageName: image.name, snapshotter: globals.snapshotter },
+    spec: (mounts) => withUserOf(user, mounts)(spec),
+  });
+  await yieldName(client, container, name);
+  return container;
+}
+
+async function freeName(client: Client, wanted: string | undefined): Promise<string> {
+  for (let attempt = 0; ; attempt++) {
+    const name = wanted ?? randomName(attempt);
+    const [owner] = await containersNamed(client, name);
+    if (owner === undefined) return name;
+    if (wanted !== undefined) throw nameTaken(name, owner.id);
+  }
+}
+
+/** Of two containers that were given the same name at the same time the one that was made later goes again. */
+async function yieldName(client: Client, container: Container, name: string): Promise<void> {
+  const sameName = await containersNamed(client, name);
+  if (sameName.length < 2) return;
+  const ageOf = ({ createdAt, id }: Container): string =>
+    `${String(createdAt?.seconds ?? 0n).padStart(20, "0")}.${String(createdAt?.nanos ?? 0).padStart(9, "0")} ${id}`;
+  const [oldest] = sameName.sort((a, b) => (ageOf(a) < ageOf(b) ? -1 : 1));
+  if (oldest === undefined || oldest.id === container.id) return;
+  await removeContainer(client, container);
+  throw nameTaken(name, oldest.id);
+}
+
+const nameTaken = (name: string, id: string): Error =>
+  alreadyExists(
+    `the name "${name}" is in use by container ${shortId(id)}: remove that one (hull rm ${name}), or choose another name`,
+  );
+
+async function ownLabels(
+  client: Client,
+  { flags, globals }: Call<RunFlags>,
+  { id, name }: { id: string; name: string },
+  config: ImageConfig,
+): Promise<Record<string, string>> {
+  const signal = flags["stop-signal"] ?? config.config.stopSignal;
+  const timeout = flags["stop-timeout"];
+  return {
+    ...fitting(config.config.labels),
+    ...Object.fromEntries(flags.label.map(parseLabel)),
+    [labelNames.name]: name,
+    [labelNames.network]: flags.network,
+    // Only what may come to run in the background needs a place for its log.
+    ...(flags.rm && !flags.detach
+      ? {}
+      : {
+          [labelNames.log]: pathToFileURL(join(await logDirectory(client, globals), client.namespace, `${id}.log`))
+            .href,
+        }),
+    ...(flags.rm ? { [labelNames.autoRemove]: "true" } : {}),
+    ...(flags.interactive ? { [labelNames.stdin]: "true" } : {}),
+    ...(signal === undefined || signal === "" ? {} : { [labelNames.stopSignal]: String(parseSignal(signal)) }),
+    ...(timeout === undefined ? {} : { [labelNames.stopTimeout]: String(timeout) }),
+  };
+}
+
+/** Those of the image's labels that containerd takes. */
+function fitting(labels: Readonly<Record<string, string>>): Record<string, string> {
+  return Object.fromEntries(
+    Object.entries(labels).filter(([key, value]) => value !== "" && Buffer.byteLength(key + value) <= longestLabel),
+  );
+}
+
+function parseLabel(text: string): [string, string] {
+  const at = text.indexOf("=");
+  if (text === "" || at === 0) throw invalidArgument(`label "${text}" must be of the form KEY=VALUE`);
+  return at < 0 ? [text, ""] : [text.slice(0, at), text.slice(at + 1)];
+}
+
+/** Where logs of containers are kept: the daemon says it; below the default root for one that doesn't. */
+async function logDirectory(client: Client, globals: Globals): Promise<string> {
+  const filters = ["type==io.containerd.monitor.container.v1,id==auto-remove"];
+  const { plugins } = await client.service(IntrospectionDefinition).plugins({ filters });
+  return plugins[0]?.exports.logs ?? join(placeOf(globals).root, "logs");
+}
+
+/** A shim by its name, or an OCI runtime for hull's own. */
+function runtimeOf(runtime: string | undefined): { name: string; options?: Any } {
+  if (runtime === undefined) return { name: defaultRuntime };
+  if (/^[a-z][a-z0-9]*(\.[a-z0-9-]+){2,}$/.test(runtime)) return { name: runtime };
+  return { name: defaultRuntime, options: encodeAny(runcOptions, Options, { binaryName: runtime }) };
+}
+
+/** Makes a container's log with a mode that keeps it from others, before the shim would with its own. */
+export function prepareLog(path: string): void {
+  mkdirSync(dirname(path), { recursive: true, mode: 0o711 });
+  closeSync(openSync(path, "a", 0o600));
+}
+
+/** Removes a container that may be going already. */
+export async function removeIfThere(client: Client, container: Container): Promise<void> {
+  try {
+    await removeContainer(client, container);
+  } catch (error) {
+    if (!isCode(error, "notFound")) throw error;
+  }
+}

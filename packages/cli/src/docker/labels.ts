@@ -1,0 +1,26 @@
+import { autoRemoveLabel } from "@hull/engine/auto-remove/index";
+
+/** What the docker-like commands keep of a container: labels of its record, which every client sees. Times and paths as texts. */
+export const labelNames = {
+  /** Unique in its namespace. */
+  name: "hull/name",
+  /** "true": the daemon removes the container when it ends. */
+  autoRemove: autoRemoveLabel,
+  /** Where its output goes while it runs detached: a file:// URI. */
+  log: "hull/log-uri",
+  /** Signal that asks it to end, by number. */
+  stopSignal: "hull/stop-signal",
+  /** Seconds from that signal to SIGKILL. */
+  stopTimeout: "hull/stop-timeout",
+  /** "true": its stdin is kept open. */
+  stdin: "hull/stdin-open",
+  /** "host" or "none". */
+  network: "hull/network",
+} as const;
+
+const own = new Set<string>(Object.values(labelNames));
+
+/** The labels that a user, or the image, gave. */
+export function userLabels(labels: Readonly<Record<string, string>>): Record<string, string> {
+  return Object.fromEntries(Object.entries(labels).filter(([key]) => !own.has(key)));
+}

@@ -1,0 +1,254 @@
+import { version } from "@hull/daemon/version";
+import { type Command, command, defineFlags, formatHelp, type Program } from "../command/index.ts";
+import { globalFlags } from "./globals.ts";
+import { runFlags } from "./run-flags.ts";
+import { explain } from "./session.ts";
+
+const containers = "Containers";
+const images = "Images";
+const others = "More";
+
+const containerCommands: readonly Command[] = [
+  command({
+    name: "run",
+    summary: "Run a command in a new container",
+    description:
+      "Runs a command in a new container. An image that isn't there is pulled first. The exit status is the command's.",
+    usage: "[flags] IMAGE [COMMAND] [ARGUMENT...]",
+    heading: containers,
+    flags: runFlags,
+    stopAtArgument: true,
+    load: async () => (await import("./commands/run.ts")).run,
+  }),
+  command({
+    name: "create",
+    summary: "Make a container without starting it",
+    usage: "[flags] IMAGE [COMMAND] [ARGUMENT...]",
+    heading: containers,
+    flags: runFlags,
+    stopAtArgument: true,
+    load: async () => (await import("./commands/run.ts")).create,
+  }),
+  command({
+    name: "ps",
+    summary: "List containers",
+    usage: "[flags]",
+    heading: containers,
+    flags: defineFlags({
+      all: { kind: "switch", aliases: ["a"], summary: "Also those that don't run" },
+      quiet: { kind: "switch", aliases: ["q"], summary: "Ids alone" },
+      latest: { kind: "switch", aliases: ["l"], summary: "The one made last, whatever it is doing" },
+      filter: { kind: "list", aliases: ["f"], value: "KEY=VALUE", summary: "id, name, label, status or ancestor" },
+      "no-trunc": { kind: "switch", summary: "Don't cut ids and commands" },
+    }),
+    load: async () => (await import("./commands/ps.ts")).ps,
+  }),
+  command({
+    name: "exec",
+    summary: "Run a command in a container that runs",
+    usage: "[flags] CONTAINER COMMAND [ARGUMENT...]",
+    heading: containers,
+    flags: defineFlags({
+      interactive: { kind: "switch", aliases: ["i"], summary: "Connect stdin" },
+      tty: { kind: "switch", aliases: ["t"], summary: "Give it a terminal" },
+      detach: { kind: "switch", aliases: ["d"], summary: "Run in the background" },
+      env: { kind: "list", aliases: ["e"], value: "NAME[=VALUE]", summary: "Set a variable" },
+      "env-file": { kind: "list", value: "FILE", summary: "Set the variables of a file" },
+      workdir: { kind: "text", aliases: ["w"], value: "DIR", summary: "Directory to start in" },
+      user: { kind: "text", aliases: ["u"], value: "USER[:GROUP]", summary: "User to run as, by name or number" },
+      privileged: { kind: "switch", summary: "All capabilities" },
+    }),
+    stopAtArgument: true,
+    load: async () => (await import("./commands/exec.ts")).exec,
+  }),
+  command({
+    name: "logs",
+    summary: "Print what a container wrote in the background",
+    usage: "[flags] CONTAINER",
+    heading: containers,
+    flags: defineFlags({
+      follow: { kind: "switch", aliases: ["f"], summary: "Go on until the container ends" },
+      tail: {
+        kind: "text",
+        aliases: ["n"],
+        value: "LINES",
+        default: "all",
+        summary: "Begin so many lines before the end",
+      },
+    }),
+    load: async () => (await import("./commands/logs.ts")).logs,
+  }),
+  command({
+    name: "start",
+    summary: "Start containers that don't run",
+    usage: "[flags] CONTAINER...",
+    heading: containers,
+    flags: defineFlags({
+      attach: { kind: "switch", aliases: ["a"], summary: "Stay with it and show its output" },
+      interactive: { kind: "switch", aliases: ["i"], summary: "Connect stdin too" },
+    }),
+    load: async () => (await import("./commands/lifecycle.ts")).start,
+  }),
+  command({
+    name: "stop",
+    summary: "Ask containers to end, and kill those that don't",
+    usage: "[flags] CONTAINER...",
+    heading: containers,
+    flags: defineFlags({
+      time: {
+        kind: "integer",
+        aliases: ["t", "timeout"],
+        value: "SECONDS",
+        summary: "Until it is killed; 10, or what --stop-timeout said; -1: for ever",
+      },
+      signal: { kind: "text", aliases: ["s"], value: "SIGNAL", summary: "Signal that asks; the image's, else SIGTERM" },
+    }),
+    load: async () => (await import("./commands/lifecycle.ts")).stop,
+  }),
+  command({
+    name: "kill",
+    summary: "Send a signal to containers",
+    usage: "[flags] CONTAINER...",
+    heading: containers,
+    flags: defineFlags({
+      signal: { kind: "text", aliases: ["s"], value: "SIGNAL", default: "KILL", summary: "Signal, by name or number" },
+    }),
+    load: async () => (await import("./commands/lifecycle.ts")).kill,
+  }),
+  command({
+    name: "pause",
+    summary: "Freeze containers",
+    usage: "CONTAINER...",
+    heading: containers,
+    load: async () => (await import("./commands/lifecycle.ts")).pause,
+  }),
+  command({
+    name: "unpause",
+    summary: "Let frozen containers go on",
+    usage: "CONTAINER...",
+    heading: containers,
+    load: async () => (await import("./commands/lifecycle.ts")).unpause,
+  }),
+  command({
+    name: "wait",
+    summary: "Wait until containers end, and print their exit statuses",
+    usage: "CONTAINER...",
+    heading: containers,
+    load: async () => (await import("./commands/lifecycle.ts")).wait,
+  }),
+  command({
+    name: "rm",
+    summary: "Remove containers",
+    usage: "[flags] CONTAINER...",
+    heading: containers,
+    flags: defineFlags({
+      force: { kind: "switch", aliases: ["f"], summary: "Also those that run: they are killed" },
+      volumes: {
+        kind: "switch",
+        aliases: ["v"],
+        summary: "Accepted for docker's sake: there are no volumes yet",
+        hidden: true,
+      },
+    }),
+    load: async () => (await import("./commands/lifecycle.ts")).rm,
+  }),
+  command({
+    name: "inspect",
+    summary: "Print all about containers or images as JSON",
+    usage: "[flags] CONTAINER|IMAGE...",
+    heading: containers,
+    flags: defineFlags({ type: { kind: "text", value: "TYPE", summary: "container or image" } }),
+    load: async () => (await import("./commands/inspect.ts")).inspect,
+  }),
+];
+
+const imageCommands: readonly Command[] = [
+  command({
+    name: "pull",
+    summary: "Fetch images from a registry",
+    usage: "[flags] IMAGE...",
+    heading: images,
+    flags: defineFlags({
+      quiet: { kind: "switch", aliases: ["q"], summary: "No progress" },
+      "plain-http": { kind: "switch", summary: "Over HTTP without TLS" },
+    }),
+    load: async () => (await import("./commands/images.ts")).pull,
+  }),
+  command({
+    name: "images",
+    summary: "List images",
+    usage: "[flags] [NAME]",
+    heading: images,
+    flags: defineFlags({
+      quiet: { kind: "switch", aliases: ["q"], summary: "Ids alone" },
+      all: { kind: "switch", aliases: ["a"], summary: "Accepted for docker's sake: all are shown", hidden: true },
+      "no-trunc": { kind: "switch", summary: "Don't cut ids" },
+    }),
+    load: async () => (await import("./commands/images.ts")).images,
+  }),
+  command({
+    name: "load",
+    summary: "Read images from an archive (docker save, OCI layout)",
+    usage: "[flags]",
+    heading: images,
+    flags: defineFlags({
+      input: { kind: "text", aliases: ["i"], value: "FILE", summary: "The archive; the standard input unless given" },
+      quiet: { kind: "switch", aliases: ["q"], summary: "Print ids alone" },
+    }),
+    load: async () => (await import("./commands/images.ts")).load,
+  }),
+  command({
+    name: "tag",
+    summary: "Give an image another name",
+    usage: "IMAGE NAME",
+    heading: images,
+    load: async () => (await import("./commands/images.ts")).tag,
+  }),
+  command({
+    name: "rmi",
+    summary: "Remove images",
+    usage: "[flags] IMAGE...",
+    heading: images,
+    flags: defineFlags({ force: { kind: "switch", aliases: ["f"], summary: "Also one that a container uses" } }),
+    load: async () => (await import("./commands/images.ts")).rmi,
+  }),
+];
+
+const otherCommands: readonly Command[] = [
+  command({
+    name: "info",
+    summary: "Print what the daemon has and runs on",
+    heading: others,
+    load: async () => (await import("./commands/system.ts")).info,
+  }),
+  command({
+    name: "version",
+    summary: "Print the versions of hull and of the daemon",
+    heading: others,
+    load: async () => (await import("./commands/system.ts")).version,
+  }),
+];
+
+/** hull's docker-like commands; `parts` are what else the executable is. */
+export function dockerProgram(parts: readonly Command[]): Program {
+  return {
+    name: "hull",
+    dialect: "posix",
+    version: `hull version ${version}`,
+    help: formatHelp,
+    explain,
+    root: {
+      name: "hull",
+      summary: "runs containers: docker's commands, containerd's API",
+      description:
+        "hull runs containers. A daemon that isn't running is started by itself; containers go on without the command that started them.",
+      flags: globalFlags,
+      commands: [
+        ...containerCommands,
+        ...imageCommands,
+        ...parts.map((part) => ({ ...part, heading: others })),
+        ...otherCommands,
+      ],
+    },
+  };
+}

@@ -1,0 +1,95 @@
+import type { Client } from "@hull/client/client";
+import { getImage, type Image, isUnpacked, type PlatformImage, platformImage } from "@hull/client/images";
+import { pullImage } from "@hull/client/transfer";
+import { canceled, HullError, invalidArgument, isCode, notFound } from "@hull/errors";
+import { hostPlatform } from "@hull/oci/platform";
+import type { Host } from "../command/index.ts";
+import { findImages, fullName } from "./find.ts";
+import { PullProgress } from "./progress.ts";
+
+export interface PullRequest {
+  readonly client: Client;
+  readonly host: Host;
+  readonly snapshotter: string;
+  readonly plainHttp: boolean;
+  readonly quiet: boolean;
+}
+
+/** The status of a program that Ctrl-C ended. */
+export const interrupted = 130;
+
+/**
+ * Pulls an image for this host and unpacks it, showing its progress on stderr.
+ * @throws Canceled on Ctrl-C; what was fetched by then is kept for the next pull
+ */
+export async function pull(request: PullRequest, reference: string): Promise<void> {
+  const { client, host, snapshotter, plainHttp, quiet } = request;
+  const abort = new AbortController();
+  const onInterrupt = (): void => abort.abort(canceled("interrupted"));
+  process.once("SIGINT", onInterrupt);
+  process.once("SIGTERM", onInterrupt);
+  using progress = new PullProgress(host, quiet);
+  try {
+    await pullImage(client, reference, {
+      plainHttp,
+      platforms: [hostPlatform()],
+      unpack: snapshotter,
+      signal: abort.signal,
+      onProgress: (step) => progress.update(step),
+    });
+    progress.finish();
+  } catch (error) {
+    if (abort.signal.aborted)
+      throw canceled("interrupted: what was fetched is kept, and pulling again goes on from there", { cause: error });
+    const { code, message } = HullError.from(error);
+    throw new HullError(code, message.includes(reference) ? message : `"${reference}" can't be pulled: ${message}`, {
+      cause: error,
+    });
+  } finally {
+    process.off("SIGINT", onInterrupt);
+    process.off("SIGTERM", onInterrupt);
+  }
+}
+
+/** The image to run, there or pulled as the policy says, with its layers unpacked. */
+export async function imageToRun(
+  request: PullRequest,
+  text: string,
+  policy: string,
+): Promise<{ image: Image; platformImage: PlatformImage }> {
+  if (policy !== "missing" && policy !== "always" && policy !== "never")
+    throw invalidArgument(`pull policy "${policy}" is not one of missing, always, never`);
+  const { client, host, snapshotter } = request;
+  const known = policy === "always" ? undefined : await localImage(client, text);
+  if (known !== undefined) {
+    const found = await platformImage(client, known.target).catch((error: unknown) => {
+      // Only another platform's was pulled, or content is missing: a pull puts both right.
+      if (isCode(error, "notFound") && policy === "missing") return undefined;
+      throw error;
+    });
+    if (found !== undefined && (await isUnpacked(client, found, snapshotter)))
+      return { image: known, platformImage: found };
+  }
+  if (policy === "never") throw notFound(`no such image: "${text}", and --pull never keeps it from being pulled`);
+  const reference = fullName(text);
+  if (known === undefined && policy === "missing")
+    host.err(`hull: image "${text}" is not here yet: pulling ${reference}\n`);
+  await pull(request, reference);
+  const image = await getImage(client, reference);
+  return { image, platformImage: await platformImage(client, image.target) };
+}
+
+/** An image by name, which needs one call, or else by id. */
+async function localImage(client: Client, text: string): Promise<Image | undefined> {
+  try {
+    return await getImage(client, fullName(text));
+  } catch (error) {
+    if (!isCode(error, "notFound") && !isCode(error, "invalidArgument")) throw error;
+  }
+  try {
+    return (await findImages(client, text))[0];
+  } catch (error) {
+    if (isCode(error, "notFound")) return undefined;
+    throw error;
+  }
+}

@@ -1,0 +1,52 @@
+import { defineFlags, type FlagValues } from "../command/index.ts";
+
+/** Flags of `run` and `create`. Those that are known and not served yet are named, so that using one is a clear error. */
+export const runFlags = defineFlags({
+  interactive: { kind: "switch", aliases: ["i"], summary: "Connect stdin" },
+  tty: { kind: "switch", aliases: ["t"], summary: "Give it a terminal" },
+  detach: { kind: "switch", aliases: ["d"], summary: "Run in the background and print the id" },
+  rm: { kind: "switch", summary: "Remove the container when it ends" },
+  name: { kind: "text", value: "NAME", summary: "Name of the container; two random words unless given" },
+  env: { kind: "list", aliases: ["e"], value: "NAME[=VALUE]", summary: "Set a variable" },
+  "env-file": { kind: "list", value: "FILE", summary: "Set the variables of a file" },
+  volume: { kind: "list", aliases: ["v"], value: "HOST:PATH[:ro]", summary: "Mount a file or directory of the host" },
+  tmpfs: { kind: "list", value: "PATH[:OPTIONS]", summary: "Mount memory" },
+  workdir: { kind: "text", aliases: ["w"], value: "DIR", summary: "Directory to start in" },
+  user: { kind: "text", aliases: ["u"], value: "USER[:GROUP]", summary: "User to run as, by name or number" },
+  entrypoint: { kind: "text", value: "PROGRAM", summary: "Program in place of the image's entry point" },
+  hostname: { kind: "text", aliases: ["h"], value: "NAME", summary: "Host name; the id unless given" },
+  label: { kind: "list", aliases: ["l"], value: "KEY=VALUE", summary: "Set a label" },
+  "read-only": { kind: "switch", summary: "Mount the root file system read-only" },
+  privileged: { kind: "switch", summary: "All capabilities and devices, no confinement" },
+  "cap-add": { kind: "list", value: "NAME", summary: "Add a capability" },
+  "cap-drop": { kind: "list", value: "NAME", summary: "Drop a capability, or ALL" },
+  memory: { kind: "text", aliases: ["m"], value: "SIZE", summary: "Limit of memory, e.g. 512m" },
+  cpus: { kind: "number", value: "NUMBER", summary: "Limit of processor time, e.g. 1.5" },
+  "pids-limit": { kind: "integer", value: "NUMBER", summary: "Limit of processes" },
+  network: {
+    kind: "text",
+    aliases: ["net"],
+    value: "none|host",
+    default: "none",
+    summary: "Network: of its own with nothing but loopback, or the host's",
+  },
+  runtime: { kind: "text", value: "NAME", summary: "OCI runtime (runc, crun, or a path), or a shim's name" },
+  pull: {
+    kind: "text",
+    value: "POLICY",
+    default: "missing",
+    summary: "When to pull the image: missing, always or never",
+  },
+  "plain-http": { kind: "switch", summary: "Pull over HTTP without TLS" },
+  quiet: { kind: "switch", aliases: ["q"], summary: "No progress of a pull" },
+  "stop-signal": { kind: "text", value: "SIGNAL", summary: "Signal that asks it to end" },
+  "stop-timeout": { kind: "integer", value: "SECONDS", summary: "Time to end before it is killed" },
+  "security-opt": { kind: "list", value: "OPTION", summary: "seccomp=unconfined, no-new-privileges" },
+  publish: { kind: "list", aliases: ["p"], value: "PORTS", summary: "Publish ports", supported: false },
+  restart: { kind: "text", value: "POLICY", summary: "Restart it when it ends", supported: false },
+  mount: { kind: "list", value: "MOUNT", summary: "Mount, in keys and values: use -v", supported: false },
+  init: { kind: "switch", summary: "Put an init in front", supported: false },
+  platform: { kind: "text", value: "PLATFORM", summary: "Another platform's image", supported: false },
+});
+
+export type RunFlags = FlagValues<typeof runFlags>;

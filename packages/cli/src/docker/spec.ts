@@ -1,0 +1,153 @@
+import { hostname } from "node:os";
+import type { Mount } from "@hull/api/gen/containerd/types/mount";
+import type { PlatformImage } from "@hull/client/images";
+import { hostDevices, ownCapabilities, readInRoot } from "@hull/client/io/host";
+import { invalidArgument } from "@hull/errors";
+import type { ImageConfig } from "@hull/oci/manifest";
+import {
+  buildSpec,
+  defaultCapabilities,
+  defaultSeccomp,
+  defaultSpec,
+  resolveUser,
+  type Spec,
+  type SpecMiddleware,
+  type SpecUser,
+  withAddedCapabilities,
+  withCapabilities,
+  withCgroupMount,
+  withCpu,
+  withCwd,
+  withDroppedCapabilities,
+  withEnv,
+  withHostNetwork,
+  withHostname,
+  withImageConfig,
+  withMemoryLimit,
+  withMounts,
+  withNoNewPrivileges,
+  withPidsLimit,
+  withPrivileged,
+  withReadOnlyRoot,
+  withRlimits,
+  withSeccomp,
+  withTty,
+  withUser,
+} from "@hull/oci/spec";
+import { cgroupMode } from "@hull/sys/cgroup";
+import { collectEnv } from "./env.ts";
+import type { RunFlags } from "./run-flags.ts";
+import { parseSize } from "./size.ts";
+import { parseTmpfs, parseVolume } from "./volumes.ts";
+
+/** What a container's spec is made of. */
+export interface SpecSource {
+  readonly flags: RunFlags;
+  readonly args: readonly string[];
+  readonly id: string;
+  readonly namespace: string;
+  readonly image: PlatformImage;
+  readonly env: Readonly<Record<string, string | undefined>>;
+}
+
+/** Open files that a program may have: what Docker gives under systemd. */
+const openFiles = { type: "RLIMIT_NOFILE", soft: 1024, hard: 524_288 };
+
+/** µs over which the limit of processor time is counted. */
+const cpuPeriod = 100_000;
+/** Docker's smallest limit of memory: less doesn't start. */
+const leastMemory = 6 * 2 ** 20;
+
+/**
+ * The steps from containerd's default spec to what Docker would make of these flags, but for the user, which takes the root file system.
+ * @throws InvalidArgument, Unimplemented for flags that can't be
+ */
+export function specOf(source: SpecSource): Spec {
+  const { flags, id, namespace, image, args, env } = source;
+  const host = flags.network === "host";
+  const name = flags.hostname ?? (host ? hostname() : id.slice(0, 12));
+  return buildSpec(
+    defaultSpec({ namespace, id, cgroup2: cgroupMode() === "v2" }),
+    withImageConfig(imageDefaults(image.config, flags, args), args),
+    withNoNewPrivileges(flags["security-opt"].some((option) => /^no-new-privileges(:true)?$/.test(option))),
+    withRlimits([openFiles]),
+    withCgroupMount,
+    ...(host ? [withHostNetwork(name)] : [withHostname(name), withEnv([`HOSTNAME=${name}`])]),
+    ...confinement(flags),
+    ...(flags.tty ? [withTty] : []),
+    withEnv(collectEnv(flags["env-file"], flags.env, env)),
+    ...(flags.workdir === undefined ? [] : [withCwd(flags.workdir)]),
+    ...(flags["read-only"] ? [withReadOnlyRoot] : []),
+    withMounts([...flags.tmpfs.map(parseTmpfs), ...flags.volume.map((volume) => parseVolume(volume))]),
+    ...limits(flags),
+  );
+}
+
+/** With --entrypoint neither the image's own nor its command counts. */
+function imageDefaults(config: ImageConfig, { entrypoint }: RunFlags, args: readonly string[]): ImageConfig {
+  if (entrypoint === undefined) return config;
+  const own = entrypoint === "" ? [] : [entrypoint];
+  if (own.length === 0 && args.length === 0)
+    throw invalidArgument("no command given: with an empty --entrypoint it takes one");
+  return { ...config, config: { ...config.config, entrypoint: own, cmd: [] } };
+}
+
+function confinement(flags: RunFlags): SpecMiddleware[] {
+  if (flags.network !== "none" && flags.network !== "host")
+    throw invalidArgument(
+      `network "${flags.network}" is not there: use "none" or "host" (others are not supported yet)`,
+    );
+  const options = flags["security-opt"];
+  const wrong = options.find((option) => !/^(seccomp[=:]unconfined|no-new-privileges(:(true|false))?)$/.test(option));
+  if (wrong !== undefined)
+    throw invalidArgument(`security option "${wrong}" is not supported: use seccomp=unconfined or no-new-privileges`);
+  if (flags.privileged) return [withPrivileged({ capabilities: ownCapabilities(), devices: hostDevices() })];
+  const added = flags["cap-add"].map(capability);
+  const dropped = flags["cap-drop"].map(capability);
+  const base = dropped.includes("CAP_ALL") ? [] : added.includes("CAP_ALL") ? ownCapabilities() : defaultCapabilities;
+  const named = (names: readonly string[]): string[] => names.filter((name) => name !== "CAP_ALL");
+  const capabilities: SpecMiddleware[] = [
+    withCapabilities(base),
+    withAddedCapabilities(named(added)),
+    withDroppedCapabilities(named(dropped)),
+  ];
+  if (options.some((option) => option.startsWith("seccomp"))) return capabilities;
+  return [...capabilities, seccomp];
+}
+
+const capability = (name: string): string => name.toUpperCase().replace(/^(CAP_)?/, "CAP_");
+
+/** Go's names of the architectures that there are seccomp profiles for. */
+const architectures: Readonly<Record<string, string>> = { x64: "amd64", arm64: "arm64" };
+
+const seccomp: SpecMiddleware = (spec) => {
+  const architecture = architectures[process.arch] ?? process.arch;
+  const capabilities = spec.process.capabilities?.bounding ?? [];
+  return withSeccomp(defaultSeccomp({ architecture, capabilities }))(spec);
+};
+
+function limits({ memory, cpus, "pids-limit": pids }: RunFlags): SpecMiddleware[] {
+  const steps: SpecMiddleware[] = [];
+  if (memory !== undefined) {
+    const bytes = parseSize(memory, "memory limit");
+    if (bytes < leastMemory) throw invalidArgument(`memory limit "${memory}" is too low: the least is 6m`);
+    steps.push(withMemoryLimit(bytes));
+  }
+  if (cpus !== undefined) {
+    if (cpus < 0.01) throw invalidArgument(`--cpus ${cpus} is too low: the least is 0.01`);
+    steps.push(withCpu({ quota: Math.round(cpus * cpuPeriod), period: cpuPeriod }));
+  }
+  if (pids !== undefined && pids > 0) steps.push(withPidsLimit(pids));
+  return steps;
+}
+
+/** A step that sets the user, looked up in the root file system that the mounts make. @throws NotFound for an unknown name */
+export function withUserOf(user: string, mounts: readonly Mount[]): SpecMiddleware {
+  return withUser(userIn(user, mounts));
+}
+
+/** Who a user is in the root file system that the mounts make. @throws NotFound for an unknown name */
+export function userIn(user: string, mounts: readonly Mount[]): SpecUser {
+  const [passwd = "", group = ""] = readInRoot(mounts, ["/etc/passwd", "/etc/group"]);
+  return resolveUser(user, { passwd, group });
+}
