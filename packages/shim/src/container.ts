@@ -14,7 +14,7 @@ import { mountAll, unmountAll } from "@hull/sys/mount";
 import { kill as killProcess } from "@hull/sys/process";
 import type { RuntimeChoice } from "./bundle.ts";
 import { bundlePaths, recordRuntime, sharesPidNamespace } from "./bundle.ts";
-import { wasKilledForMemory } from "./cgroup.ts";
+import { cgroupPaths, mainDirectory, processesOf, wasKilledForMemory } from "./cgroup.ts";
 import type { Children, ProcessExit } from "./children.ts";
 import type { TaskEvents } from "./events.ts";
 import { OciRuntime } from "./oci-runtime.ts";
@@ -204,7 +204,7 @@ export class Container {
     const process = this.process(execId);
     if (process.status === "stopped") throw notFound("process already finished");
     if (process.pid === 0) throw failedPrecondition("process not created");
-    if (all && execId === "") return this.#runtime.kill(this.id, signal, true);
+    if (all && execId === "") return this.#killAll(signal);
     // A frozen process takes no signal, not even SIGKILL, in version 1 cgroups: the runtime knows how.
     if (this.init.status === "paused") return this.#runtime.kill(this.id, signal, false);
     try {
@@ -213,6 +213,17 @@ export class Container {
     } catch (error) {
       if (isErrno(error, "ESRCH")) throw notFound("process already finished");
       throw error;
+    }
+  }
+
+  /** Processes that end meanwhile are no failure, but crun gives up at the first of them. */
+  async #killAll(signal: number): Promise<void> {
+    try {
+      await this.#runtime.kill(this.id, signal, true);
+    } catch (error) {
+      ignoreNotFound(error);
+      const directory = mainDirectory(cgroupPaths(this.#cgroup));
+      for (const pid of directory === undefined ? [] : processesOf(directory)) killUnlessGone(pid, signal);
     }
   }
 
@@ -303,6 +314,14 @@ export class Container {
   async #clean(force: boolean): Promise<void> {
     await this.#runtime.delete(this.id, { force });
     unmountAll(this.#paths.rootfs);
+  }
+}
+
+function killUnlessGone(pid: number, signal: number): void {
+  try {
+    killProcess(pid, signal);
+  } catch (error) {
+    if (!isErrno(error, "ESRCH")) throw error;
   }
 }
 

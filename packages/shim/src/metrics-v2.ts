@@ -18,26 +18,25 @@ export function metricsV2(directory: string): Uint8Array {
   const has = (file: string): boolean => existsSync(join(directory, file));
   const metrics = Metrics.fromPartial({});
   if (has("pids.current")) {
-    metrics.pids = { current: number(directory, "pids.current"), limit: number(directory, "pids.max", 0n) };
+    metrics.pids = { current: number(directory, "pids.current"), limit: number(directory, "pids.max") };
   }
   metrics.cpu = cpuStat(directory);
   if (has("memory.current")) {
     metrics.memory = memoryStat(directory);
     metrics.memoryEvents = memoryEvents(directory);
   }
-  if (has("rdma.current")) {
-    metrics.rdma = { current: rdmaEntries(directory, "rdma.current"), limit: rdmaEntries(directory, "rdma.max") };
-  }
+  // There with or without the controller: containerd's own shim sends it so.
+  metrics.rdma = { current: rdmaEntries(directory, "rdma.current"), limit: rdmaEntries(directory, "rdma.max") };
   if (has("io.stat"))
     metrics.io = { usage: ioEntries(readText(join(directory, "io.stat"))), psi: pressure(directory, "io") };
   metrics.hugetlb = hugePages(directory);
   return Metrics.encode(metrics).finish();
 }
 
-/** A file's number. @param max what "max" means */
-function number(directory: string, file: string, max = unlimited): bigint {
+/** A file's number; the highest there is for "max". */
+function number(directory: string, file: string): bigint {
   const text = readText(join(directory, file)).trim();
-  if (text === "max") return max;
+  if (text === "max") return unlimited;
   return /^\d+$/.test(text) ? BigInt(text) : 0n;
 }
 

@@ -126,11 +126,16 @@ describe.skipIf(!isRoot)("rights (need root)", () => {
     createNetworkNamespace(directory.at("net"));
     expect(namespaceIdentity("self", "net")).toBe(home);
     const interfaces = inNetworkNamespace(directory.at("net"), () => {
-      const child = Bun.spawnSync(["sh", "-c", "readlink /proc/self/ns/net; grep -c : /proc/self/net/dev"]);
+      const child = Bun.spawnSync([
+        "sh",
+        "-c",
+        "readlink /proc/self/ns/net; grep -c 'eth\\|en[ops]' /proc/self/net/dev",
+      ]);
       return child.stdout.toString().split("\n");
     });
     expect(interfaces[0]).not.toBe(home);
-    expect(interfaces[1]).toBe("1");
+    // Beside lo some kernels put tunnels (sit0 …) into every new one, but no card of the host's.
+    expect(interfaces[1]).toBe("0");
     expect(namespaceIdentity("self", "net")).toBe(home);
     expect(() =>
       inNetworkNamespace(directory.at("net"), () => {

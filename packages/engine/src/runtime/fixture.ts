@@ -8,7 +8,7 @@ import { notFound } from "@hull/errors";
 import { buildSpec, defaultSpec, type Spec, type SpecMiddleware } from "@hull/oci/spec";
 import { close, open, openFlags } from "@hull/sys/fd";
 import { makeFifo } from "@hull/sys/files";
-import { unmountAll } from "@hull/sys/mount";
+import { mountInfo, unmountAll } from "@hull/sys/mount";
 import { readStream, writeAll } from "@hull/sys/stream";
 import { TtrpcServer } from "@hull/ttrpc/server";
 import type { Container } from "../containers/index.ts";
@@ -29,6 +29,9 @@ export const missing =
       : Bun.which("runc") === null
         ? "needs runc"
         : undefined;
+
+/** The variable that names the OCI runtime which the tests use; runc without it. See crun.test.ts. */
+export const runtimeVariable = "HULL_TEST_OCI_RUNTIME";
 
 const applets = "sh true false sleep echo cat ls stty id dd head wc ps env kill seq tr printf touch sync".split(" ");
 
@@ -85,7 +88,7 @@ export class RuntimeFixture implements AsyncDisposable {
       },
       daemon: { grpc: join(this.directory, "hull.sock"), ttrpc: this.#ttrpc, binary: process.execPath },
       shimCommand: [process.execPath, fileURLToPath(new URL("../../../shim/src/entry.ts", import.meta.url))],
-      ociRuntime: "runc",
+      ociRuntime: process.env[runtimeVariable] ?? "runc",
     };
   }
 
@@ -142,9 +145,9 @@ export class RuntimeFixture implements AsyncDisposable {
 
 /** The runtime removes a container's cgroups, not the namespace's above them. */
 function removeCgroups(namespace: string): void {
-  for (const hierarchy of ["", ...readdirSync("/sys/fs/cgroup")]) {
-    const path = join("/sys/fs/cgroup", hierarchy, namespace);
-    if (existsSync(path)) removeDirectories(path);
+  for (const { type, target } of mountInfo()) {
+    const path = join(target, namespace);
+    if (type.startsWith("cgroup") && existsSync(path)) removeDirectories(path);
   }
 }
 

@@ -90,7 +90,7 @@ for (const runtime of ["io.containerd.runc.v2", debianShim]) {
       const tasks = fixture.manager();
       const { ctx } = fixture;
       await expect(tasks.create(ctx, fixture.container("a", ["nothing-here"], { runtime: name }))).rejects.toThrow(
-        /OCI runtime create failed: .*exec: "nothing-here": executable file not found in \$PATH/,
+        /OCI runtime create failed: .*nothing-here.* not found in \$PATH/,
       );
       await expect(tasks.get(ctx, "a")).rejects.toThrow("not found");
       await tasks.create(ctx, fixture.container("a", ["true"], { runtime: name }));
@@ -197,6 +197,30 @@ describe.skipIf(missing !== undefined)(`tasks by our own shim${why}`, () => {
       { typeUrl: "types.containerd.io/opencontainers/runtime-spec/1/LinuxResources", value },
       {},
     );
+  }, 20_000);
+
+  test("a signal to all reaches every process, in whichever order they end", async () => {
+    await using fixture = await RuntimeFixture.open();
+    const tasks = fixture.manager();
+    const { ctx } = fixture;
+    await tasks.create(ctx, fixture.container("a", ["sh", "-c", "sleep 1000 & sleep 1000 & sleep 1000"]));
+    await tasks.start(ctx, "a");
+    for (const execId of ["x", "y"]) {
+      await tasks.exec(ctx, {
+        id: "a",
+        execId,
+        spec: processSpec(["sleep", "1000"]),
+        terminal: false,
+        stdin: "",
+        stdout: "",
+        stderr: "",
+      });
+      await tasks.start(ctx, "a", execId);
+    }
+    const ended = [undefined, "x", "y"].map((execId) => tasks.wait(ctx, "a", execId));
+    await tasks.kill(ctx, "a", { signal: 9, all: true });
+    for (const { exitStatus } of await Promise.all(ended)) expect(exitStatus).toBe(137);
+    await tasks.delete(ctx, "a");
   }, 20_000);
 
   test("twenty at once", async () => {
