@@ -8,23 +8,28 @@ import { daemonPlugins, startDaemon } from "./daemon.ts";
 import { type DaemonFlags, parseFlags, usage } from "./flags.ts";
 import { createLogger, parseLogLevel } from "./log.ts";
 import { type Readiness, takeReadiness } from "./readiness.ts";
+import { type ServiceManager, takeServiceManager } from "./service-manager.ts";
 import { stopDaemonOf } from "./stop.ts";
 import { revision, version } from "./version.ts";
 
 /** `hull daemon`: runs until it is told to stop. Gives the exit status. */
 export async function daemonMain(args: readonly string[]): Promise<number> {
   const readiness = takeReadiness();
+  const manager = takeServiceManager((message) =>
+    writeSync(2, `hull: the service manager can't be told: ${message}\n`),
+  );
   try {
-    return await run(parseFlags(args), readiness);
+    return await run(parseFlags(args), readiness, manager);
   } catch (error) {
     const { message } = HullError.from(error);
     readiness.failed(message);
+    manager.status(message);
     writeSync(2, `hull: ${message}\n`);
     return 1;
   }
 }
 
-async function run(flags: DaemonFlags, readiness: Readiness): Promise<number> {
+async function run(flags: DaemonFlags, readiness: Readiness, manager: ServiceManager): Promise<number> {
   if (flags.help) return print(usage);
   if (flags.version) return print(`hull ${version} ${revision}\n`);
   const [command, ...rest] = flags.command;
@@ -45,9 +50,11 @@ async function run(flags: DaemonFlags, readiness: Readiness): Promise<number> {
   const stopped = stopSignal(log);
   const daemon = await startDaemon(config, log);
   readiness.ready();
+  manager.ready();
   // Since the process began, which is what its user waits for.
   log.log("info", `hull successfully booted in ${(performance.now() / 1000).toFixed(6)}s`);
   log.log("info", "stopping", { signal: await stopped });
+  manager.stopping();
   await daemon.stop();
   return 0;
 }

@@ -4,10 +4,12 @@ import { close, open, openFlags, pipe, read, write } from "./fd.ts";
 import {
   accept,
   connectUnix,
+  listenDatagrams,
   listenUnix,
   maximumDescriptors,
   peerCredentials,
   receiveDescriptors,
+  sendDatagram,
   sendDescriptors,
   socketPair,
 } from "./socket.ts";
@@ -72,4 +74,20 @@ test("many messages leak nothing", () => {
   }
   expect(readdirSync("/proc/self/fd").length).toBe(before);
   for (const fd of [a, b, file]) close(fd);
+});
+
+test("datagrams keep their borders, at a path and in the abstract space", () => {
+  using directory = temporaryDirectory();
+  for (const path of [directory.at("s"), `@hull-${crypto.randomUUID()}`]) {
+    expect(() => sendDatagram(path, text("nobody"))).toThrow(/ENOENT|ECONNREFUSED/);
+    const listener = listenDatagrams(path);
+    sendDatagram(path, text("one"));
+    sendDatagram(path, text("two\n"));
+    const into = new Uint8Array(100);
+    expect(receiveDescriptors(listener, into)?.count).toBe(3);
+    expect(receiveDescriptors(listener, into)?.count).toBe(4);
+    expect(receiveDescriptors(listener, into)).toBeUndefined();
+    expect(() => listenDatagrams(path)).toThrow("EADDRINUSE");
+    close(listener);
+  }
 });

@@ -8,6 +8,7 @@ import { cString } from "./strings.ts";
 
 const AF_UNIX = 1;
 const SOCK_STREAM = 1;
+const SOCK_DGRAM = 2;
 const SOCK_NONBLOCK = 0o4000;
 const SOL_SOCKET = 1;
 const SO_PEERCRED = 17;
@@ -37,6 +38,14 @@ function unixAddress(path: string): Uint8Array {
   address[0] = AF_UNIX;
   address.set(name, 2);
   return address;
+}
+
+/** The same where "@" at the start stands for the abstract space: there the name begins with a null byte, and none follows it. */
+function abstractOrPathAddress(path: string): Uint8Array {
+  const address = unixAddress(path);
+  if (!path.startsWith("@")) return address;
+  address[2] = 0;
+  return address.subarray(0, -1);
 }
 
 /** A listening socket at `path`, non-blocking. The path must be free; whoever listens removes it. */
@@ -76,6 +85,38 @@ export function connectUnix(path: string): number {
     throw new SysError(error, "connect", `"${path}"`);
   }
   return fd;
+}
+
+function datagramSocket(flags = 0): number {
+  const fd = libc.socket(AF_UNIX, SOCK_DGRAM | O_CLOEXEC | flags, 0);
+  if (fd === -1) throw new SysError(lastErrno(), "socket", "");
+  return fd;
+}
+
+/** A non-blocking socket that receives datagrams at `path`, named as for `sendDatagram`; `receiveDescriptors` reads them. */
+export function listenDatagrams(path: string): number {
+  const address = abstractOrPathAddress(path);
+  const fd = datagramSocket(SOCK_NONBLOCK);
+  if (libc.bind(fd, address, address.length) !== -1) return fd;
+  const error = lastErrno();
+  close(fd);
+  throw new SysError(error, "bind", `"${path}"`);
+}
+
+/**
+ * Sends one datagram to the socket at `path`; a path that starts with "@" names one in the abstract space of unix(7).
+ *
+ * @throws SysError, EMSGSIZE among them for data that doesn't fit into one; InvalidArgument for a path that is too long
+ */
+export function sendDatagram(path: string, data: Uint8Array): void {
+  const address = abstractOrPathAddress(path);
+  const fd = datagramSocket();
+  try {
+    if (libc.connect(fd, address, address.length) === -1) throw new SysError(lastErrno(), "connect", `"${path}"`);
+    sendDescriptors(fd, data, []);
+  } finally {
+    close(fd);
+  }
 }
 
 /** Who is at the other end: as of the connect, by the kernel's word. */
