@@ -53,6 +53,8 @@ export class Process {
   async start(): Promise<void> {
     const { pid } = await this.#tasks.start({ containerId: this.containerId, execId: this.execId });
     this.pid = pid;
+    // A task's streams have been opened by its maker when it was created, an exec's only now.
+    if (this.execId !== "") this.connect();
   }
 
   /** Resolves when the process has ended. */
@@ -91,7 +93,7 @@ export class Process {
     return { status: exitStatus, at: nanosOfTimestamp(exitedAt) };
   }
 
-  /** Connects this program to the process's stdio. To be called once the process has been created. */
+  /** Connects this program to the process's stdio. To be called once the other ends have been opened. */
   connect(): void {
     this.io.pump?.start(async () => {
       try {
@@ -161,7 +163,6 @@ export async function execProcess(
       spec: encodeJsonAny(jsonTypes.process, spec),
     };
     await client.service(TasksDefinition).exec(request);
-    process.connect();
     return process;
   } catch (error) {
     dropIo(io);

@@ -2,7 +2,7 @@ import { canceled, isCode } from "@hull/errors";
 import { isErrno } from "@hull/sys/errno";
 import { Descriptor, openFifo, openFlags, read, setPipeCapacity, open as sysOpen } from "@hull/sys/fd";
 import { readStream, writeAll } from "@hull/sys/stream";
-import { ready } from "@hull/sys/watch";
+import { ready, type WaitOptions } from "@hull/sys/watch";
 import type { StdioPaths } from "./fifos.ts";
 
 /** Where a process's output goes. Resolves when more may be written. */
@@ -16,6 +16,11 @@ export interface Streams {
   readonly stderr?: Sink;
 }
 
+interface Input {
+  readonly fifo: Descriptor;
+  readonly from: AsyncIterable<Uint8Array>;
+}
+
 /** More than the 64 KiB of a new FIFO: fewer turns for the same bytes. */
 const capacity = 1024 * 1024;
 
@@ -27,16 +32,16 @@ const capacity = 1024 * 1024;
 export class Pump implements Disposable {
   readonly #fds: Descriptor[] = [];
   readonly #stop = new AbortController();
-  readonly #stdin: { fd: number; from: AsyncIterable<Uint8Array> } | undefined;
+  readonly #stdin: Input | undefined;
   readonly #outputs: { fd: number; to: Sink }[] = [];
   #copies: Promise<unknown> = Promise.resolve();
 
   /** @throws SysError */
   constructor({ stdin, stdout, stderr }: StdioPaths, streams: Streams) {
     try {
-      // Open for both ways, so that it never waits for a reader; the end of the input is told by CloseIO.
+      // Open for both ways, so that it never waits for a reader.
       if (stdin !== "" && streams.stdin !== undefined)
-        this.#stdin = { fd: this.#own(openFifo(stdin, { nonBlocking: true })), from: streams.stdin };
+        this.#stdin = { fifo: this.#own(openFifo(stdin, { nonBlocking: true })), from: streams.stdin };
       if (stdout !== "" && streams.stdout !== undefined) this.#addOutput(stdout, streams.stdout);
       if (stderr !== "" && streams.stderr !== undefined) this.#addOutput(stderr, streams.stderr);
     } catch (error) {
@@ -64,13 +69,14 @@ export class Pump implements Disposable {
     for (const fd of this.#fds.splice(0)) fd[Symbol.dispose]();
   }
 
-  #own(fd: number): number {
-    this.#fds.push(new Descriptor(fd));
-    return fd;
+  #own(fd: number): Descriptor {
+    const descriptor = new Descriptor(fd);
+    this.#fds.push(descriptor);
+    return descriptor;
   }
 
   #addOutput(path: string, to: Sink): void {
-    const fd = this.#own(sysOpen(path, openFlags.readOnly | openFlags.nonBlocking));
+    const { fd } = this.#own(sysOpen(path, openFlags.readOnly | openFlags.nonBlocking));
     try {
       setPipeCapacity(fd, capacity);
     } catch (error) {
@@ -88,15 +94,14 @@ export class Pump implements Disposable {
     }
   }
 
-  async #copyIn(
-    { fd, from }: { fd: number; from: AsyncIterable<Uint8Array> },
-    inputEnded: () => Promise<void>,
-  ): Promise<void> {
+  async #copyIn({ fifo, from }: Input, inputEnded: () => Promise<void>): Promise<void> {
     const { signal } = this.#stop;
     for await (const chunk of from) {
       if (signal.aborted) return;
-      await writeAll(fd, chunk, { signal });
+      await writeAll(fifo.fd, chunk, { signal });
     }
+    // The process sees the end when nobody can write any more: neither we nor, by CloseIO, the shim.
+    fifo[Symbol.dispose]();
     await inputEnded();
   }
 }
@@ -105,13 +110,13 @@ export class Pump implements Disposable {
  * What comes in on a descriptor of this program that may be a terminal, a pipe or a file, without changing how it behaves for the
  * others that share it.
  */
-export async function* readShared(fd: number, signal?: AbortSignal): AsyncGenerator<Uint8Array, void, undefined> {
+export async function* readShared(fd: number, options: WaitOptions = {}): AsyncGenerator<Uint8Array, void, undefined> {
   const buffer = new Uint8Array(64 * 1024);
   let pollable = true;
   for (;;) {
     if (pollable) {
       try {
-        await ready(fd, "read", signal === undefined ? { keepAlive: false } : { keepAlive: false, signal });
+        await ready(fd, "read", options);
       } catch (error) {
         if (isCode(error, "canceled")) return;
         // A file or /dev/null is always ready, and can't be waited for.
