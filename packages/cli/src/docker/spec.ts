@@ -9,6 +9,7 @@ import {
   defaultCapabilities,
   defaultSeccomp,
   defaultSpec,
+  type Rlimit,
   resolveUser,
   type Spec,
   type SpecMiddleware,
@@ -35,6 +36,7 @@ import {
   withUser,
 } from "@hull/oci/spec";
 import { cgroupMode } from "@hull/sys/cgroup";
+import { resourceLimit } from "@hull/sys/process";
 import { collectEnv } from "./env.ts";
 import type { RunFlags } from "./run-flags.ts";
 import { parseSize } from "./size.ts";
@@ -50,8 +52,11 @@ export interface SpecSource {
   readonly env: Readonly<Record<string, string | undefined>>;
 }
 
-/** Open files that a program may have: what Docker gives under systemd. */
-const openFiles = { type: "RLIMIT_NOFILE", soft: 1024, hard: 524_288 };
+/** Open files that a program may have: what Docker gives under systemd, as far as we may ourselves. */
+function openFiles(): Rlimit {
+  const own = Number(resourceLimit(0, "RLIMIT_NOFILE").hard);
+  return { type: "RLIMIT_NOFILE", soft: Math.min(1024, own), hard: Math.min(524_288, own) };
+}
 
 /** µs over which the limit of processor time is counted. */
 const cpuPeriod = 100_000;
@@ -70,7 +75,7 @@ export function specOf(source: SpecSource): Spec {
     defaultSpec({ namespace, id, cgroup2: cgroupMode() === "v2" }),
     withImageConfig(imageDefaults(image.config, flags, args), args),
     withNoNewPrivileges(flags["security-opt"].some((option) => /^no-new-privileges(:true)?$/.test(option))),
-    withRlimits([openFiles]),
+    withRlimits([openFiles()]),
     withCgroupMount,
     ...(host ? [withHostNetwork(name)] : [withHostname(name), withEnv([`HOSTNAME=${name}`])]),
     ...confinement(flags),
