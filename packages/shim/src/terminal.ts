@@ -3,13 +3,13 @@
  * between it and the client's FIFOs, each way as fast as the reader takes it.
  */
 
-import { mkdtempSync, rmSync } from "node:fs";
+import { mkdirSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { close, open, openFlags, setNonBlocking } from "@hull/sys/fd";
 import { copyStream, readStream } from "@hull/sys/stream";
 import { ConsoleSocket, setTerminalSize } from "@hull/sys/terminal";
-import { endOutput, fifoOf } from "./stdio.ts";
+import { endOutput, fifoOf, parseStream } from "./stdio.ts";
 import type { ProcessStreams } from "./streams.ts";
 
 /**
@@ -39,12 +39,14 @@ export async function receiveTerminal(start: (socket: string) => Promise<void>):
   }
 }
 
-/** The client's side of a terminal: its FIFOs, opened before the process is made, so that a bad path fails early. */
+/** The client's side of a terminal: its FIFOs, or a file that it logs to, opened before the process is made, so that a bad path fails early. */
 export class TerminalStreams implements ProcessStreams {
   readonly #stop = new AbortController();
   readonly #input: number | undefined;
   #inputEnd: number | undefined;
   #output: number | undefined;
+  /** The output is a file, which nobody has to be there for to read. */
+  #logs = false;
   #kept: number | undefined;
   #terminal: number | undefined;
   #copies: Promise<unknown> = Promise.resolve();
@@ -52,8 +54,8 @@ export class TerminalStreams implements ProcessStreams {
   /** @throws InvalidArgument, Unimplemented or the system's error for a name that can't be opened */
   constructor(names: { stdin: string; stdout: string }) {
     using undo = new DisposableStack();
-    const opened = (path: string, flags: number): number => {
-      const fd = open(path, flags | openFlags.nonBlocking);
+    const opened = (path: string, flags: number, mode?: number): number => {
+      const fd = open(path, flags | openFlags.nonBlocking, mode);
       undo.defer(() => close(fd));
       return fd;
     };
@@ -62,8 +64,15 @@ export class TerminalStreams implements ProcessStreams {
       this.#input = opened(input, openFlags.readOnly);
       this.#inputEnd = opened(input, openFlags.writeOnly);
     }
-    const output = fifoOf(names.stdout);
-    if (output !== undefined) this.#output = opened(output, openFlags.readWrite);
+    const output = parseStream(names.stdout);
+    if (output.kind === "file") {
+      this.#logs = true;
+      mkdirSync(dirname(output.path), { recursive: true });
+      this.#output = opened(output.path, openFlags.writeOnly | openFlags.create | openFlags.append, 0o644);
+    } else {
+      const fifo = fifoOf(names.stdout);
+      if (fifo !== undefined) this.#output = opened(fifo, openFlags.readWrite);
+    }
     undo.move();
   }
 
@@ -112,7 +121,10 @@ export class TerminalStreams implements ProcessStreams {
   }
 
   #endOutput(): void {
-    if (this.#output !== undefined) this.#kept = endOutput(this.#output);
+    if (this.#output !== undefined) {
+      if (this.#logs) close(this.#output);
+      else this.#kept = endOutput(this.#output);
+    }
     this.#output = undefined;
   }
 }

@@ -1,3 +1,4 @@
+import { constants } from "node:os";
 import { isatty } from "node:tty";
 import { makeFifos, removeFifos } from "@hull/client/io/fifos";
 import { Pump, readShared, type Sink } from "@hull/client/io/pump";
@@ -28,7 +29,11 @@ export function attachedIo(id: string, { terminal, stdin, directory }: AttachOpt
   if (!stdin) removeFifos({ stdin: made.stdin, stdout: "", stderr: "" });
   const paths = stdin ? made : { ...made, stdin: "" };
   try {
-    const streams = { ...(stdin ? { stdin: readShared(0) } : {}), stdout: sinkOf(1), stderr: sinkOf(2) };
+    const streams = {
+      ...(stdin ? { stdin: readShared(0, { keepAlive: false }) } : {}),
+      stdout: sinkOf(1),
+      stderr: sinkOf(2),
+    };
     return { paths, pump: new Pump(paths, streams) };
   } catch (error) {
     removeFifos(paths);
@@ -45,7 +50,7 @@ export async function runAttached(process: Process, { terminal, stdin }: AttachO
   const waiting = process.wait();
   // If the start fails its reason is the better one.
   waiting.catch(() => {});
-  if (!terminal) ends.use(forwardSignals((signal) => process.kill(signal)));
+  if (!terminal) ends.use(forwardSignals(patiently(process)));
   await process.start();
   // Raw only now: a start that fails should find the terminal as it was.
   if (terminal && stdin) ends.use(enterRawMode(0));
@@ -55,6 +60,19 @@ export async function runAttached(process: Process, { terminal, stdin }: AttachO
   const { status } = await waiting;
   await process.io.pump?.drained();
   return status;
+}
+
+/**
+ * Passes signals on. A first process without a handler ignores those that ask it to end, as the kernel has it for pid 1: who asks a
+ * third time has the container killed.
+ */
+function patiently(process: Process): (signal: number) => Promise<void> {
+  let asked = 0;
+  return async (signal) => {
+    if (signal === constants.signals.SIGINT || signal === constants.signals.SIGTERM) asked++;
+    if (asked >= 3) await process.kill(constants.signals.SIGKILL, { all: process.execId === "" });
+    else await process.kill(signal);
+  };
 }
 
 /** Closes the streams of a process that has ended and stays. */

@@ -85,14 +85,17 @@ export async function findImages(client: Client, text: string): Promise<Image[]>
   if (digests.length > 1)
     throw failedPrecondition(`several images have an id that begins with "${text}": ${digests.join(", ")}`);
   if (byId.length > 0) return byId;
-  const near = nearest(
-    text,
-    all.flatMap(({ name }) => {
-      const { repository, tag } = repositoryAndTag(name);
-      return [repository, `${repository}:${tag}`];
-    }),
-  );
+  const near = await nearImage(client, text);
   throw notFound(`no such image: "${text}"${near === undefined ? "" : `; did you mean "${near}"?`}`);
+}
+
+/** The image here whose name is nearest to a text that names none. */
+export async function nearImage(client: Client, text: string): Promise<string | undefined> {
+  const names = (await listImages(client)).flatMap(({ name }) => {
+    const { repository, tag } = repositoryAndTag(name);
+    return [repository, `${repository}:${tag}`];
+  });
+  return nearest(text, names);
 }
 
 function fullNameOrNone(text: string): string | undefined {

@@ -4,7 +4,7 @@ import { pullImage } from "@hull/client/transfer";
 import { canceled, HullError, invalidArgument, isCode, notFound } from "@hull/errors";
 import { hostPlatform } from "@hull/oci/platform";
 import type { Host } from "../command/index.ts";
-import { findImages, fullName } from "./find.ts";
+import { findImages, fullName, nearImage } from "./find.ts";
 import { PullProgress } from "./progress.ts";
 
 export interface PullRequest {
@@ -74,9 +74,23 @@ export async function imageToRun(
   const reference = fullName(text);
   if (known === undefined && policy === "missing")
     host.err(`hull: image "${text}" is not here yet: pulling ${reference}\n`);
-  await pull(request, reference);
+  try {
+    await pull(request, reference);
+  } catch (error) {
+    throw await withHint(client, text, error);
+  }
   const image = await getImage(client, reference);
   return { image, platformImage: await platformImage(client, image.target) };
+}
+
+/** The error with the image that is here and was perhaps meant. */
+async function withHint(client: Client, text: string, thrown: unknown): Promise<unknown> {
+  if (isCode(thrown, "canceled")) return thrown;
+  const near = await nearImage(client, text);
+  const { code, message } = HullError.from(thrown);
+  return near === undefined
+    ? thrown
+    : new HullError(code, `${message}; did you mean "${near}", which is here?`, { cause: thrown });
 }
 
 /** An image by name, which needs one call, or else by id. */
