@@ -9,11 +9,11 @@ export const hullCommand: readonly string[] =
     ? [process.execPath, join(dirname(dirname(import.meta.dir)), "packages", "cli", "src", "main.ts")]
     : [process.env.HULL_EXECUTABLE];
 
-/** Starts hull's daemon on folders of its own below `folder`. `config` is TOML. */
+/** Starts hull's daemon on folders of its own below `folder`. `config` is TOML; `behind` a command that becomes the one which follows it. */
 export async function startHull(
   folder: string,
   config = "",
-  options: { env?: Record<string, string | undefined> } = {},
+  { behind = [], ...options }: { env?: Record<string, string | undefined>; behind?: readonly string[] } = {},
 ): Promise<Daemon> {
   mkdirSync(folder, { recursive: true });
   const address = join(folder, "hull.sock");
@@ -22,7 +22,7 @@ export async function startHull(
   const file = join(folder, "config.toml");
   writeFileSync(file, config);
   const server = await startServer(
-    [...hullCommand, "daemon", "--config", file, "--address", address, "--root", root, "--state", state],
+    [...behind, ...hullCommand, "daemon", "--config", file, "--address", address, "--root", root, "--state", state],
     /successfully booted/,
     options,
   );
