@@ -32,6 +32,46 @@ export async function runProgram(
   return { status, stdout, stderr };
 }
 
+/** What is typed, and what has to be shown before. Into a pipe it is followed by the end. */
+export interface Typing {
+  when: RegExp;
+  type: string;
+}
+
+/** Runs a program that is typed to: in a terminal of 100 columns and 30 lines (what it shows is `stdout`), or by pipes. */
+export async function runTypedTo(
+  command: readonly string[],
+  { when, type, terminal }: Typing & { terminal: boolean },
+  env: Record<string, string | undefined> = {},
+): Promise<Outcome> {
+  const decoder = new TextDecoder();
+  let shown = "";
+  let typed = false;
+  const show = (bytes: Uint8Array, write: (text: string) => void): void => {
+    shown += decoder.decode(bytes, { stream: true });
+    if (typed || !when.test(shown)) return;
+    typed = true;
+    write(type);
+  };
+  const common = { env: { ...process.env, ...env }, timeout: 20_000, killSignal: "SIGKILL" } as const;
+  if (terminal) {
+    const data = (at: Bun.Terminal, bytes: Uint8Array): void => show(bytes, (text) => void at.write(text));
+    const child = Bun.spawn([...command], { ...common, terminal: { cols: 100, rows: 30, data } });
+    const status = await child.exited;
+    child.terminal?.close();
+    return { status, stdout: shown, stderr: "" };
+  }
+  const child = Bun.spawn([...command], { ...common, stdin: "pipe", stdout: "pipe", stderr: "pipe" });
+  const stderr = new Response(child.stderr).text();
+  for await (const bytes of child.stdout) {
+    show(bytes, (text) => {
+      child.stdin.write(text);
+      void child.stdin.end();
+    });
+  }
+  return { status: await child.exited, stdout: shown, stderr: await stderr };
+}
+
 /** A server of a test's own, running until it is stopped. */
 export interface Server extends AsyncDisposable {
   readonly pid: number;

@@ -62,8 +62,12 @@ async function run(flags: DaemonFlags, readiness: Readiness, manager: ServiceMan
 function configCommand(flags: DaemonFlags, [action]: readonly string[]): number {
   const { config } = action === "dump" ? loadConfig(flags.config, daemonPlugins) : defaultConfig(daemonPlugins);
   if (action !== "dump" && action !== "default") throw invalidArgument('"config" takes "default" or "dump"');
-  return print(stringify(withFlags(config, flags)));
+  return print(stringify({ ...withFlags(config, flags), timeouts: asWritten(config.timeouts) }));
 }
+
+/** Milliseconds as the file has durations. */
+const asWritten = (timeouts: DaemonConfig["timeouts"]): Record<string, string> =>
+  Object.fromEntries(Object.entries(timeouts).map(([name, ms]) => [name, `${ms / 1000}s`]));
 
 async function stopCommand(flags: DaemonFlags): Promise<number> {
   const { root } = withFlags(loadConfig(flags.config, daemonPlugins).config, flags);

@@ -4,6 +4,7 @@ import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { Options } from "@hull/api/gen/containerd/runc/v1/options";
 import { invalidArgument } from "@hull/errors";
+import type { SpecPart as ForeseenSpec } from "./foresee.ts";
 
 /** Where containerd keeps the states of runc's containers, below it one directory per namespace. */
 const defaultRuntimeRoot = "/run/containerd/runc";
@@ -73,16 +74,21 @@ export function recordedRuntime(bundle: string, namespace: string): RuntimeChoic
   return runtimeOf(namespace, options);
 }
 
-/** True if the container's processes see those of others: the kernel won't end them together with the first. */
-export function sharesPidNamespace(bundle: string): boolean {
+/** The bundle's runtime spec, as far as the shim looks at it; empty if it can't be read, which the OCI runtime then says. */
+export function readSpec(bundle: string): Spec {
   try {
-    const spec = JSON.parse(readFileSync(bundlePaths(bundle).config, "utf8")) as SpecPart;
-    return !(spec.linux?.namespaces ?? []).some(({ type, path }) => type === "pid" && (path ?? "") === "");
+    return JSON.parse(readFileSync(bundlePaths(bundle).config, "utf8")) as Spec;
   } catch {
-    return false;
+    return {};
   }
 }
 
-interface SpecPart {
-  linux?: { namespaces?: { type?: string; path?: string }[] };
+/** True if the container's processes see those of others: the kernel won't end them together with the first. */
+export function sharesPidNamespace({ linux }: Spec): boolean {
+  return !(linux?.namespaces ?? []).some(({ type, path }) => type === "pid" && (path ?? "") === "");
+}
+
+/** Parts of the OCI runtime spec. */
+export interface Spec extends ForeseenSpec {
+  linux?: { namespaces?: readonly { type?: string; path?: string }[] };
 }

@@ -8,15 +8,16 @@
 import { mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import type { Mount } from "@hull/api/gen/containerd/types/mount";
 import { nowNanos } from "@hull/api/timestamp";
-import { alreadyExists, failedPrecondition, HullError, invalidArgument, notFound } from "@hull/errors";
+import { alreadyExists, failedPrecondition, HullError, invalidArgument, notFound, unknown } from "@hull/errors";
 import { isErrno } from "@hull/sys/errno";
 import { mountAll, unmountAll } from "@hull/sys/mount";
 import { kill as killProcess } from "@hull/sys/process";
 import type { RuntimeChoice } from "./bundle.ts";
-import { bundlePaths, recordRuntime, sharesPidNamespace } from "./bundle.ts";
+import { bundlePaths, readSpec, recordRuntime, sharesPidNamespace } from "./bundle.ts";
 import { cgroupPaths, mainDirectory, processesOf, wasKilledForMemory } from "./cgroup.ts";
 import type { Children, ProcessExit } from "./children.ts";
 import type { TaskEvents } from "./events.ts";
+import { createWillFail, execWillFail } from "./foresee.ts";
 import { OciRuntime } from "./oci-runtime.ts";
 import { ProcessStdio } from "./stdio.ts";
 import { type StreamRequest, TaskProcess } from "./task-process.ts";
@@ -80,12 +81,19 @@ export class Container {
       undo.defer(() => unmountAll(paths.rootfs));
     }
     const { noPivotRoot, noNewKeyring } = runtime.options;
-    const spawned = this.#spawn(this.init, paths.initPid, (streams) =>
-      this.#runtime.create(this.id, { bundle, pidFile: paths.initPid, noPivotRoot, noNewKeyring, ...streams }),
-    );
+    const spec = readSpec(bundle);
+    const spawned = this.#spawn(this.init, paths.initPid, async (streams) => {
+      const options = { bundle, pidFile: paths.initPid, noPivotRoot, noNewKeyring, ...streams };
+      if (streams.consoleSocket === undefined && createWillFail(bundle, spec)) {
+        await this.#runtime.create(this.id, { ...options, stdio: ProcessStdio.none() });
+        // A mount may have brought the program after all: nothing has run yet, so make it again with its streams.
+        await this.#runtime.delete(this.id, { force: true });
+      }
+      await this.#runtime.create(this.id, options);
+    });
     // The runtime is on its way: what is only needed later is done beside it.
     recordRuntime(bundle, runtime);
-    this.#sharedPids = sharesPidNamespace(bundle);
+    this.#sharedPids = sharesPidNamespace(spec);
     await spawned;
     this.#cgroup = readIfThere(`/proc/${this.init.pid}/cgroup`);
     undo.move();
@@ -107,12 +115,16 @@ export class Container {
         process.streams = streams;
       } else {
         const streams = undo.adopt(ProcessStdio.open({ stdin, stdout, stderr }), (opened) => opened.close());
+        // Before the start: the client may close the input as soon as it could write to it.
+        process.streams = streams;
+        undo.defer(() => {
+          process.streams = undefined;
+        });
         try {
           await start({ stdio: streams });
         } finally {
           streams.handedOver();
         }
-        process.streams = streams;
       }
       process.pid = Number(readFileSync(pidFile, "latin1"));
       return { promise: this.#children.exitOf(process.pid) };
@@ -150,9 +162,18 @@ export class Container {
     if (this.init.status === "stopped") throw failedPrecondition(`cannot exec in a stopped container "${this.id}"`);
     const spec = this.#paths.execSpec(execId);
     const pidFile = this.#paths.execPid(execId);
-    writeFileSync(spec, this.#execs.get(execId)?.spec ?? new Uint8Array());
+    const document = this.#execs.get(execId)?.spec ?? new Uint8Array();
+    writeFileSync(spec, document);
     try {
-      await this.#spawn(process, pidFile, (streams) => this.#runtime.exec(this.id, { spec, pidFile, ...streams }));
+      await this.#spawn(process, pidFile, ({ consoleSocket, stdio }) => {
+        const doomed = consoleSocket === undefined && execWillFail(`/proc/${this.init.pid}/root`, document);
+        return this.#runtime.exec(this.id, {
+          spec,
+          pidFile,
+          consoleSocket,
+          stdio: doomed ? ProcessStdio.none() : stdio,
+        });
+      });
       process.status = "running";
     } catch (error) {
       process.stop({ status: 255, at: nowNanos() });
@@ -167,8 +188,11 @@ export class Container {
   exec(execId: string, request: StreamRequest, spec: Uint8Array): void {
     // The id becomes a file's name in the bundle.
     if (!/^[A-Za-z0-9][A-Za-z0-9._-]*$/.test(execId)) throw invalidArgument(`exec id "${execId}" is not an identifier`);
-    if (this.#execs.has(execId)) throw alreadyExists(`id "${execId}"`);
-    if (this.init.status === "stopped") throw failedPrecondition("cannot exec in a stopped state");
+    if (this.#execs.has(execId)) throw alreadyExists(`id ${execId}`);
+    // The kind is the one that clients know from containerd's shim.
+    if (this.init.status === "stopped" || this.init.status === "paused") {
+      throw unknown(`cannot exec in a ${this.init.status} state`);
+    }
     this.#execs.set(execId, { process: new TaskProcess(execId, request), spec });
     this.#events.execAdded(this.id, execId);
   }
@@ -177,7 +201,7 @@ export class Container {
   process(execId: string): TaskProcess {
     if (execId === "") return this.init;
     const exec = this.#execs.get(execId);
-    if (exec === undefined) throw notFound(`process does not exist "${execId}"`);
+    if (exec === undefined) throw notFound(`process does not exist ${execId}`);
     return exec.process;
   }
 
@@ -228,14 +252,14 @@ export class Container {
   }
 
   async pause(): Promise<void> {
-    if (this.init.status !== "running") throw failedPrecondition(`cannot pause a ${this.init.status} container`);
+    if (this.init.status !== "running") throw unknown(`cannot pause a ${this.init.status} container`);
     await this.#runtime.pause(this.id);
     if (this.init.status === "running") this.init.status = "paused";
     this.#events.paused(this.id);
   }
 
   async resume(): Promise<void> {
-    if (this.init.status !== "paused") throw failedPrecondition(`cannot resume a ${this.init.status} container`);
+    if (this.init.status !== "paused") throw unknown(`cannot resume a ${this.init.status} process`);
     await this.#runtime.resume(this.id);
     if (this.init.status === "paused") this.init.status = "running";
     this.#events.resumed(this.id);

@@ -35,7 +35,7 @@ export class SqlNamespaceStore implements NamespaceStore {
     return rows.map((row) => ({ name: textOf(row.name), labels: labelsOf(row.labels) }));
   }
 
-  async create(name: string, labels: Labels): Promise<void> {
+  async create(name: string, labels: Labels, from = name): Promise<void> {
     checkIdentifier(name);
     validateLabels(labels, "namespace.Labels");
     const kept = withoutEmpty(labels);
@@ -47,13 +47,13 @@ export class SqlNamespaceStore implements NamespaceStore {
     if (added === 0) throw alreadyExists(`namespace "${name}"`);
     await this.#options.metadata.durable();
     this.#publish(
-      name,
+      from,
       "/namespaces/create",
       encodeAny("containerd.events.NamespaceCreate", NamespaceCreate, { name, labels: kept }),
     );
   }
 
-  async update(name: string, labels: Labels, fieldpaths: readonly string[] = []): Promise<Labels> {
+  async update(name: string, labels: Labels, fieldpaths: readonly string[] = [], from = name): Promise<Labels> {
     checkIdentifier(name);
     const paths = fieldpaths.length === 0 ? ["labels"] : fieldpaths;
     const updated = this.#options.metadata.write(() => {
@@ -70,9 +70,10 @@ export class SqlNamespaceStore implements NamespaceStore {
     });
     await this.#options.metadata.durable();
     this.#publish(
-      name,
+      from,
       "/namespaces/update",
-      encodeAny("containerd.events.NamespaceUpdate", NamespaceUpdate, { name, labels: updated }),
+      // What was asked for, not what came of it: as containerd does.
+      encodeAny("containerd.events.NamespaceUpdate", NamespaceUpdate, { name, labels: withoutEmpty(labels) }),
     );
     return updated;
   }

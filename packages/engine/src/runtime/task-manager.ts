@@ -4,12 +4,13 @@ import { Options } from "@hull/api/gen/containerd/runc/v1/options";
 import type { StateResponse } from "@hull/api/gen/containerd/task/v3/task";
 import { Status } from "@hull/api/gen/containerd/types/task/task";
 import { nanosOfTimestamp } from "@hull/api/timestamp";
-import { alreadyExists, type HullError, invalidArgument, isCode, notFound, unavailable } from "@hull/errors";
+import { alreadyExists, HullError, invalidArgument, isCode, notFound, unavailable } from "@hull/errors";
 import type { ContainerStore } from "../containers/index.ts";
 import type { Context } from "../context.ts";
 import type { EventExchange } from "../events/index.ts";
 import type { Nanoseconds, TypedBytes } from "../labels.ts";
 import { type Logger, silent } from "../log.ts";
+import { checkIdentifier } from "../metadata/index.ts";
 import { Bundle, type RuntimeDirectories } from "./bundle.ts";
 import type { CreateTask, ExecProcess, Exit, ProcessState, TaskManager, TaskStatus } from "./index.ts";
 import { KeyedLock } from "./keyed-lock.ts";
@@ -77,7 +78,7 @@ export class ShimTaskManager implements TaskManager {
     const key = keyOf(ctx, request.id);
     return this.#locks.run(key, async () => {
       const container = await this.#options.containers.get(ctx, request.id);
-      if (this.#tasks.has(key)) throw alreadyExists(`task "${request.id}"`);
+      if (this.#tasks.has(key)) throw alreadyExists(`task ${request.id}`);
       const bundle = new Bundle(this.#options.directories, ctx.namespace, request.id);
       const runtime = request.runtimePath ?? container.runtime.name;
       const given = request.options ?? container.runtime.options;
@@ -94,7 +95,7 @@ export class ShimTaskManager implements TaskManager {
       });
       undo.defer(() => this.#shims.release(shim, bundle));
       const { id, rootfs, terminal, stdin, stdout, stderr, checkpoint = "" } = request;
-      const { pid } = await shim.client(ctx.namespace).create({
+      const creation = shim.client(ctx.namespace).create({
         id,
         bundle: bundle.path,
         rootfs: rootfs.map((mount) => ({ ...mount, options: [...mount.options] })),
@@ -104,6 +105,9 @@ export class ShimTaskManager implements TaskManager {
         stderr,
         checkpoint,
         options,
+      });
+      const { pid } = await creation.catch((error: unknown) => {
+        throw within("failed to create shim task", error);
       });
       undo.move();
       this.#register({ namespace: ctx.namespace, id, bundle, shim, client: shim.client(ctx.namespace), pid });
@@ -188,7 +192,11 @@ export class ShimTaskManager implements TaskManager {
 
   async exec(ctx: Context, request: ExecProcess): Promise<void> {
     const { client } = await this.#find(ctx, request.id);
-    if (request.execId === "") throw invalidArgument(`the exec id of a process of task "${request.id}" is empty`);
+    try {
+      checkIdentifier(request.execId);
+    } catch (error) {
+      throw within(`invalid exec id ${request.execId}`, error);
+    }
     await client.exec(request);
   }
 
@@ -281,6 +289,12 @@ export class ShimTaskManager implements TaskManager {
     await this.#options.containers.get(ctx, id);
     throw taskNotFound(id);
   }
+}
+
+/** The same error, its text led by what was being done. */
+function within(what: string, error: unknown): HullError {
+  const { code, message } = HullError.from(error);
+  return new HullError(code, `${what}: ${message}`, { cause: error });
 }
 
 function taskNotFound(id: string): HullError {

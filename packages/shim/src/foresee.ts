@@ -1,0 +1,73 @@
+/**
+ * Foreseeing that an OCI runtime will refuse a process. A runtime writes the reason to its own standard error as well as to its log, and
+ * that is the process's: the client would find it in the container's output. So a process that won't come to be gets none.
+ */
+
+import { accessSync, constants, statSync } from "node:fs";
+import { join, resolve } from "node:path";
+import { resolveInRoot } from "@hull/sys/resolve";
+
+/** What counts here of the OCI runtime spec's `process`. */
+interface ProcessPart {
+  args?: readonly string[];
+  cwd?: string;
+  env?: readonly string[];
+}
+
+/** What counts here of the OCI runtime spec. */
+export interface SpecPart {
+  root?: { path?: string };
+  process?: ProcessPart;
+  mounts?: readonly { type?: string; source?: string; options?: readonly string[] }[];
+}
+
+/** True if a bind mount's source is missing, or the program can't be found in the root file system, on which mounts are not done yet. */
+export function createWillFail(bundle: string, { root, process = {}, mounts = [] }: SpecPart): boolean {
+  const rootfs = resolve(bundle, root?.path ?? "rootfs");
+  const isBind = ({ type, options = [] }: { type?: string; options?: readonly string[] }): boolean =>
+    type === "bind" || options.includes("bind") || options.includes("rbind");
+  return mounts.some((mount) => isBind(mount) && !exists(mount.source ?? "")) || !canStart(rootfs, process);
+}
+
+/**
+ * True if the program or the working directory can't be found in the container, whose root file system as it sees it is `root`.
+ * `spec` is an OCI process document, JSON.
+ */
+export function execWillFail(root: string, spec: Uint8Array): boolean {
+  let process: ProcessPart;
+  try {
+    process = JSON.parse(new TextDecoder().decode(spec)) as ProcessPart;
+  } catch {
+    return true;
+  }
+  return !hasProgram(root, process) || !isDirectory(resolveInRoot(root, process.cwd ?? "/"));
+}
+
+function canStart(root: string, process: ProcessPart): boolean {
+  return (process.cwd ?? "").startsWith("/") && hasProgram(root, process);
+}
+
+/** Looks as execvp(3) does, by the $PATH that the process will have. */
+function hasProgram(root: string, { args = [], cwd = "/", env = [] }: ProcessPart): boolean {
+  const [name = ""] = args;
+  if (name.includes("/")) return isProgram(resolveInRoot(root, name.startsWith("/") ? name : join(cwd, name)));
+  const path = env.findLast((entry) => entry.startsWith("PATH="))?.slice("PATH=".length) ?? "";
+  return path.split(":").some((directory) => isProgram(resolveInRoot(root, join("/", directory, name))));
+}
+
+function isProgram(path: string): boolean {
+  try {
+    accessSync(path, constants.X_OK);
+    return statSync(path).isFile();
+  } catch {
+    return false;
+  }
+}
+
+function exists(path: string): boolean {
+  return statSync(path, { throwIfNoEntry: false }) !== undefined;
+}
+
+function isDirectory(path: string): boolean {
+  return statSync(path, { throwIfNoEntry: false })?.isDirectory() ?? false;
+}
