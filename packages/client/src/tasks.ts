@@ -42,6 +42,7 @@ export class Process {
   readonly io: ProcessIo;
   pid = 0;
   readonly #tasks: ServiceClient<TasksDefinition>;
+  readonly #started = Promise.withResolvers<void>();
 
   constructor(client: Client, containerId: string, execId: string, io: ProcessIo) {
     this.#tasks = client.service(TasksDefinition);
@@ -53,6 +54,7 @@ export class Process {
   async start(): Promise<void> {
     const { pid } = await this.#tasks.start({ containerId: this.containerId, execId: this.execId });
     this.pid = pid;
+    this.#started.resolve();
     // A task's streams have been opened by its maker when it was created, an exec's only now.
     if (this.execId !== "") this.connect();
   }
@@ -93,9 +95,10 @@ export class Process {
     return { status: exitStatus, at: nanosOfTimestamp(exitedAt) };
   }
 
-  /** Connects this program to the process's stdio. To be called once the other ends have been opened. */
-  connect(): void {
-    this.io.pump?.start(async () => {
+  /** Connects this program to the process's stdio. To be called once the other ends have been opened; `started`: it runs already. */
+  connect({ started = false }: { started?: boolean } = {}): void {
+    if (started) this.#started.resolve();
+    this.io.pump?.start(this.#started.promise, async () => {
       try {
         await this.closeStdin();
       } catch (error) {

@@ -50,12 +50,15 @@ export class Pump implements Disposable {
     }
   }
 
-  /** Begins to copy. To be called when the task has been created: before that an output has no writer, and would end at once. */
-  start(inputEnded: () => Promise<void>): void {
+  /**
+   * Begins to copy. To be called when the process has been created: before that an output has no writer, and would end at once. The end
+   * of the input is told by `closeStdin` once the process has `started`: until then nobody else may hold what is in the FIFO.
+   */
+  start(started: Promise<void>, closeStdin: () => Promise<void>): void {
     const outputs = this.#outputs.map(({ fd, to }) => this.#copyOut(fd, to));
     this.#copies = Promise.all(outputs);
     this.#copies.catch(() => {});
-    if (this.#stdin !== undefined) this.#copyIn(this.#stdin, inputEnded).catch(() => {});
+    if (this.#stdin !== undefined) this.#copyIn(this.#stdin, started, closeStdin).catch(() => {});
   }
 
   /** Resolves when all output has been written, which is after the last process that holds it has ended. */
@@ -94,15 +97,16 @@ export class Pump implements Disposable {
     }
   }
 
-  async #copyIn({ fifo, from }: Input, inputEnded: () => Promise<void>): Promise<void> {
+  async #copyIn({ fifo, from }: Input, started: Promise<void>, closeStdin: () => Promise<void>): Promise<void> {
     const { signal } = this.#stop;
     for await (const chunk of from) {
       if (signal.aborted) return;
       await writeAll(fifo.fd, chunk, { signal });
     }
-    // The process sees the end when nobody can write any more: neither we nor, by CloseIO, the shim.
+    await started;
+    // As long as anyone has it open for writing, its reader sees no end.
     fifo[Symbol.dispose]();
-    await inputEnded();
+    await closeStdin();
   }
 }
 
