@@ -3,9 +3,9 @@
  * its parent and is sent SIGCHLD when it ends.
  */
 
-import { readdirSync, readFileSync } from "node:fs";
+import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { nowNanos } from "@hull/api/timestamp";
-import type { ExitStatus } from "@hull/sys/process";
+import type { ExitStatus, ProcessStat } from "@hull/sys/process";
 import { becomeSubreaper, exitCodeOf, processStat, reap } from "@hull/sys/process";
 
 /** How an adopted process ended. */
@@ -97,30 +97,39 @@ function tryReap(pid: number): ExitStatus | undefined {
   }
 }
 
-/** Children of any of our threads that have ended and were not waited for. */
+/** Our children that have ended and were not waited for. */
 function adoptedZombies(): number[] {
-  const zombies: number[] = [];
-  for (const thread of readdirSync("/proc/self/task")) {
-    for (const word of childrenOf(thread).split(" ")) {
-      const pid = Number(word);
-      if (pid > 0 && isZombie(pid)) zombies.push(pid);
-    }
-  }
-  return zombies;
+  // Kernels without CONFIG_PROC_CHILDREN don't list a thread's children.
+  const listed = existsSync(`/proc/self/task/${process.pid}/children`);
+  return (listed ? listedChildren() : scannedChildren()).filter(isZombie);
+}
+
+function listedChildren(): number[] {
+  return readdirSync("/proc/self/task").flatMap((thread) => childrenOf(thread).split(" ").filter(Boolean).map(Number));
 }
 
 function childrenOf(thread: string): string {
   try {
     return readFileSync(`/proc/self/task/${thread}/children`, "latin1").trim();
   } catch {
-    return ""; // the thread has ended, or the kernel was built without this file
+    return ""; // the thread has ended
   }
 }
 
+/** Our children, found by asking every process for its parent. */
+export function scannedChildren(): number[] {
+  const pids = readdirSync("/proc").filter((name) => /^\d+$/.test(name));
+  return pids.map(Number).filter((pid) => statOf(pid)?.parent === process.pid);
+}
+
 function isZombie(pid: number): boolean {
+  return statOf(pid)?.state === "Z";
+}
+
+function statOf(pid: number): ProcessStat | undefined {
   try {
-    return processStat(pid).state === "Z";
+    return processStat(pid);
   } catch {
-    return false;
+    return undefined; // gone
   }
 }

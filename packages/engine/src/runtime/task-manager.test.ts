@@ -223,6 +223,20 @@ describe.skipIf(missing !== undefined)(`tasks by our own shim${why}`, () => {
     await tasks.delete(ctx, "a");
   }, 20_000);
 
+  test("after an exec that failed nothing is left that keeps the container from ending", async () => {
+    await using fixture = await RuntimeFixture.open();
+    const tasks = fixture.manager();
+    const { ctx } = fixture;
+    await tasks.create(ctx, fixture.container("a", ["sleep", "1000"]));
+    await tasks.start(ctx, "a");
+    const spec = processSpec(["nothing-here"]);
+    await tasks.exec(ctx, { id: "a", execId: "x", spec, terminal: false, stdin: "", stdout: "", stderr: "" });
+    await expect(tasks.start(ctx, "a", "x")).rejects.toThrow("nothing-here");
+    const ended = tasks.wait(ctx, "a");
+    await tasks.kill(ctx, "a", { signal: 9 });
+    expect((await ended).exitStatus).toBe(137);
+  }, 20_000);
+
   test("twenty at once", async () => {
     await using fixture = await RuntimeFixture.open();
     const tasks = fixture.manager({ spareShims: 2 });
