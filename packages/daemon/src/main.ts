@@ -56,6 +56,8 @@ async function run(flags: DaemonFlags, readiness: Readiness, manager: ServiceMan
   log.log("info", "stopping", { signal: await stopped });
   manager.stopping();
   await daemon.stop();
+  // The process ends by itself once nothing is open; what a library forgot must not hold up a service's stop.
+  setTimeout(() => process.exit(0), 1000).unref();
   return 0;
 }
 
