@@ -12,7 +12,7 @@
  * The layout is containerd's. A name that starts with a dot is a bundle that is being deleted.
  */
 
-import { mkdirSync, readFileSync, renameSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readFileSync, renameSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { rm } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { isErrno } from "@hull/sys/errno";
@@ -101,8 +101,9 @@ export class Bundle {
     }
   }
 
-  /** Removes everything: from sight at once, from disk before it resolves. Takes down what is still mounted. */
+  /** Removes everything: from sight before it returns, from disk before it resolves. Takes down what is still mounted. */
   async delete(): Promise<void> {
+    if (!existsSync(this.path) && !existsSync(this.work)) return;
     unmountAll(this.rootfs);
     const hidden = join(dirname(this.path), `.${this.id}`);
     try {

@@ -34,8 +34,11 @@ export interface SpareOptions {
 
 /** After so many containers a process has earned its rest: whatever it may have leaked goes with it. */
 const maximumUses = 200;
-/** A new spare is started when the work that took the last one is probably over. */
-const refillMs = 150;
+/**
+ * A new spare is started when no shim has been taken for so long: starting one takes as much of the processor as a whole container does, and
+ * a container that is over soon gives its shim back.
+ */
+const refillMs = 500;
 /** How many more than `count` are kept when they come back. */
 const surplus = 2;
 
@@ -110,9 +113,8 @@ export class SpareShims {
   }
 
   #refillLater(): void {
-    if (this.#refilling !== undefined) return;
+    clearTimeout(this.#refilling);
     this.#refilling = setTimeout(() => {
-      this.#refilling = undefined;
       // A spare that can't be started is missed, and complained of, by the next create.
       this.fill().catch(() => {});
     }, refillMs);

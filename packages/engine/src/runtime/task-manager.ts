@@ -12,6 +12,7 @@ import type { Nanoseconds, TypedBytes } from "../labels.ts";
 import { type Logger, silent } from "../log.ts";
 import { checkIdentifier } from "../metadata/index.ts";
 import { Bundle, type RuntimeDirectories } from "./bundle.ts";
+import { expectCgroupMigration } from "./cgroup-migration.ts";
 import type { CreateTask, ExecProcess, Exit, ProcessState, TaskManager, TaskStatus } from "./index.ts";
 import { KeyedLock } from "./keyed-lock.ts";
 import { loadBundles } from "./load.ts";
@@ -85,6 +86,7 @@ export class ShimTaskManager implements TaskManager {
       const options = this.#shims.isOwn(runtime) ? this.#withDefaults(given) : given;
       // A bundle without a task is what a crash left.
       await bundle.delete();
+      void expectCgroupMigration();
       await using undo = new AsyncDisposableStack();
       bundle.create(container.spec.value);
       undo.defer(() => bundle.delete());
@@ -155,11 +157,20 @@ export class ShimTaskManager implements TaskManager {
       const task = await this.#find(ctx, id);
       const exit = exitOf(await task.client.delete({ id, execId: "" }));
       this.#tasks.delete(key);
-      // The answer needn't wait for the disk, nor for the shim; a new task of this id does, by the lock.
-      void this.#locks.run(key, () => this.#shims.release(task.shim, task.bundle));
-      await task.bundle.delete();
+      // Gone from sight. The answer needn't wait for the disk, nor for the shim; a new task of this id does, by the lock.
+      const removed = task.bundle.delete();
+      void this.#locks.run(key, async () => {
+        const results = await Promise.allSettled([removed, this.#shims.release(task.shim, task.bundle)]);
+        for (const result of results) {
+          if (result.status === "rejected") this.#complain("what a deleted task left behind", task, result.reason);
+        }
+      });
       return exit;
     });
+  }
+
+  #complain(what: string, { namespace, id }: Task, error: unknown): void {
+    this.#options.log?.log("warn", `${what} could not be put away`, { namespace, id, error: String(error) });
   }
 
   async deleteProcess(ctx: Context, id: string, execId: string): Promise<Exit> {
