@@ -11,6 +11,7 @@ type Main = (args: readonly string[]) => Promise<number | undefined>;
 
 const parts: Readonly<Record<string, () => Promise<Main>>> = {
   daemon: async () => (await import("@hull/daemon/main")).daemonMain,
+  ctr: async () => (await import("./ctr/main.ts")).ctrMain,
   shim: async () => {
     const { shimMain } = await import("@hull/shim/main");
     return (args) => shimMain(args, selfCommand("shim"));

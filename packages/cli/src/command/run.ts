@@ -31,12 +31,12 @@ class Run {
 
   async walk(path: readonly Command[], args: readonly string[]): Promise<number | undefined> {
     const command = path.at(-1) ?? this.#program.root;
-    if (command.rawArguments) return await this.#act(command, {}, args);
+    if (command.rawArguments) return await this.#act(path, command, {}, args);
     const parsed = await this.#parse(path, command, args);
     if (typeof parsed === "number") return parsed;
     if (parsed.help) return await this.#help(path);
     for (const name of parsed.given) this.#given.add(name);
-    if (command.load !== undefined) return await this.#act(command, parsed.values, parsed.rest);
+    if (command.load !== undefined) return await this.#act(path, command, parsed.values, parsed.rest);
     Object.assign(this.#values, parsed.values);
     const [name, ...rest] = parsed.rest;
     if (parsed.values.version === true && this.#program.version !== undefined && path.length === 1) {
@@ -58,8 +58,13 @@ class Run {
     return 1;
   }
 
-  async #act(command: Command, flags: Parsed["values"], args: readonly string[]): Promise<number | undefined> {
-    if (command.load === undefined) return await this.#help([this.#program.root, command]);
+  async #act(
+    path: readonly Command[],
+    command: Command,
+    flags: Parsed["values"],
+    args: readonly string[],
+  ): Promise<number | undefined> {
+    if (command.load === undefined) return await this.#help(path);
     const action = await command.load();
     const call: Invocation = {
       flags: flags as Invocation["flags"],
@@ -67,6 +72,7 @@ class Run {
       given: this.#given,
       args,
       host: this.#host,
+      help: () => this.#help(path),
     };
     return await action(call as never);
   }

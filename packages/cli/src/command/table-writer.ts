@@ -4,7 +4,11 @@ export interface TableLayout {
   minWidth: number;
   /** Blanks between a cell and the next. */
   padding: number;
+  /** Pads with tabs, to multiples of eight. */
+  tabs?: boolean;
 }
+
+const tabWidth = 8;
 
 /** containerd's lists: `tabwriter.NewWriter(out, 1, 8, 1, ' ', 0)`. */
 export const listLayout: TableLayout = { minWidth: 1, padding: 1 };
@@ -15,11 +19,11 @@ export const listLayout: TableLayout = { minWidth: 1, padding: 1 };
  *
  * Widths are counted in characters. See https://pkg.go.dev/text/tabwriter.
  */
-export function formatColumns(text: string, { minWidth, padding }: TableLayout = listLayout): string {
+export function formatColumns(text: string, { minWidth, padding, tabs = false }: TableLayout = listLayout): string {
   const lines = text.split("\n").map((line) => line.split("\t"));
   const widths: number[][] = lines.map(() => []);
   layOut(0, lines.length, 0);
-  return lines.map((cells, at) => formatLine(cells, widths[at] ?? [])).join("\n");
+  return lines.map((cells, at) => formatLine(cells, widths[at] ?? [], tabs)).join("\n");
 
   /** Sets the widths of a column and of those right of it, within the lines from `first` to `end`. */
   function layOut(first: number, end: number, column: number): void {
@@ -27,15 +31,11 @@ export function formatColumns(text: string, { minWidth, padding }: TableLayout =
       if (!hasCell(at, column)) continue;
       let after = at;
       let width = minWidth;
-      let empty = true;
       for (; after < end && hasCell(after, column); after++) {
         const cell = lines[after]?.[column] ?? "";
         const length = [...cell].length;
-        if (length > 0) empty = false;
         width = Math.max(width, length + padding);
       }
-      // Go leaves a column of empty cells out only where it is told to discard them; otherwise the padding stays.
-      if (empty) width = Math.max(minWidth, padding);
       for (let line = at; line < after; line++) widths[line]?.splice(column, 1, width);
       layOut(at, after, column + 1);
       at = after - 1;
@@ -47,8 +47,17 @@ export function formatColumns(text: string, { minWidth, padding }: TableLayout =
   }
 }
 
-function formatLine(cells: readonly string[], widths: readonly number[]): string {
-  return cells.map((cell, column) => cell + " ".repeat(Math.max(0, (widths[column] ?? 0) - [...cell].length))).join("");
+function formatLine(cells: readonly string[], widths: readonly number[], tabs: boolean): string {
+  return cells
+    .map((cell, column) => {
+      const rest = Math.max(0, (widths[column] ?? 0) - [...cell].length);
+      return cell + (tabs ? "\t".repeat(tabsFor([...cell].length, widths[column] ?? 0)) : " ".repeat(rest));
+    })
+    .join("");
+}
+
+function tabsFor(length: number, width: number): number {
+  return Math.ceil((Math.ceil(width / tabWidth) * tabWidth - length) / tabWidth);
 }
 
 /** A table of rows under a header. Every cell but a row's last is padded, as containerd's lists are. */

@@ -11,6 +11,8 @@ export interface Invocation<F extends Flags = Flags, G extends Flags = Flags> {
   readonly given: ReadonlySet<string>;
   readonly args: readonly string[];
   readonly host: Host;
+  /** Prints the command's own help; gives the status 0. */
+  readonly help: () => Promise<number>;
 }
 
 /** Does what a command is for. Gives the exit status, 0 if undefined. What it throws is printed and makes the status 1. */

@@ -1,0 +1,100 @@
+import { Options as RuncOptions } from "@hull/api/gen/containerd/runc/v1/options";
+import type { Any } from "@hull/api/gen/google/protobuf/any";
+import { Options as RuntimeOptions } from "@hull/api/gen/runtimeoptions/v1/options";
+import { encodeAny } from "@hull/api/typeurl";
+import type { Client } from "@hull/client/client";
+import { type Container, createContainer } from "@hull/client/containers";
+import { getImage, isUnpacked, type PlatformImage, platformImage } from "@hull/client/images";
+import { failedPrecondition } from "@hull/errors";
+import { parsePlatform } from "@hull/oci/platform";
+import { CtrError } from "./errors.ts";
+import { defaultRuntime, defaultSnapshotter } from "./globals.ts";
+import { parseLabels } from "./labels.ts";
+import { makeSpec, type SpecFlags } from "./spec.ts";
+
+/** What the command line says of a container. */
+export interface ContainerRequest {
+  readonly flags: SpecFlags;
+  readonly given: ReadonlySet<string>;
+  /** Image or directory; the id; the program and its arguments. With `--config` there is no image. */
+  readonly args: readonly string[];
+}
+
+/** The longest label, key and value together, that a container can have. */
+const maximumLabel = 4096;
+
+/** The id that the arguments name. */
+export function containerIdOf({ flags, args }: ContainerRequest): string {
+  return args[flags.config === undefined ? 1 : 0] ?? "";
+}
+
+/** Makes the container that a command line describes. */
+export async function createFrom(client: Client, request: ContainerRequest): Promise<Container> {
+  const { flags, given, args } = request;
+  const id = containerIdOf(request);
+  const runtime = { name: flags.runtime, options: runtimeOptions(flags) };
+  const common = { flags, given, namespace: client.namespace, id };
+  const own = parseLabels(flags.label);
+  if (flags.config !== undefined) {
+    return await createContainer(client, {
+      id,
+      labels: own,
+      runtime,
+      spec: () => makeSpec({ ...common, args: [], mounts: [] }),
+    });
+  }
+  const [ref = "", , ...command] = args;
+  if (flags.rootfs) {
+    const spec = () => makeSpec({ ...common, rootfs: ref, args: command, mounts: [] });
+    return await createContainer(client, { id, labels: own, runtime, spec });
+  }
+  const snapshotter = flags.snapshotter ?? defaultSnapshotter;
+  const { target, labels } = await getImage(client, ref);
+  const platform = flags.platform === undefined ? undefined : parsePlatform(flags.platform);
+  const image = await platformImage(client, target, platform);
+  return await createContainer(client, {
+    id,
+    labels: containerLabels(image, labels, own),
+    runtime,
+    rootfs: { image, imageName: ref, snapshotter, snapshotLabels: parseLabels(flags["snapshotter-label"]) },
+    spec: (mounts) => makeSpec({ ...common, image, args: command, mounts }),
+  }).catch(async (error: unknown) => {
+    if (await isUnpacked(client, image, snapshotter)) throw error;
+    throw failedPrecondition(
+      `image "${ref}" is not unpacked for snapshotter "${snapshotter}": pull or import it for that`,
+      {
+        cause: error,
+      },
+    );
+  });
+}
+
+function containerLabels(
+  { config }: PlatformImage,
+  imageLabels: Readonly<Record<string, string>>,
+  own: Readonly<Record<string, string>>,
+): Record<string, string> {
+  const fits = ([key, value]: [string, string]): boolean =>
+    Buffer.byteLength(key) + Buffer.byteLength(value) <= maximumLabel;
+  return {
+    ...Object.fromEntries(Object.entries({ ...config.config.labels, ...imageLabels }).filter(fits)),
+    ...own,
+    "io.containerd.image.config.stop-signal": config.config.stopSignal ?? "SIGTERM",
+  };
+}
+
+function runtimeOptions(flags: SpecFlags): Any | undefined {
+  const { "runc-binary": binaryName, "runc-root": root, "runc-systemd-cgroup": systemdCgroup = false } = flags;
+  if (flags.runtime !== defaultRuntime) {
+    if (binaryName !== undefined || systemdCgroup)
+      throw new CtrError(
+        `specifying runc-binary and runc-systemd-cgroup is only supported for "${defaultRuntime}" runtime`,
+      );
+    const configPath = flags["runtime-config-path"];
+    return configPath === undefined
+      ? undefined
+      : encodeAny("runtimeoptions.v1.Options", RuntimeOptions, { configPath });
+  }
+  if (systemdCgroup && !flags.cgroup) throw new CtrError("option --runc-systemd-cgroup requires --cgroup to be set");
+  return encodeAny("containerd.runc.v1.Options", RuncOptions, { binaryName, root, systemdCgroup });
+}

@@ -1,0 +1,146 @@
+import { defineFlags } from "../command/index.ts";
+import { snapshotterFlag } from "./globals.ts";
+
+/** Flags of ctr's commands, by command; those that make containers are in `container-flags.ts`. */
+
+const quiet = (what: string) => ({ kind: "switch", aliases: ["q"], summary: `print only ${what}` }) as const;
+
+export const pluginsList = defineFlags({
+  quiet: quiet("the plugin ids"),
+  detailed: { kind: "switch", aliases: ["d"], summary: "print detailed information about each plugin" },
+});
+export const namespacesList = defineFlags({ quiet: quiet("the namespace name") });
+export const namespacesRemove = defineFlags({
+  cgroup: { kind: "switch", aliases: ["c"], summary: "delete the namespace's cgroup", supported: false },
+});
+export const imagesImport = defineFlags({
+  "base-name": {
+    kind: "text",
+    summary: "base image name for added images, when provided only images with this name prefix are imported",
+  },
+  digests: { kind: "switch", summary: "whether to create digest images (default: false)" },
+  "skip-digest-for-named": {
+    kind: "switch",
+    summary:
+      "skip applying --digests option to images named in the importing tar (use it in conjunction with --digests)",
+    supported: false,
+  },
+  "index-name": { kind: "text", summary: "image name to keep index as, by default index is discarded" },
+  "all-platforms": { kind: "switch", summary: "imports content for all platforms, false by default" },
+  platform: { kind: "text", summary: "imports content for specific platform" },
+  "no-unpack": { kind: "switch", summary: "skip unpacking the images, false by default" },
+  "compress-blobs": {
+    kind: "switch",
+    summary: "compress uncompressed blobs when creating manifest (Docker format only)",
+    supported: false,
+  },
+  snapshotter: snapshotterFlag,
+});
+export const imagesPull = defineFlags({
+  "skip-verify": { kind: "switch", aliases: ["k"], summary: "skip SSL certificate validation", supported: false },
+  "plain-http": { kind: "switch", summary: "allow connections using plain HTTP" },
+  user: { kind: "text", aliases: ["u"], summary: "user[:password] Registry user and password" },
+  refresh: { kind: "text", summary: "refresh token for authorization server" },
+  "hosts-dir": { kind: "text", summary: "Custom hosts configuration directory", supported: false },
+  tlscacert: { kind: "text", summary: "path to TLS root CA", supported: false },
+  tlscert: { kind: "text", summary: "path to TLS client certificate", supported: false },
+  tlskey: { kind: "text", summary: "path to TLS client key", supported: false },
+  "http-dump": {
+    kind: "switch",
+    summary: "dump all HTTP request/responses when interacting with container registry",
+    supported: false,
+  },
+  "http-trace": { kind: "switch", summary: "enable HTTP tracing for registry interactions", supported: false },
+  snapshotter: snapshotterFlag,
+  label: { kind: "list", summary: "labels to attach to the image" },
+  platform: { kind: "list", summary: "Pull content from a specific platform" },
+  "all-platforms": { kind: "switch", summary: "pull content and metadata from all platforms" },
+  "all-metadata": { kind: "switch", summary: "Pull metadata for all platforms", supported: false },
+  "print-chainid": { kind: "switch", summary: "Print the resulting image's chain ID" },
+  "max-concurrent-downloads": {
+    kind: "integer",
+    summary: "Set the max concurrent downloads for each pull",
+    supported: false,
+  },
+});
+export const imagesList = defineFlags({ quiet: quiet("the image refs") });
+export const imagesCheck = defineFlags({
+  quiet: quiet("the ready image refs (fully downloaded and unpacked)"),
+  snapshotter: snapshotterFlag,
+});
+export const imagesRemove = defineFlags({
+  sync: { kind: "switch", summary: "Synchronously remove image and all associated resources" },
+});
+export const imagesTag = defineFlags({
+  force: { kind: "switch", summary: "force target_ref to be created, regardless if it already exists" },
+});
+export const imagesLabel = defineFlags({
+  "replace-all": { kind: "switch", aliases: ["r"], summary: "replace all labels" },
+});
+export const contentList = defineFlags({ quiet: quiet("the blob digest") });
+export const contentIngest = defineFlags({
+  "expected-size": { kind: "integer", summary: "validate against provided size", default: 0 },
+  "expected-digest": { kind: "text", summary: "verify content against expected digest" },
+});
+export const contentActive = defineFlags({
+  timeout: {
+    kind: "duration",
+    aliases: ["t"],
+    summary: "total timeout for fetch",
+    default: 0,
+    env: ["CONTAINERD_FETCH_TIMEOUT"],
+    supported: false,
+  },
+  root: { kind: "text", summary: "path to content store root", supported: false },
+});
+export const snapshotsPrepare = defineFlags({
+  target: { kind: "text", aliases: ["t"], summary: "mount target path, will print mount, if provided" },
+  mounts: { kind: "switch", summary: "Print out snapshot mounts as JSON" },
+});
+export const snapshotsUsage = defineFlags({ b: { kind: "switch", summary: "display size in bytes" } });
+export const containersList = defineFlags({ quiet: quiet("the container id") });
+export const containersInfo = defineFlags({ spec: { kind: "switch", summary: "only display the spec" } });
+export const containersRemove = defineFlags({
+  "keep-snapshot": { kind: "switch", summary: "do not clean up snapshot with container" },
+});
+export const tasksStart = defineFlags({
+  "null-io": { kind: "switch", summary: "send all IO to /dev/null" },
+  "log-uri": { kind: "text", summary: "log uri" },
+  "fifo-dir": { kind: "text", summary: "directory used for storing IO FIFOs" },
+  "pid-file": { kind: "text", summary: "file path to write the task's pid" },
+  detach: { kind: "switch", aliases: ["d"], summary: "detach from the task after it has started execution" },
+  "no-pivot": { kind: "switch", summary: "disable use of pivot-root (linux only)", hidden: true },
+});
+export const tasksList = defineFlags({ quiet: quiet("the task id") });
+export const tasksExec = defineFlags({
+  cwd: { kind: "text", summary: "working directory of the new process" },
+  tty: { kind: "switch", aliases: ["t"], summary: "allocate a TTY for the container" },
+  detach: { kind: "switch", aliases: ["d"], summary: "detach from the task after it has started execution" },
+  "exec-id": { kind: "text", summary: "exec specific id for the process" },
+  "fifo-dir": { kind: "text", summary: "directory used for storing IO FIFOs" },
+  "log-uri": { kind: "text", summary: "log uri for custom shim logging" },
+  user: { kind: "text", summary: "user id or name" },
+});
+export const tasksKill = defineFlags({
+  signal: { kind: "text", aliases: ["s"], summary: "signal to send to the container" },
+  "exec-id": { kind: "text", summary: "process ID to kill" },
+  all: { kind: "switch", aliases: ["a"], summary: "send signal to all processes inside the container" },
+});
+export const tasksMetrics = defineFlags({ format: { kind: "text", summary: '"table" or "json"', default: "table" } });
+export const tasksRemove = defineFlags({
+  force: { kind: "switch", aliases: ["f"], summary: "force delete task process" },
+  "exec-id": { kind: "text", summary: "process ID to kill" },
+});
+export const leasesList = defineFlags({ quiet: quiet("the blob digest") });
+export const leasesCreate = defineFlags({
+  id: { kind: "text", summary: "set the id for the lease, will be generated by default" },
+  expires: {
+    kind: "duration",
+    aliases: ["x"],
+    summary: "expiration of lease (0 value will not expire)",
+    default: 86_400_000,
+  },
+});
+export const leasesRemove = defineFlags({
+  sync: { kind: "switch", summary: "Synchronously remove leases and all unreferenced resources" },
+});
