@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { noContainerd, startContainerd } from "./containerd.ts";
 import { startHull } from "./hull.ts";
+import { removeLeftovers } from "./leftovers.ts";
 import { type Outcome, runProgram, runTypedTo, type Typing } from "./process.ts";
 import { type Scratch, scratch } from "./scratch.ts";
 
@@ -55,14 +56,17 @@ export interface CtrOptions {
  */
 const namespaceOf = (side: Side["name"]): string => `test-${process.pid}-${side === "hull" ? "h" : "c"}`;
 
+/** ctr names no OCI runtime, which for containerd means runc; hull takes crun where it works, whose errors have other words. */
+const sameOciRuntime = '[plugins."io.containerd.runtime.v2.task"]\noci_runtime = "runc"\n';
+
 /** Starts the real containerd and hull on folders of their own below `folder`. */
-export async function startSides(
-  folder: string,
-  hullConfig = "",
-): Promise<{ sides: readonly [Side, Side] } & AsyncDisposable> {
+export async function startSides(folder: string): Promise<{ sides: readonly [Side, Side] } & AsyncDisposable> {
   await using starting = new AsyncDisposableStack();
+  starting.defer(() => {
+    for (const name of ["containerd", "hull"] as const) removeLeftovers(namespaceOf(name));
+  });
   const real = starting.use(await startContainerd(`${folder}/c`));
-  const ours = starting.use(await startHull(`${folder}/h`, hullConfig));
+  const ours = starting.use(await startHull(`${folder}/h`, sameOciRuntime));
   const side = (name: Side["name"], own: string, { address, pid }: { address: string; pid: number }): Side => ({
     name,
     named: (text) => text.replaceAll(namespaceOf(name), "default"),
