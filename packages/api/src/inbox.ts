@@ -69,3 +69,25 @@ export class Inbox implements AsyncIterable<Uint8Array> {
     }
   }
 }
+
+/** Something that can stop reading and go on. */
+export interface Pausable {
+  pause(): void;
+  resume(): void;
+}
+
+/** An inbox that makes what fills it pause while it holds more than `high` bytes, until it holds less than a quarter of them. */
+export function pausingInbox(source: Pausable, high: number): Inbox {
+  let held = 0;
+  let paused = false;
+  return new Inbox((change) => {
+    held += change;
+    if (!paused && held > high) {
+      paused = true;
+      source.pause();
+    } else if (paused && held <= high / 4) {
+      paused = false;
+      source.resume();
+    }
+  });
+}

@@ -1,9 +1,17 @@
 import type { ClientHttp2Session, ClientHttp2Stream } from "node:http2";
 import { type MethodRef, nameOf, watchCall } from "@hull/api/call";
+import {
+  checkMetadata,
+  encodeTimeout,
+  type Headers,
+  headerOf,
+  httpError,
+  resetCode,
+  statusOf,
+} from "@hull/api/grpc/headers";
+import { encodeMessageFrame, MessageDecoder } from "@hull/api/grpc/message";
 import type { CallOptions } from "@hull/api/rpc";
 import { HullError, internal, unavailable } from "@hull/errors";
-import { encodeMessageFrame, MessageDecoder } from "./grpc-message.ts";
-import { checkMetadata, encodeTimeout, type Headers, headerOf, httpError, resetCode, statusOf } from "./grpc-status.ts";
 
 const cancelCode = 8;
 

@@ -2,7 +2,7 @@ import { connect as connectHttp2 } from "node:http2";
 import { connect as connectSocket } from "node:net";
 import type { MethodRef } from "@hull/api/call";
 import { type CallTransport, makeClient } from "@hull/api/caller";
-import { Inbox } from "@hull/api/inbox";
+import { pausingInbox } from "@hull/api/inbox";
 import type { CallOptions, ServiceClient, ServiceDefinition } from "@hull/api/rpc";
 import { canceled, HullError, internal, invalidArgument, unavailable } from "@hull/errors";
 import { type CallEvents, type Channel, GrpcCall } from "./grpc-call.ts";
@@ -161,19 +161,8 @@ class Http2Connection implements GrpcConnection, CallTransport {
 /** Answers on their way to the caller's loop; stops the call's stream while too much of it waits. */
 class Answers implements CallEvents {
   call: GrpcCall | undefined;
-  #held = 0;
-  #paused = false;
 
-  readonly inbox = new Inbox((change) => {
-    this.#held += change;
-    if (!this.#paused && this.#held > highWater) {
-      this.#paused = true;
-      this.call?.pause();
-    } else if (this.#paused && this.#held <= highWater / 4) {
-      this.#paused = false;
-      this.call?.resume();
-    }
-  });
+  readonly inbox = pausingInbox({ pause: () => this.call?.pause(), resume: () => this.call?.resume() }, highWater);
 
   message(message: Uint8Array): void {
     this.inbox.push(message);

@@ -1,17 +1,16 @@
-import type { Socket } from "node:net";
 import {
-  type handleBidiStreamingCall,
-  type handleUnaryCall,
-  Metadata,
-  Server,
-  ServerCredentials,
-  type ServerDuplexStream,
-  type ServerWritableStream,
-} from "@grpc/grpc-js";
-import { type BoundMethod, bindService, isUnary } from "@hull/api/handler";
-import type { CallContext } from "@hull/api/rpc";
-import { toWireStatus } from "@hull/api/status";
-import { canceled, unavailable } from "@hull/errors";
+  type IncomingHttpHeaders,
+  type OutgoingHttpHeaders,
+  performServerHandshake,
+  type ServerHttp2Session,
+} from "node:http2";
+import type { Socket } from "node:net";
+import { withWindowRepair } from "@hull/api/flow-control";
+import { isGrpcContent } from "@hull/api/grpc/headers";
+import { maximumMessage } from "@hull/api/grpc/message";
+import { type BoundMethod, bindService } from "@hull/api/handler";
+import { type HullError, internal, unavailable, unimplemented } from "@hull/errors";
+import { type CallHost, GrpcCall, type MessageLimits } from "./grpc-call.ts";
 import type { Service } from "./service.ts";
 
 export interface GrpcServerOptions {
@@ -20,220 +19,137 @@ export interface GrpcServerOptions {
   maxSendMessageSize?: number;
 }
 
-/** What containerd allows, both ways. */
-export const defaultMessageSize = 16 * 1024 * 1024;
+/** How a request that asks for no method ends. */
+interface Refusal {
+  readonly error: HullError;
+  readonly headers?: OutgoingHttpHeaders;
+}
+
+/** What a caller may send ahead of its handler, bytes. */
+const window = 1024 * 1024;
+
+const sessionOptions = {
+  settings: {
+    initialWindowSize: window,
+    // A client may have as many calls open as it likes (a wait and an event stream per container).
+    maxConcurrentStreams: 2 ** 31 - 1,
+  },
+  // One stream may be a writer of blobs, in messages of 8 MiB.
+  maxSessionMemory: Number.MAX_SAFE_INTEGER,
+  // HTTP/2 servers close the connection of a client that resets more than 1000 streams (CVE-2023-44487), which `ctr content get` does:
+  // it reads a blob in pieces of 32 KiB, each a call that it leaves. Whoever reaches the socket is root or as good as.
+  streamResetBurst: Number.MAX_SAFE_INTEGER,
+  streamResetRate: Number.MAX_SAFE_INTEGER,
+};
 
 /**
  * Serves services over gRPC on connections that somebody else accepts.
  *
  *   accept(socket) … ──close(ms)──► new calls refused, waiting ones ended, the others given `ms`
+ *
+ * See https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-HTTP2.md; where that leaves room, this does as grpc-go, which containerd's
+ * clients were made with.
  */
 export class GrpcServer {
-  readonly #server: Server;
-  readonly #injector: ReturnType<Server["createConnectionInjector"]>;
-  /** Of the running calls that listen for their end: streams, waits, long work. */
-  readonly #running = new Set<AbortController>();
+  readonly #services = new Set<string>();
+  /** By their paths: `/containerd.services.images.v1.Images/Get`. */
+  readonly #methods = new Map<string, BoundMethod>();
+  readonly #limits: MessageLimits;
+  readonly #sessions = new Map<ServerHttp2Session, Socket>();
+  /** Of the running calls those that listen for their end: streams, waits, long work. */
+  readonly #running = new Set<GrpcCall>();
 
   constructor(services: Iterable<Service>, options: GrpcServerOptions = {}) {
-    this.#server = new Server({
-      "grpc.max_receive_message_length": options.maxReceiveMessageSize ?? defaultMessageSize,
-      "grpc.max_send_message_length": options.maxSendMessageSize ?? defaultMessageSize,
-      // A client may have as many calls open as it likes (a wait and an event stream per container).
-      "grpc.max_concurrent_streams": 2 ** 31 - 1,
-      "grpc.enable_channelz": 0,
-      // One stream may be a writer of blobs, in messages of 8 MiB.
-      "grpc-node.max_session_memory": Number.MAX_SAFE_INTEGER,
-      "grpc-node.flow_control_window": 4 * 1024 * 1024,
-    });
-    const known = new Set<string>();
+    this.#limits = {
+      receive: options.maxReceiveMessageSize ?? maximumMessage,
+      send: options.maxSendMessageSize ?? maximumMessage,
+    };
     for (const { definition, implementation } of services) {
-      known.add(definition.fullName);
-      for (const method of bindService(definition, implementation).values()) this.#register(method);
+      this.#services.add(definition.fullName);
+      for (const [name, method] of bindService(definition, implementation)) {
+        this.#methods.set(`/${definition.fullName}/${name}`, method);
+      }
     }
-    answerUnknown(this.#server, known);
-    allowResets(this.#server);
-    this.#injector = this.#server.createConnectionInjector(ServerCredentials.createInsecure());
   }
 
   accept(socket: Socket): void {
-    this.#injector.injectConnection(socket);
+    const session = withWindowRepair(socket, "server", () => performServerHandshake(socket, sessionOptions));
+    this.#sessions.set(session, socket);
+    // Whatever breaks a connection: its calls hear of it by their streams' end.
+    session.on("error", () => {});
+    session.on("close", () => {
+      this.#sessions.delete(session);
+      // A session whose client never spoke leaves its connection open.
+      socket.destroySoon();
+    });
+    const host: CallHost = { limits: this.#limits, running: this.#running, gather: gatherer(socket) };
+    session.on("stream", (stream, headers, _flags, raw) => {
+      const call = new GrpcCall(stream, { timeout: headers["grpc-timeout"]?.toString(), raw }, host);
+      const found = this.#methodOf(headers);
+      if ("error" in found) call.refuse(found.error, found.headers);
+      else call.serve(found);
+    });
   }
 
   /** Ends what waits (events, exits); lets other calls run for `graceMs`, then drops them. */
   async close(graceMs: number): Promise<void> {
-    for (const controller of this.#running) controller.abort(unavailable("the daemon is stopping"));
-    this.#injector.drain(graceMs);
-    const { promise, resolve } = Promise.withResolvers<void>();
-    const timer = setTimeout(() => this.#server.forceShutdown(), graceMs);
-    this.#server.tryShutdown(() => resolve());
-    await promise;
+    for (const call of this.#running) call.interrupt(unavailable("the daemon is stopping"));
+    // Not what a session says is waited for: one whose client never spoke doesn't tell that it is destroyed.
+    const late = Promise.withResolvers<void>();
+    const timer = setTimeout(late.resolve, graceMs);
+    await Promise.race([Promise.all([...this.#sessions.keys()].map(closed)), late.promise]);
     clearTimeout(timer);
-    this.#injector.destroy();
-  }
-
-  #register(method: BoundMethod): void {
-    const path = `/${method.service}/${method.method.name}`;
-    const contextOf: ContextOf = (call) => new GrpcCall(call, this.#running);
-    if (isUnary(method)) this.#server.register(path, unaryHandler(method, contextOf), serialize, deserialize, "unary");
-    else if (method.method.requestStream)
-      this.#server.register(path, duplexHandler(method, contextOf), serialize, deserialize, "bidi");
-    else this.#server.register(path, serverStreamHandler(method, contextOf), serialize, deserialize, "serverStream");
-  }
-}
-
-type ContextOf = (call: AnyCall) => CallContext;
-
-type Bytes = Uint8Array;
-
-const serialize = (bytes: Bytes): Buffer => Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-const deserialize = (bytes: Buffer): Bytes => bytes;
-
-/** What grpc-js's four kinds of call have in common. */
-interface AnyCall {
-  readonly metadata: Metadata;
-  readonly cancelled: boolean;
-  once(event: "cancelled", listener: () => void): unknown;
-}
-
-class GrpcCall implements CallContext {
-  readonly #call: AnyCall;
-  readonly #running: Set<AbortController>;
-  #signal: AbortSignal | undefined;
-
-  constructor(call: AnyCall, running: Set<AbortController>) {
-    this.#call = call;
-    this.#running = running;
-  }
-
-  metadata(key: string): string | undefined {
-    const value = this.#call.metadata.get(key)[0];
-    return typeof value === "string" ? value : undefined;
-  }
-
-  // Made on demand: most calls are over before anybody asks.
-  get signal(): AbortSignal {
-    if (this.#signal !== undefined) return this.#signal;
-    const controller = new AbortController();
-    this.#signal = controller.signal;
-    // grpc-js says "cancelled" at every call's end.
-    const abort = (): void => {
-      this.#running.delete(controller);
-      controller.abort(canceled("the caller ended the call"));
-    };
-    if (this.#call.cancelled) abort();
-    else {
-      this.#running.add(controller);
-      this.#call.once("cancelled", abort);
+    for (const [session, socket] of this.#sessions) {
+      session.destroy();
+      socket.destroy();
     }
-    return this.#signal;
   }
-}
 
-const unaryHandler =
-  (method: BoundMethod, contextOf: ContextOf): handleUnaryCall<Bytes, Bytes> =>
-  (call, callback) => {
-    method.unary(call.request, contextOf(call)).then(
-      (response) => callback(null, response),
-      (thrown: unknown) => callback(statusOf(thrown)),
-    );
-  };
-
-const serverStreamHandler =
-  (method: BoundMethod, contextOf: ContextOf) =>
-  (call: ServerWritableStream<Bytes, Bytes>): void => {
-    void answer(method, call, one(call.request), contextOf(call));
-  };
-
-const duplexHandler =
-  (method: BoundMethod, contextOf: ContextOf): handleBidiStreamingCall<Bytes, Bytes> =>
-  (call) => {
-    void answer(method, call, requestsOf(call), contextOf(call));
-  };
-
-async function* one(message: Bytes): AsyncIterable<Bytes> {
-  yield message;
-}
-
-/** The requests of a call; fails if the caller cancels. Leaving it early leaves the call open for its answers. */
-async function* requestsOf(call: ServerDuplexStream<Bytes, Bytes>): AsyncIterable<Bytes> {
-  try {
-    for await (const message of call.iterator({ destroyOnReturn: false })) yield message as Bytes;
-  } catch (error) {
-    if (!call.cancelled) throw error;
-  }
-  if (call.cancelled) throw canceled("the caller ended the call");
-}
-
-async function answer(
-  method: BoundMethod,
-  call: ServerWritableStream<Bytes, Bytes> | ServerDuplexStream<Bytes, Bytes>,
-  requests: AsyncIterable<Bytes>,
-  context: CallContext,
-): Promise<void> {
-  try {
-    let sent = 0;
-    for await (const message of method.stream(requests, context)) {
-      if (call.cancelled) break;
-      if (!call.write(message)) await writable(call);
-      // An answer that is in memory as a whole would be written without the loop ever seeing that the caller has left.
-      if (++sent % messagesPerTurn === 0) await turn();
+  #methodOf(headers: IncomingHttpHeaders): BoundMethod | Refusal {
+    const { ":method": verb, ":path": path = "", "content-type": type, "grpc-encoding": encoding } = headers;
+    if (verb !== "POST") {
+      const error = internal(`Received a HEADERS frame with :method "${verb}" which should be POST`);
+      return { error, headers: { ":status": 405 } };
     }
-    call.end();
-  } catch (thrown) {
-    if (!call.cancelled) call.emit("error", statusOf(thrown));
+    if (!isGrpcContent(type)) {
+      return { error: internal(`invalid gRPC request content-type "${type ?? ""}"`), headers: { ":status": 415 } };
+    }
+    const method = this.#methods.get(path);
+    if (method === undefined) return { error: this.#unknown(path) };
+    if (encoding !== undefined && encoding !== "identity") {
+      const error = unimplemented(`grpc: Decompressor is not installed for grpc-encoding "${encoding}"`);
+      return { error, headers: { "grpc-accept-encoding": "identity" } };
+    }
+    return method;
+  }
+
+  #unknown(path: string): HullError {
+    const [, service, method] = /^\/?(.*)\/([^/]*)$/.exec(path) ?? [];
+    if (service === undefined) return unimplemented(`malformed method name: "${path}"`);
+    if (!this.#services.has(service)) return unimplemented(`unknown service ${service}`);
+    return unimplemented(`unknown method ${method} for service ${service}`);
   }
 }
 
-/** Messages of one answer that may follow each other before other events have their turn. */
-const messagesPerTurn = 64;
+/** Holds back what is written to a socket until the next turn of the event loop, each time that it is called. */
+function gatherer(socket: Socket): () => void {
+  let holds = false;
+  const release = (): void => {
+    holds = false;
+    socket.uncork();
+  };
+  return () => {
+    if (holds) return;
+    holds = true;
+    socket.cork();
+    // Behind what the session itself defers to the next turn: the end of a message that is written, upon which the trailers follow.
+    process.nextTick(setImmediate, release);
+  };
+}
 
-const turn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
-
-/** Until the call takes more, or is cancelled. */
-function writable(call: AnyCall & NodeJS.EventEmitter): Promise<void> {
+function closed(session: ServerHttp2Session): Promise<void> {
   return new Promise((resolve) => {
-    const done = (): void => {
-      call.off("drain", done);
-      call.off("cancelled", done);
-      resolve();
-    };
-    call.once("drain", done);
-    call.once("cancelled", done);
+    session.once("close", resolve);
+    session.close();
   });
-}
-
-/** A thrown error as grpc-js wants it. */
-function statusOf(thrown: unknown): Error & { code: number; details: string; metadata: Metadata } {
-  const { code, message } = toWireStatus(thrown);
-  // A header can't carry half of a surrogate pair.
-  return Object.assign(new Error(message), { code, details: message.toWellFormed(), metadata: new Metadata() });
-}
-
-/**
- * Lets a client end as many calls early as it likes. HTTP/2 servers close the connection of one that resets more than 1000 streams
- * (CVE-2023-44487), which `ctr content get` does: it reads a blob in pieces of 32 KiB, each a call that it leaves. Whoever reaches the
- * socket is root or as good as. grpc-js passes these options on, but has none of its own for them.
- */
-function allowResets(server: Server): void {
-  const options: unknown = Reflect.get(server, "commonServerOptions");
-  if (typeof options !== "object" || options === null) return;
-  Object.assign(options, { streamResetBurst: Number.MAX_SAFE_INTEGER, streamResetRate: Number.MAX_SAFE_INTEGER });
-}
-
-/**
- * Lets calls of methods that nobody registered end as containerd's server ends them. grpc-js has no hook for that: where its table of
- * handlers isn't what it was in 1.14, its own text stands.
- */
-function answerUnknown(server: Server, services: ReadonlySet<string>): void {
-  const handlers: unknown = Reflect.get(server, "handlers");
-  if (!(handlers instanceof Map)) return;
-  const registered = handlers.get.bind(handlers);
-  handlers.get = (path: string) => registered(path) ?? unknownHandler(path, services);
-}
-
-function unknownHandler(path: string, services: ReadonlySet<string>): object {
-  const [, name = "", method = ""] = path.split("/");
-  const details = services.has(name) ? `unknown method ${method} for service ${name}` : `unknown service ${name}`;
-  const func: handleUnaryCall<Bytes, Bytes> = (_, callback) => callback({ code: 12, details });
-  return { func, serialize, deserialize, type: "unary", path };
 }

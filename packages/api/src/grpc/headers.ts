@@ -1,5 +1,5 @@
-import { fromWireStatus } from "@hull/api/status";
 import { type Code, HullError, invalidArgument } from "@hull/errors";
+import { fromWireStatus, type WireStatus } from "../status.ts";
 
 /**
  * What gRPC says in headers and trailers.
@@ -25,6 +25,12 @@ export function statusOf(headers: Headers): HullError | null | undefined {
   const code = /^\d{1,3}$/.test(status) ? Number(status) : -1;
   if (code === 0) return null;
   return fromWireStatus({ code, message: decodeMessageText(headerOf(headers, "grpc-message") ?? "") });
+}
+
+/** The trailers of a call that ended with `status`. */
+export function trailersOf({ code, message }: WireStatus): Record<string, string> {
+  if (message === "") return { "grpc-status": String(code) };
+  return { "grpc-status": String(code), "grpc-message": encodeMessageText(message) };
 }
 
 /** The error of an HTTP status that is not gRPC's doing: something else answers there. */
@@ -78,12 +84,39 @@ export function decodeMessageText(text: string): string {
   return new TextDecoder().decode(Uint8Array.from(bytes));
 }
 
+/** The other way: printable ASCII stays, all other bytes of the UTF-8 get a percent sign. */
+export function encodeMessageText(text: string): string {
+  if (/^[ -$&-~]*$/.test(text)) return text;
+  let encoded = "";
+  // A lone half of a surrogate pair becomes U+FFFD.
+  for (const byte of new TextEncoder().encode(text)) {
+    const plain = byte >= 0x20 && byte <= 0x7e && byte !== 0x25;
+    encoded += plain ? String.fromCharCode(byte) : `%${byte.toString(16).toUpperCase().padStart(2, "0")}`;
+  }
+  return encoded;
+}
+
 /** `grpc-timeout`: at most eight digits and a unit. Rounded up, so that a server never gives up before its caller. */
 export function encodeTimeout(milliseconds: number): string {
   const microseconds = Math.ceil(Math.max(0, milliseconds) * 1000);
   if (microseconds < 1e8) return `${microseconds}u`;
   if (microseconds < 1e11) return `${Math.ceil(microseconds / 1000)}m`;
   return `${Math.min(99_999_999, Math.ceil(microseconds / 1e6))}S`;
+}
+
+/** Milliseconds of a `grpc-timeout`. @throws InvalidArgument for a text that is none. */
+export function decodeTimeout(text: string): number {
+  const [, digits, unit = ""] = /^(\d{1,8})([HMSmun])$/.exec(text) ?? [];
+  const factor = timeoutUnits[unit];
+  if (digits === undefined || factor === undefined) throw invalidArgument(`malformed grpc-timeout: "${text}"`);
+  return Number(digits) * factor;
+}
+
+const timeoutUnits: Readonly<Record<string, number>> = { H: 3_600_000, M: 60_000, S: 1000, m: 1, u: 1e-3, n: 1e-6 };
+
+/** True for the content types of gRPC: `application/grpc`, also with a format (`+proto`) or parameters behind it. */
+export function isGrpcContent(contentType: string | undefined): boolean {
+  return /^application\/grpc(?:[+;]|$)/.test(contentType ?? "");
 }
 
 /**

@@ -1,4 +1,4 @@
-import { type HullError, resourceExhausted, unimplemented } from "@hull/errors";
+import { type HullError, internal, resourceExhausted } from "@hull/errors";
 
 /**
  * Messages in the body of a gRPC call: one byte that says whether it is compressed, four of length (big endian), the message.
@@ -6,15 +6,15 @@ import { type HullError, resourceExhausted, unimplemented } from "@hull/errors";
  * See https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-HTTP2.md, "Length-Prefixed-Message".
  */
 
-/** The longest message, both ways: 16 MiB, what containerd's servers and clients allow. */
+/** The longest message unless somebody sets another limit, both ways: 16 MiB, what containerd's servers and clients allow. */
 export const maximumMessage = 16 * 1024 * 1024;
 
 const prefixLength = 5;
 
-/** A message with its prefix. @throws ResourceExhausted if it is longer than `maximumMessage`. */
-export function encodeMessageFrame(message: Uint8Array): Uint8Array {
+/** A message with its prefix. @throws ResourceExhausted if it is longer than `limit` bytes. */
+export function encodeMessageFrame(message: Uint8Array, limit = maximumMessage): Uint8Array {
   const { length } = message;
-  if (length > maximumMessage) throw tooLong(length);
+  if (length > limit) throw tooLong("trying to send message", length, limit);
   const frame = new Uint8Array(prefixLength + length);
   new DataView(frame.buffer).setUint32(1, length);
   frame.set(message, prefixLength);
@@ -23,15 +23,21 @@ export function encodeMessageFrame(message: Uint8Array): Uint8Array {
 
 /** Messages out of a body that is cut anywhere. A message that came whole points into its chunk. */
 export class MessageDecoder {
+  readonly #limit: number;
   readonly #prefix = new Uint8Array(prefixLength);
   #prefixFill = 0;
   #message: Uint8Array | undefined;
   #messageFill = 0;
 
+  /** `limit`: the bytes that a message may have. */
+  constructor(limit = maximumMessage) {
+    this.#limit = limit;
+  }
+
   /**
    * Takes the next bytes, calls `onMessage` for each message that they complete.
    *
-   * @throws ResourceExhausted for a message that is too long, Unimplemented for a compressed one (none is asked for).
+   * @throws ResourceExhausted for a message that is too long, Internal for a compressed one: neither side of hull asks for any.
    */
   push(chunk: Uint8Array, onMessage: (message: Uint8Array) => void): void {
     let at = 0;
@@ -76,14 +82,14 @@ export class MessageDecoder {
   }
 
   #length(): number {
-    if (this.#prefix[0] !== 0)
-      throw unimplemented("the server sent a compressed gRPC message, which was not asked for");
+    if (this.#prefix[0] !== 0) throw internal("grpc: a message is compressed, though no encoding was agreed on");
     const length = new DataView(this.#prefix.buffer).getUint32(1);
-    if (length > maximumMessage) throw tooLong(length);
+    if (length > this.#limit) throw tooLong("received message", length, this.#limit);
     return length;
   }
 }
 
-function tooLong(length: number): HullError {
-  return resourceExhausted(`a gRPC message of ${length} bytes is longer than the ${maximumMessage} allowed`);
+/** In the words of grpc-go, which clients look for. */
+function tooLong(what: string, length: number, limit: number): HullError {
+  return resourceExhausted(`grpc: ${what} larger than max (${length} vs. ${limit})`);
 }
