@@ -42,3 +42,9 @@ export async function processesOf(folder: string): Promise<Map<number, string>> 
   }
   return found;
 }
+
+/** Waits, for up to a second, until no process names a folder: shims that are spare notice their daemon's end a moment later. */
+export async function leftIn(folder: string): Promise<string[]> {
+  for (let i = 0; i < 50 && (await processesOf(folder)).size > 0; i++) await Bun.sleep(20);
+  return [...(await processesOf(folder)).values()];
+}

@@ -3,6 +3,7 @@ import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { writeBusyboxImage } from "../../scripts/image.ts";
 import { image } from "../support/busybox.ts";
 import { noContainerd } from "../support/containerd.ts";
+import { removeLeftovers } from "../support/leftovers.ts";
 import { type Outcome, runProgram, type Server } from "../support/process.ts";
 import { type Scratch, scratch } from "../support/scratch.ts";
 import { type Place, placeIn, processesOf, startDaemon } from "./fixture.ts";
@@ -46,6 +47,7 @@ suite(`restart${noContainerd === undefined ? "" : ` (skipped: ${noContainerd})`}
     // What a failed test left, by the folder that its command line names.
     for (const pid of (await processesOf(folder.path)).keys()) process.kill(pid, "SIGKILL");
     folder[Symbol.dispose]();
+    removeLeftovers(namespace);
   });
 
   test("containers go on; each is listed, exec'd into, waited for, killed", async () => {

@@ -85,8 +85,17 @@ export async function startSides(folder: string): Promise<{ sides: readonly [Sid
     },
   });
   const sides = [side("containerd", `${folder}/c`, real), side("hull", `${folder}/h`, ours)] as const;
+  starting.defer(async () => {
+    for (const one of sides) await endTasks(one);
+  });
   const running = starting.move();
   return { sides, [Symbol.asyncDispose]: () => running.disposeAsync() };
+}
+
+/** Ends what a failed test left running. */
+async function endTasks(side: Side): Promise<void> {
+  const { stdout } = await side.ctr(["tasks", "ls", "-q"]);
+  for (const id of stdout.split("\n").filter((line) => line !== "")) await side.ctr(["tasks", "rm", "-f", id]);
 }
 
 export interface SameOptions extends CtrOptions {
