@@ -453,7 +453,7 @@ describe.skipIf(!root)("apply (needs root)", () => {
     using bench = new Bench();
     const target = bench.directory();
     writeFileSync(join(bench.path, "blob"), everything);
-    const descriptor = { mediaType: "application/vnd.oci.image.layer.v1.tar", digest: "blob", size: 1 };
+    const descriptor = { mediaType: "application/vnd.oci.image.layer.v1.tar", digest: "blob", size: everything.length };
     const content = { path: async () => join(bench.path, "blob") };
     const broken = new UnpackerApplier({ content, command: ["/bin/sh", "-c", "echo oops >&2; exit 3"] });
     await expect(broken.apply(contextFor("test"), descriptor, bind(target))).rejects.toThrow(/status 3.*oops/);

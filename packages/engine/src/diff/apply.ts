@@ -1,7 +1,7 @@
-import { closeSync, constants, mkdtempSync, openSync, rmdirSync } from "node:fs";
+import { closeSync, constants, fstatSync, mkdtempSync, openSync, rmdirSync } from "node:fs";
 import { availableParallelism, tmpdir } from "node:os";
 import { join } from "node:path";
-import { HullError, internal } from "@hull/errors";
+import { HullError, internal, invalidArgument } from "@hull/errors";
 import type { Descriptor } from "@hull/oci/descriptor";
 import { mountAll, unmountAll } from "@hull/sys/mount";
 import type { ContentStore } from "../content/index.ts";
@@ -54,6 +54,7 @@ export class UnpackerApplier implements Applier {
     using scope = new DisposableStack();
     const blob = openSync(path, constants.O_RDONLY);
     scope.defer(() => closeSync(blob));
+    requireSize(descriptor, fstatSync(blob).size);
     const target = directTarget(mounts, options.rebase ?? false) ?? this.#mount(mounts, scope);
     const request = { ...target, sync: options.syncFs ?? false };
     const outcome = await this.#run(ctx, blob, request, options.progress);
@@ -97,6 +98,12 @@ export class UnpackerApplier implements Applier {
       await child.exited;
     }
   }
+}
+
+/** A descriptor without a size is one that a client made of a digest alone. */
+function requireSize({ digest, size }: Descriptor, actual: number): void {
+  if (size === 0 || size === actual) return;
+  throw invalidArgument(`layer "${digest}" has ${actual} bytes, but its descriptor says a size of ${size}`);
 }
 
 async function readOutcome(

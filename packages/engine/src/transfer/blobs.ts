@@ -106,7 +106,21 @@ export async function addLabels(ctx: Context, content: ContentStore, digest: str
     );
 }
 
-/** Reads a small blob whole and checks its digest. @throws InvalidArgument if it has more than `limit` bytes; NotFound */
+/** @throws InvalidArgument if a blob that is here has another size than its descriptor says; NotFound */
+export async function requireSize(
+  ctx: Context,
+  content: ContentStore,
+  { digest, size }: Pick<Descriptor, "digest" | "size">,
+): Promise<void> {
+  const { size: actual } = await content.info(ctx, digest);
+  if (actual !== size)
+    throw invalidArgument(`blob "${digest}" has ${actual} bytes, but is referred to as having a size of ${size}`);
+}
+
+/**
+ * Reads a small blob whole and checks its size and digest.
+ * @throws InvalidArgument if it has more than `limit` bytes, or isn't what the descriptor says; NotFound
+ */
 export async function readBlob(
   ctx: Context,
   content: ContentStore,
@@ -116,6 +130,7 @@ export async function readBlob(
   const { size } = await content.info(ctx, descriptor.digest);
   if (size > limit)
     throw invalidArgument(`blob "${descriptor.digest}" has ${size} bytes: at most ${limit} are allowed here`);
+  await requireSize(ctx, content, descriptor);
   const chunks: Uint8Array[] = [];
   for await (const chunk of content.read(ctx, descriptor.digest)) chunks.push(Buffer.from(chunk));
   const bytes = Buffer.concat(chunks);

@@ -8,14 +8,11 @@ import {
   hostPlatform,
   indexFile,
   isIndex,
-  isLayer,
   isManifest,
   layoutFile,
   maxConfigSize,
   mediaTypes,
-  type Platform,
   parseIndex,
-  platformRank,
 } from "@hull/oci";
 import type { ContentStore } from "../content/index.ts";
 import { type Context, contextFor } from "../context.ts";
@@ -23,13 +20,13 @@ import { readTar, text } from "../diff/tar/index.ts";
 import type { Image } from "../images/index.ts";
 import { uncompressed } from "./archive.ts";
 import { type ArchiveFile, ArchiveFiles } from "./archive-files.ts";
-import { readBlob } from "./blobs.ts";
+import { readBlob, requireSize } from "./blobs.ts";
 import { convertDockerArchive } from "./docker-archive.ts";
 import type { ImportOptions } from "./index.ts";
 import { withLease } from "./lease.ts";
 import { ProgressReporter } from "./progress.ts";
 import { type PullDependencies, recordImage } from "./pull.ts";
-import { type PlatformImage, walkImages } from "./tree.ts";
+import { isRunnable, type PlatformImage, walkImages } from "./tree.ts";
 import { unpackImage } from "./unpack.ts";
 
 /** See Transfer.import. */
@@ -232,15 +229,15 @@ async function checked(
     for (const image of images) {
       const lacking = await firstMissing(ctx, content, image);
       if (lacking === undefined) whole.push(image);
-      else if (platforms !== undefined || isFor(image, [hostPlatform()]))
-        throw notFound(`layer "${lacking}" of "${what}" is missing`);
+      else if (platforms !== undefined || isRunnable(image, [hostPlatform()]))
+        throw notFound(`layer "${lacking}" of "${what}"`);
       else missing = lacking;
     }
-    if (whole.length === 0) throw notFound(`layer "${missing}" of "${what}" is missing`);
+    if (whole.length === 0) throw notFound(`layer "${missing}" of "${what}"`);
     return whole;
   } catch (error) {
     if (isCode(error, "notFound"))
-      throw invalidArgument(`the archive is incomplete: ${error.message}`, { cause: error });
+      throw invalidArgument(`the archive is incomplete: ${error.message}: not found`, { cause: error });
     throw error;
   }
 }
@@ -250,20 +247,15 @@ async function firstMissing(
   content: ContentStore,
   { manifest }: PlatformImage,
 ): Promise<string | undefined> {
-  for (const { digest } of manifest.layers) {
+  for (const layer of manifest.layers) {
     try {
-      await content.info(ctx, digest);
+      await requireSize(ctx, content, layer);
     } catch (error) {
       if (!isCode(error, "notFound")) throw error;
-      return digest;
+      return layer.digest;
     }
   }
   return undefined;
-}
-
-function isFor({ config, manifest }: PlatformImage, platforms: readonly Platform[]): boolean {
-  if (config === undefined || !manifest.layers.every((layer) => isLayer(layer.mediaType))) return false;
-  return config.platform.os === "" || platforms.some((wished) => platformRank(wished, config.platform) !== undefined);
 }
 
 async function unpackAll(
@@ -277,7 +269,7 @@ async function unpackAll(
   const snapshotter = dependencies.snapshotter(unpack.snapshotter);
   const wished = platforms === undefined || platforms === "all" ? [hostPlatform()] : platforms;
   for (const image of images) {
-    if (isFor(image, wished))
+    if (isRunnable(image, wished))
       await unpackImage(ctx, dependencies, { image, snapshotter, syncFs: unpack.syncFs, progress });
   }
 }

@@ -1,5 +1,5 @@
 import { HullError, isCode } from "@hull/errors";
-import { type Descriptor, hostPlatform, isLayer, parseReference, platformRank } from "@hull/oci";
+import { type Descriptor, hostPlatform, parseReference } from "@hull/oci";
 import type { Context } from "../context.ts";
 import type { Image, ImageInput, ImageStore } from "../images/index.ts";
 import type { Labels } from "../labels.ts";
@@ -11,7 +11,7 @@ import type { PullOptions } from "./index.ts";
 import { withLease } from "./lease.ts";
 import { Slots } from "./locks.ts";
 import { ProgressReporter } from "./progress.ts";
-import { type PlatformImage, walkImages } from "./tree.ts";
+import { isRunnable, type PlatformImage, walkImages } from "./tree.ts";
 import { type UnpackDependencies, unpackImage } from "./unpack.ts";
 
 export interface PullDependencies extends UnpackDependencies {
@@ -101,7 +101,10 @@ class Pull {
   #start(image: PlatformImage, snapshotter: Snapshotter | undefined): void {
     const below = [image.descriptor.digest];
     for (const layer of image.manifest.layers) this.#watch(this.#layer(layer, below));
-    if (snapshotter === undefined || !isRunnable(image, this.#options)) return;
+    const { platforms } = this.#options;
+    // Only what can run here is unpacked, whatever else was asked to be fetched.
+    const wished = platforms === undefined || platforms === "all" ? [hostPlatform()] : platforms;
+    if (snapshotter === undefined || !isRunnable(image, wished)) return;
     this.#watch(
       unpackImage(this.#ctx, this.#dependencies, {
         image,
@@ -168,13 +171,6 @@ class Pull {
     this.#failure ??= HullError.from(error);
     this.#abort.abort(this.#failure);
   }
-}
-
-/** Only what can run here is unpacked, whatever else was asked to be fetched. */
-function isRunnable({ config, manifest }: PlatformImage, options: PullOptions): boolean {
-  if (config === undefined || !manifest.layers.every((layer) => isLayer(layer.mediaType))) return false;
-  if (options.platforms !== undefined && options.platforms !== "all") return true;
-  return config.platform.os === "" || platformRank(hostPlatform(), config.platform) !== undefined;
 }
 
 /** Makes the image's record, or changes the one of that name to this target; labels that it had and that aren't given stay. */

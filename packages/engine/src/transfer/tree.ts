@@ -10,6 +10,7 @@ import {
   isConfig,
   isImage,
   isIndex,
+  isLayer,
   isManifest,
   type Manifest,
   maxConfigSize,
@@ -29,6 +30,16 @@ export interface PlatformImage {
   manifest: Manifest;
   /** Undefined if the manifest is of another kind of artifact. */
   config?: ImageConfig;
+}
+
+/**
+ * True if an image is to be unpacked for one of the platforms. What says no platform, as signatures and the like that borrow an image's
+ * config, is one if all its layers are; what does say one has to be unpacked or refused.
+ */
+export function isRunnable({ config, manifest }: PlatformImage, platforms: readonly Platform[]): boolean {
+  if (config === undefined) return false;
+  if (config.platform.os === "") return manifest.layers.every((layer) => isLayer(layer.mediaType));
+  return platforms.some((wished) => platformRank(wished, config.platform) !== undefined);
 }
 
 export interface WalkOptions {
