@@ -20,13 +20,24 @@ export interface Identity {
 /** How long a shim that was told to end tries to deliver its last events. */
 const flushMs = 5000;
 
+/** A shim that serves. */
+export interface Serving {
+  /**
+   * The daemon that started it has gone. Another finds it by the containers that it keeps: without any it ends, now or with the last one,
+   * for nobody would ever tell it to.
+   */
+  orphan(): void;
+}
+
 /**
  * Listens and serves; the process ends when a client calls Shutdown and no container is left, or by SIGTERM.
  *
  * @param identity whom the shim works for now; a spare's requests wait for it
  */
-export async function serve(socket: string, identity: () => Promise<Identity>): Promise<void> {
+export async function serve(socket: string, identity: () => Promise<Identity>): Promise<Serving> {
   becomeIndependent();
+  let idle = true;
+  let orphaned = false;
   let current: { identity: Identity; publisher: Publisher; events: TaskEvents } | undefined;
   const exit = async (): Promise<void> => {
     rmSync(socket, { force: true });
@@ -46,12 +57,22 @@ export async function serve(socket: string, identity: () => Promise<Identity>): 
     reconnected: () => current?.publisher.retry(),
     // A turn later, when the answer has been written.
     exit: () => void setImmediate(exit),
+    occupied(now) {
+      idle = !now;
+      if (idle && orphaned) setImmediate(exit);
+    },
   });
   process.on("SIGTERM", () => void exit());
   const server = new TtrpcServer()
     .register(TaskDefinition, service)
     .register<typeof taskDefinitionV2>(taskDefinitionV2, service);
   await listenPrivately(server, socket);
+  return {
+    orphan() {
+      orphaned = true;
+      if (idle) void exit();
+    },
+  };
 }
 
 /** The socket's mode is 0600 from its first moment: whoever may connect can run processes as root. */

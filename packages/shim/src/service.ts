@@ -21,6 +21,8 @@ export interface ShimProcess {
   reconnected(): void;
   /** Ends the process after the answer. */
   exit(): void;
+  /** Told when a container is on its way, and when none is left. */
+  occupied(now: boolean): void;
 }
 
 /** Version 2 of the service, which older daemons call. */
@@ -29,27 +31,32 @@ export const taskDefinitionV2 = { ...TaskDefinition, fullName: "containerd.task.
 /** The handlers, for both versions. */
 export function taskService(shim: ShimProcess): ServiceImplementation<typeof TaskDefinition> {
   const containers = new Map<string, Container>();
-  /** Ids whose creation is on its way. */
-  const creating = new Set<string>();
+  /** Those whose creation is on its way, by their ids. */
+  const creating = new Map<string, Promise<Container>>();
   const find = (id: string): Container => {
     const container = containers.get(id);
     if (container === undefined) throw notFound(`container not created "${id}"`);
     return container;
   };
+  const isIdle = (): boolean => containers.size === 0 && creating.size === 0;
   return {
     async create({ id, bundle, rootfs, terminal, stdin, stdout, stderr, checkpoint, options }) {
       if (checkpoint !== "") throw unimplemented(`restoring container "${id}" from a checkpoint is not supported`);
       if (containers.has(id) || creating.has(id)) throw alreadyExists(`container "${id}"`);
-      creating.add(id);
-      try {
+      const container = (async () => {
         const { namespace, events } = await shim.identity();
         const runtime = chooseRuntime(namespace, options);
         const request = { id, bundle, rootfs, terminal, stdin, stdout, stderr, runtime };
-        const container = await Container.create(request, shim.children, events);
-        containers.set(id, container);
-        return { pid: container.init.pid };
+        return await Container.create(request, shim.children, events);
+      })();
+      creating.set(id, container);
+      shim.occupied(true);
+      try {
+        containers.set(id, await container);
+        return { pid: (await container).init.pid };
       } finally {
         creating.delete(id);
+        if (isIdle()) shim.occupied(false);
       }
     },
     async start({ id, execId }) {
@@ -60,6 +67,7 @@ export function taskService(shim: ShimProcess): ServiceImplementation<typeof Tas
     async delete({ id, execId }) {
       const { pid, exit } = await find(id).delete(execId);
       if (execId === "") containers.delete(id);
+      if (isIdle()) shim.occupied(false);
       return { pid, exitStatus: exit?.status ?? 0, exitedAt: timestampOfNanos(exit?.at) };
     },
     async exec({ id, execId, terminal, stdin, stdout, stderr, spec }) {
@@ -136,11 +144,13 @@ export function taskService(shim: ShimProcess): ServiceImplementation<typeof Tas
     },
     async connect({ id }) {
       shim.reconnected();
+      // Its daemon went while it was made: it is to be found all the same.
+      await creating.get(id)?.catch(() => undefined);
       const taskPid = id === "" ? 0 : find(id).init.pid;
       return { shimPid: process.pid, taskPid, version: "" };
     },
     async shutdown() {
-      if (containers.size === 0 && creating.size === 0) shim.exit();
+      if (isIdle()) shim.exit();
       return {};
     },
   };

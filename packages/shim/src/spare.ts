@@ -4,11 +4,12 @@
  *   started ──"ready" on stdout──► spare ──a line of JSON──► assigned ──an empty line──► spare …
  *                                    └── end of input: its daemon has gone ──► (gone)
  *
- * While it is assigned the end of its input means nothing: it outlives its daemon.
+ * While it keeps a container it outlives its daemon.
  */
 
-import { rmSync } from "node:fs";
+import { rmSync, writeSync } from "node:fs";
 import { invalidArgument } from "@hull/errors";
+import { isErrno } from "@hull/sys/errno";
 import { setNonBlocking } from "@hull/sys/fd";
 import { readStream } from "@hull/sys/stream";
 import { collectWhenIdle } from "./idle.ts";
@@ -21,8 +22,11 @@ export type Assignment = Identity;
 export async function serveAsSpare(socket: string): Promise<void> {
   let assigned = false;
   let next = Promise.withResolvers<Identity>();
-  await serve(socket, () => next.promise);
-  await Bun.write(Bun.stdout, "ready\n");
+  const serving = await serve(socket, () => next.promise);
+  if (!tellReady()) {
+    rmSync(socket, { force: true });
+    process.exit(0);
+  }
   detachStdio(1);
   for await (const line of lines()) {
     if (line === "") collectWhenIdle();
@@ -30,11 +34,19 @@ export async function serveAsSpare(socket: string): Promise<void> {
     assigned = line !== "";
     if (assigned) next.resolve(parseAssignment(line));
   }
-  if (!assigned) {
-    rmSync(socket, { force: true });
-    process.exit(0);
-  }
   detachStdio(0);
+  serving.orphan();
+}
+
+/** False if the daemon has gone already. The runtime's own way of writing would then wait for ever. */
+function tellReady(): boolean {
+  try {
+    writeSync(1, "ready\n");
+    return true;
+  } catch (error) {
+    if (!isErrno(error, "EPIPE")) throw error;
+    return false;
+  }
 }
 
 async function* lines(): AsyncGenerator<string, void> {
