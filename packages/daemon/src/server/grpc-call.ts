@@ -155,7 +155,8 @@ export class GrpcCall implements CallContext {
       }
     });
     this.#stream.on("end", () => {
-      if (this.#over !== undefined) return;
+      // A stream that was reset ends as well before it closes, and what came of it must not look whole.
+      if (this.#over !== undefined || this.#isGone || this.#stream.aborted) return;
       if (this.#decoder.atBoundary) onEnd();
       else this.refuse(internal("grpc: the request was cut off"));
     });
@@ -259,7 +260,7 @@ export class GrpcCall implements CallContext {
       this.#timer = setTimeout(() => this.#expire(), Math.min(ms, 2 ** 31 - 1));
       return true;
     } catch (thrown) {
-      this.refuse(HullError.from(thrown));
+      this.refuse(internal(HullError.from(thrown).message), { ":status": 400 });
       return false;
     }
   }

@@ -7,43 +7,15 @@ import { EventsDefinition } from "@hull/api/gen/containerd/services/events/v1/ev
 import { VersionDefinition } from "@hull/api/gen/containerd/services/version/v1/version";
 import { HealthDefinition } from "@hull/api/gen/grpc/health/v1/health";
 import type { ServiceImplementation } from "@hull/api/rpc";
-import { connectGrpc } from "@hull/client/transport/grpc";
-import { notFound } from "@hull/errors";
+import { HullError, notFound } from "@hull/errors";
 import { healthService } from "../services/health.ts";
 import { versionService } from "../services/version.ts";
-import { GrpcServer } from "./grpc.ts";
-import { type Service, service } from "./service.ts";
+import { service } from "./service.ts";
+import { failureOf, self, serve } from "./test-server.ts";
 import { acceptAt, placeSocket } from "./unix-socket.ts";
 
 const directory = mkdtempSync(join(tmpdir(), "hull-grpc-"));
 afterAll(() => rmSync(directory, { recursive: true, force: true }));
-const self = { uid: process.getuid?.() ?? 0, gid: process.getgid?.() ?? 0 };
-
-let number = 0;
-
-/** What a promise is rejected with. Bun's own `rejects` waits in a loop within the loop, where a server in this process can stall. */
-const failureOf = (promise: Promise<unknown>): Promise<unknown> =>
-  promise.then(
-    () => undefined,
-    (error: unknown) => error,
-  );
-
-/** A server on a socket of its own, and a connection to it. */
-async function serve(services: Service[]) {
-  const stack = new AsyncDisposableStack();
-  const path = join(directory, `${++number}.sock`);
-  const server = new GrpcServer(services);
-  stack.defer(() => server.close(200));
-  stack.use(
-    await placeSocket(path, self, async (at) => {
-      stack.use(await acceptAt(at, (socket) => server.accept(socket)));
-    }),
-  );
-  const connection = await connectGrpc(path);
-  stack.defer(() => connection.close());
-  return { path, server, connection, [Symbol.asyncDispose]: () => stack.disposeAsync() };
-}
-
 describe("gRPC server", () => {
   test("answers calls, with errors that carry code and class text", async () => {
     const content: Partial<ServiceImplementation<typeof ContentDefinition>> = {
@@ -120,6 +92,74 @@ describe("gRPC server", () => {
     await at.server.close(5000);
     expect(await next).toMatchObject({ code: "unavailable" });
     expect(performance.now() - began).toBeLessThan(3000);
+  });
+
+  test("answers fifty calls at once, each its own", async () => {
+    const content: ServiceImplementation<typeof ContentDefinition> = {
+      async *write(requests) {
+        for await (const { ref, data } of requests) yield { digest: ref, offset: BigInt(data.length) };
+      },
+    };
+    await using at = await serve([service(ContentDefinition, content)]);
+    const client = at.connection.client(ContentDefinition);
+    const all = Array.from({ length: 50 }, async (_, id) => {
+      async function* requests() {
+        for (let i = 1; i <= 5; i++) yield { ref: `${id}`, data: new Uint8Array(id * 1000 + i) };
+      }
+      const answers = [];
+      for await (const { digest, offset } of client.write(requests())) answers.push(`${digest} ${offset}`);
+      expect(answers).toEqual([1, 2, 3, 4, 5].map((i) => `${id} ${id * 1000 + i}`));
+    });
+    await Promise.all(all);
+  });
+
+  test("carries 200 MiB both ways", async () => {
+    const content: ServiceImplementation<typeof ContentDefinition> = {
+      async *write(requests) {
+        for await (const { data } of requests) yield { digest: "x".repeat(data.length) };
+      },
+    };
+    await using at = await serve([service(ContentDefinition, content)]);
+    async function* requests() {
+      for (let i = 0; i < 50; i++) yield { data: new Uint8Array(4 << 20) };
+    }
+    let total = 0;
+    for await (const { digest } of at.connection.client(ContentDefinition).write(requests())) total += digest.length;
+    expect(total).toBe(200 << 20);
+  }, 30_000);
+
+  test("refuses to send more than 16 MiB, in the words that clients know", async () => {
+    const content: Partial<ServiceImplementation<typeof ContentDefinition>> = {
+      info: async () => ({ info: { digest: "x".repeat(17 << 20) } }),
+      async *read() {
+        yield { data: new Uint8Array(1) };
+        yield { data: new Uint8Array(17 << 20) };
+      },
+    };
+    await using at = await serve([service(ContentDefinition, content)]);
+    const client = at.connection.client(ContentDefinition);
+    const message = expect.stringMatching(/^grpc: trying to send message larger than max \(\d+ vs. 16777216\)$/);
+    expect(await failureOf(client.info({}))).toMatchObject({ code: "resourceExhausted", message });
+    const answers = client.read({})[Symbol.asyncIterator]();
+    expect((await answers.next()).value?.data).toHaveLength(1);
+    expect(await failureOf(answers.next())).toMatchObject({ code: "resourceExhausted", message });
+  });
+
+  test("ends a call at its deadline, and tells the handler", async () => {
+    const { promise: reason, resolve } = Promise.withResolvers<unknown>();
+    const content: Partial<ServiceImplementation<typeof ContentDefinition>> = {
+      info: (_, { signal }) =>
+        new Promise((_resolve, reject) =>
+          signal.addEventListener("abort", () => {
+            resolve(signal.reason);
+            reject(signal.reason);
+          }),
+        ),
+    };
+    await using at = await serve([service(ContentDefinition, content)]);
+    const failed = failureOf(at.connection.client(ContentDefinition).info({}, { timeoutMs: 30 }));
+    expect(await failed).toMatchObject({ code: "deadlineExceeded" });
+    expect(["canceled", "deadlineExceeded"]).toContain(HullError.from(await reason).code);
   });
 
   test("health: the daemon serves, other names are not known", async () => {

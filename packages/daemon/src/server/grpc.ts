@@ -25,7 +25,7 @@ interface Refusal {
   readonly headers?: OutgoingHttpHeaders;
 }
 
-/** What a caller may send ahead of its handler, bytes. */
+/** What a caller may send ahead of its handler, bytes; all calls of a connection four times as much. */
 const window = 1024 * 1024;
 
 const sessionOptions = {
@@ -73,7 +73,8 @@ export class GrpcServer {
   }
 
   accept(socket: Socket): void {
-    const session = withWindowRepair(socket, "server", () => performServerHandshake(socket, sessionOptions));
+    const session = performServerHandshake(withWindowRepair(socket, "server"), sessionOptions);
+    session.once("remoteSettings", () => session.setLocalWindowSize(4 * window));
     this.#sessions.set(session, socket);
     // Whatever breaks a connection: its calls hear of it by their streams' end.
     session.on("error", () => {});
@@ -124,7 +125,7 @@ export class GrpcServer {
   }
 
   #unknown(path: string): HullError {
-    const [, service, method] = /^\/?(.*)\/([^/]*)$/.exec(path) ?? [];
+    const [, service, method] = /^\/?(.+)\/([^/]*)$/.exec(path) ?? [];
     if (service === undefined) return unimplemented(`malformed method name: "${path}"`);
     if (!this.#services.has(service)) return unimplemented(`unknown service ${service}`);
     return unimplemented(`unknown method ${method} for service ${service}`);
