@@ -103,7 +103,7 @@ test("a server sends exactly what a client's window has room for", async () => {
     stream.respond({ ":status": 200 });
     stream.end(Buffer.alloc(5 << 20));
   });
-  const front = createServer((socket) => withWindowRepair(socket, "server", () => server.emit("connection", socket)));
+  const front = createServer((socket) => server.emit("connection", withWindowRepair(socket, "server")));
   await new Promise<void>((resolve) => front.listen(0, "127.0.0.1", resolve));
   const address = front.address();
   if (address === null || typeof address === "string") throw new Error("no port");

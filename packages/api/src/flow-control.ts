@@ -124,11 +124,11 @@ function windowUpdate(stream: number, increment: number): Buffer {
 }
 
 /**
- * Lets a socket's bytes through a `WindowRepair` before an HTTP/2 session reads them. Only under Bun; elsewhere it does nothing.
- * @param begin makes the session on the socket, at once; what it gives is given on
+ * A socket for an HTTP/2 session to use instead, whose bytes go through a `WindowRepair` first. Only under Bun; elsewhere it is the socket
+ * itself.
  */
-export function withWindowRepair<T>(socket: EventEmitter, side: "server" | "client", begin: () => T): T {
-  if (process.versions.bun === undefined) return begin();
+export function withWindowRepair<S extends EventEmitter>(socket: S, side: "server" | "client"): S {
+  if (process.versions.bun === undefined) return socket;
   const repair = new WindowRepair(side);
   const emit = socket.emit.bind(socket);
   socket.emit = (event: string | symbol, ...values: unknown[]): boolean => {
@@ -138,12 +138,13 @@ export function withWindowRepair<T>(socket: EventEmitter, side: "server" | "clie
     for (const piece of repair.pass(chunk)) heard = emit(event, piece) || heard;
     return heard;
   };
-  // Bun's session reads past the socket, in native code, where it sees a handle.
-  const handle: unknown = Reflect.get(socket, "_handle");
-  Reflect.set(socket, "_handle", null);
-  try {
-    return begin();
-  } finally {
-    Reflect.set(socket, "_handle", handle);
-  }
+  return new Proxy(socket, {
+    get(target, name) {
+      // Where it sees a handle, Bun's session reads in native code, past the socket.
+      if (name === "_handle") return undefined;
+      const value: unknown = Reflect.get(target, name, target);
+      return typeof value === "function" ? value.bind(target) : value;
+    },
+    set: (target, name, value) => Reflect.set(target, name, value, target),
+  });
 }

@@ -2,6 +2,7 @@ import { connect as connectHttp2 } from "node:http2";
 import { connect as connectSocket } from "node:net";
 import type { MethodRef } from "@hull/api/call";
 import { type CallTransport, makeClient } from "@hull/api/caller";
+import { withWindowRepair } from "@hull/api/flow-control";
 import { pausingInbox } from "@hull/api/inbox";
 import type { CallOptions, ServiceClient, ServiceDefinition } from "@hull/api/rpc";
 import { canceled, HullError, internal, invalidArgument, unavailable } from "@hull/errors";
@@ -135,7 +136,7 @@ class Http2Connection implements GrpcConnection, CallTransport {
     const opening = new Promise<Channel>((resolve, reject) => {
       const socket = connectSocket(this.#target);
       const session = connectHttp2("http://localhost", {
-        createConnection: () => socket,
+        createConnection: () => withWindowRepair(socket, "client"),
         settings: { enablePush: false, initialWindowSize: window },
         // Megabytes that may wait to be sent: two messages of the longest kind, where Node would refuse at 10.
         maxSessionMemory: 64,
