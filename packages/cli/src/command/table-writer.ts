@@ -57,7 +57,7 @@ function formatLine(cells: readonly string[], widths: readonly number[], tabs: b
 }
 
 function tabsFor(length: number, width: number): number {
-  return Math.ceil((Math.ceil(width / tabWidth) * tabWidth - length) / tabWidth);
+  return Math.max(0, Math.ceil((Math.ceil(width / tabWidth) * tabWidth - length) / tabWidth));
 }
 
 /** A table of rows under a header. Every cell but a row's last is padded, as containerd's lists are. */

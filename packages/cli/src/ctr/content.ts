@@ -89,7 +89,9 @@ export const ingestContent: CtrAction<typeof contentIngest> = async ({ flags, ar
       for await (const _ of client.service(ContentDefinition).write(requests()));
     } catch (error) {
       // The blob is there, which is what was asked for.
-      if (!isCode(error, "alreadyExists")) throw error;
+      if (isCode(error, "alreadyExists")) return 0;
+      const { code, message } = HullError.from(error);
+      throw new HullError(code, `failed commit on ref "${ref}": commit failed: ${message}`, { cause: error });
     }
     return 0;
   });

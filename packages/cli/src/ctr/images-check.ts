@@ -22,10 +22,7 @@ interface Check {
 export const checkImages: CtrAction<typeof imagesCheck> = ({ flags, args, globals, host }) =>
   withClient(globals, async (client) => {
     const { images } = await client.service(ImagesDefinition).list({ filters: [...args] });
-    if (images.length === 0) {
-      if (!flags.quiet) host.err("no images found\n");
-      return 0;
-    }
+    if (images.length === 0) return 0;
     const rows: string[][] = [];
     for (const image of images) {
       const target = targetOf(image);

@@ -1,5 +1,4 @@
-import { createReadStream } from "node:fs";
-import { open } from "node:fs/promises";
+import { accessSync, constants, createReadStream } from "node:fs";
 import { getImage, platformImage, snapshotOf } from "@hull/client/images";
 import { readShared } from "@hull/client/io/pump";
 import { importImages, type PullOptions, pullImage } from "@hull/client/transfer";
@@ -14,7 +13,7 @@ import { parseLabels } from "./labels.ts";
 import { TransferDisplay } from "./transfer-display.ts";
 
 export const importArchive: CtrAction<typeof imagesImport> = async ({ flags, args: [path = ""], globals, host }) => {
-  const archive = await openArchive(path);
+  const archive = openArchive(path);
   const today = new Date().toISOString().slice(0, 10);
   return await withClient(globals, async (client) => {
     const unpack = flags["no-unpack"] ? undefined : (flags.snapshotter ?? defaultSnapshotter);
@@ -39,17 +38,18 @@ export const importArchive: CtrAction<typeof imagesImport> = async ({ flags, arg
   });
 };
 
-async function openArchive(path: string): Promise<AsyncIterable<Uint8Array>> {
+/** The archive's bytes. A path that can't be read is told at once, before the daemon is asked for anything. */
+function openArchive(path: string): AsyncIterable<Uint8Array> {
   if (path === "-") return readShared(0, { keepAlive: true });
   try {
-    // Opened before the daemon is asked for anything, so that a wrong path costs nothing.
-    return createReadStream("", { fd: await open(path, "r"), highWaterMark: 1024 * 1024 });
+    accessSync(path, constants.R_OK);
   } catch (error) {
     const code = error instanceof Error && "code" in error ? error.code : undefined;
     if (code === "ENOENT") throw new CtrError(`open ${path}: no such file or directory`);
     if (code === "EACCES") throw new CtrError(`open ${path}: permission denied`);
     throw error;
   }
+  return createReadStream(path, { highWaterMark: 1024 * 1024, autoClose: true });
 }
 
 export const pull: CtrAction<typeof imagesPull> = async ({ flags, args: [reference = ""], globals, host }) => {

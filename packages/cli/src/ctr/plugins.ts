@@ -1,4 +1,5 @@
 import { IntrospectionDefinition, type Plugin } from "@hull/api/gen/containerd/services/introspection/v1/introspection";
+import { codeOfNumber } from "@hull/errors";
 import { formatColumns, formatTable } from "../command/index.ts";
 import type { CtrAction } from "./action.ts";
 import { withClient } from "./connect.ts";
@@ -11,13 +12,19 @@ export const listPlugins: CtrAction<typeof pluginsList> = ({ flags, globals, hos
   withClient(globals, async (client) => {
     const { plugins } = await client.service(IntrospectionDefinition).plugins({ filters: [] });
     if (flags.quiet) await host.out(plugins.map(({ id }) => `${id}\n`).join(""));
-    else if (flags.detailed) await host.out(formatColumns(plugins.map(detailed).join(""), layout));
+    else if (flags.detailed) await host.out(formatColumns(plugins.map(detailed).join("\t\t\t\n"), layout));
     else {
       const rows = plugins.map((plugin) => [plugin.type, plugin.id, platformsOf(plugin) || "-", statusOf(plugin)]);
       await host.out(formatTable([["TYPE", "ID", "PLATFORMS", "STATUS"], ...rows], layout));
     }
     return 0;
   });
+
+/** As Go's gRPC names codes: `NotFound`. */
+function codeNameOf(number: number): string {
+  const name = codeOfNumber(number);
+  return name.slice(0, 1).toUpperCase() + name.slice(1);
+}
 
 function platformsOf({ platforms }: Plugin): string {
   return platforms
@@ -39,6 +46,7 @@ function detailed(plugin: Plugin): string {
   const exported = Object.entries(exports);
   if (exported.length > 0) lines.push("Exports:\t", ...exported.map(([key, value]) => `\t ${key} \t ${value}`));
   if (capabilities.length > 0) lines.push(`Capabilities:\t ${capabilities.join(",")}`);
-  if (initErr !== undefined) lines.push("Error:\t", `\t Code:\t ${initErr.code}`, `\t Message:\t ${initErr.message}`);
-  return `${lines.join("\n")}\n\t\t\t\n`;
+  if (initErr !== undefined)
+    lines.push("Error:\t", `\t Code:\t ${codeNameOf(initErr.code)}`, `\t Message:\t ${initErr.message}`);
+  return `${lines.join("\n")}\n`;
 }

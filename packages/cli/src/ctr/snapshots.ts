@@ -80,6 +80,11 @@ function mountCommands(target: string, mounts: readonly Mount[]): string {
     .join("");
 }
 
+/** What a person makes stays until they remove it. */
+const keptLabels = (): Record<string, string> => ({
+  "containerd.io/gc.root": `${new Date().toISOString().slice(0, 19)}Z`,
+});
+
 type PrepareCall = Invocation<typeof snapshotsPrepare, typeof globalFlags>;
 
 export const prepareSnapshot: CtrAction<typeof snapshotsPrepare> = (call) => make(call, "prepare");
@@ -91,7 +96,7 @@ async function make({ flags, args, globals, host, help }: PrepareCall, how: "pre
   return await withClient(globals, async (client) => {
     const { mounts } = await client
       .service(SnapshotsDefinition)
-      [how]({ snapshotter: snapshotterOf(globals), key, parent });
+      [how]({ snapshotter: snapshotterOf(globals), key, parent, labels: keptLabels() });
     if (flags.target !== undefined) await host.out(mountCommands(flags.target, mounts));
     if (flags.mounts) await printMounts(host, mounts);
     return 0;
@@ -107,7 +112,9 @@ export const commitSnapshot: CtrAction = async ({ args, globals, help }) => {
   if (args.length !== 2) return await help();
   const [name = "", key = ""] = args;
   return await withClient(globals, async (client) => {
-    await client.service(SnapshotsDefinition).commit({ snapshotter: snapshotterOf(globals), name, key });
+    await client
+      .service(SnapshotsDefinition)
+      .commit({ snapshotter: snapshotterOf(globals), name, key, labels: keptLabels() });
     return 0;
   });
 };

@@ -1,4 +1,3 @@
-import { randomUUID } from "node:crypto";
 import { writeFileSync } from "node:fs";
 import { Options as RuncOptions } from "@hull/api/gen/containerd/runc/v1/options";
 import { encodeAny } from "@hull/api/typeurl";
@@ -64,7 +63,11 @@ export const exec: CtrAction<typeof tasksExec> = async ({
   help,
 }) => {
   const execId = flags["exec-id"] ?? "";
-  if (id === "" || command.length === 0 || execId === "") return await help();
+  if (execId === "") {
+    await help();
+    throw new CtrError('Required flag "exec-id" not set');
+  }
+  if (id === "" || command.length === 0) return await help();
   return await withClient(globals, async (client) => {
     const spec = specOf(await getContainer(client, id));
     if (spec === undefined) throw new CtrError(`container "${id}" has no spec`);
@@ -73,7 +76,7 @@ export const exec: CtrAction<typeof tasksExec> = async ({
     const inside = { ...spec.process, user, terminal: flags.tty, args: command, cwd: flags.cwd ?? spec.process.cwd };
     using terminal = flags.tty && !flags.detach ? enterRawMode(0) : undefined;
     void terminal;
-    const io = ioFor(execId === "" ? randomUUID() : execId, { ...flags, "null-io": false, terminal: flags.tty }, host);
+    const io = ioFor(execId, { ...flags, "null-io": false, terminal: flags.tty }, host);
     const process = await execProcess(client, id, execId, inside, io);
     return await attend(process, flags, async () => {
       await process.delete();

@@ -1,11 +1,10 @@
 import { ContainersDefinition } from "@hull/api/gen/containerd/services/containers/v1/containers";
 import { TasksDefinition } from "@hull/api/gen/containerd/services/tasks/v1/tasks";
 import { type Process, Status } from "@hull/api/gen/containerd/types/task/task";
-import type { Client } from "@hull/client/client";
 import { getContainer } from "@hull/client/containers";
-import { deleteTask, getProcess } from "@hull/client/tasks";
-import { HullError } from "@hull/errors";
-import { signalNumber } from "@hull/sys/process";
+import { deleteTask, getProcess, type Process as LoadedProcess } from "@hull/client/tasks";
+import { failedPrecondition, HullError } from "@hull/errors";
+import { type Signal, signalNumber } from "@hull/sys/process";
 import { formatColumns, formatTable } from "../command/index.ts";
 import type { CtrAction } from "./action.ts";
 import { withClient } from "./connect.ts";
@@ -49,27 +48,24 @@ export const ps: CtrAction = async ({ args: [id = ""], globals, host }) => {
 export const kill: CtrAction<typeof tasksKill> = async ({ flags, args: [id = ""], globals }) => {
   if (id === "") throw new CtrError("container id must be provided");
   return await withClient(globals, async (client) => {
-    const signal = parseSignal(flags.signal ?? (await stopSignalOf(client, id)));
+    const { labels } = await getContainer(client, id);
     const { "exec-id": execId, all } = flags;
     if (execId !== undefined && all) throw new CtrError("specify an exec-id or all but not both");
+    const signal = parseSignal(flags.signal ?? labels[stopSignalLabel] ?? "SIGTERM");
     const process = await getProcess(client, id, execId ?? "");
     await process.kill(signal, { all });
     return 0;
   });
 };
 
-async function stopSignalOf(client: Client, id: string): Promise<string> {
-  return (await getContainer(client, id)).labels[stopSignalLabel] ?? "SIGTERM";
-}
-
 /** @throws CtrError */
 function parseSignal(text: string): number {
   if (/^\d+$/.test(text)) return Number(text);
   const name = text.toUpperCase().replace(/^(?!SIG)/, "SIG");
   try {
-    return signalNumber(name as NodeJS.Signals);
+    return signalNumber(name as Signal);
   } catch {
-    throw new CtrError(`unknown signal ${JSON.stringify(text)}`);
+    throw new CtrError(`invalid signal: ${text}`);
   }
 }
 
@@ -91,18 +87,38 @@ export const remove: CtrAction<typeof tasksRemove> = async ({ flags, args, globa
   withClient(globals, async (client) => {
     const { "exec-id": execId = "", force } = flags;
     let failed: unknown;
+    const note = (what: string, error: unknown): void => {
+      failed ??= error;
+      logLine(host, "error", what, { error: withClass(HullError.from(error)) });
+    };
     for (const id of args) {
+      let process: LoadedProcess;
       try {
         await getContainer(client, id);
-        const { status } = await deleteTask(await getProcess(client, id, execId), { force });
+        process = await getProcess(client, id, execId);
+      } catch (error) {
+        if (execId !== "") throw error;
+        note(`failed to load task from ${id}`, error);
+        continue;
+      }
+      try {
+        if (!force) await requireStopped(process);
+        const { status } = await deleteTask(process, { force });
         if (execId !== "") return status;
         if (status !== 0) logLine(host, "warning", `task ${id} exit with non-zero exit code ${status}`);
       } catch (error) {
         if (execId !== "") throw error;
-        failed ??= error;
-        logLine(host, "error", `failed to load task from ${id}`, { error: withClass(HullError.from(error)) });
+        note(`unable to delete ${id}`, error);
       }
     }
     if (failed !== undefined) throw failed;
     return 0;
   });
+
+/** @throws FailedPrecondition, in the words of containerd's client, while a process runs */
+async function requireStopped(process: LoadedProcess): Promise<void> {
+  const { status } = await process.state();
+  if (status === Status.STOPPED || status === Status.CREATED || status === Status.UNKNOWN) return;
+  const name = (statuses[status] ?? "unknown").toLowerCase();
+  throw failedPrecondition(`task must be stopped before deletion: ${name}`);
+}
