@@ -1,5 +1,3 @@
-import { fileURLToPath } from "node:url";
-
 /** Set when the whole of hull is built into one executable. */
 declare const HULL_EXECUTABLE: boolean | undefined;
 
@@ -9,5 +7,5 @@ export type SelfEntry = "daemon" | "shim" | "unpack";
 /** The command that starts hull again as something else: this executable, or from source the runtime with the entry file. */
 export function selfCommand(entry: SelfEntry): string[] {
   if (typeof HULL_EXECUTABLE !== "undefined") return [process.execPath, entry];
-  return [process.execPath, fileURLToPath(new URL("../../cli/src/main.ts", import.meta.url)), entry];
+  return [process.execPath, Bun.fileURLToPath(new URL("../../cli/src/main.ts", import.meta.url)), entry];
 }

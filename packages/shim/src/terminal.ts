@@ -4,7 +4,6 @@
  */
 
 import { mkdirSync, mkdtempSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { close, open, openFlags, setNonBlocking } from "@hull/sys/fd";
 import { copyStream, readStream } from "@hull/sys/stream";
@@ -19,7 +18,7 @@ import type { ProcessStreams } from "./streams.ts";
  */
 export async function receiveTerminal(start: (socket: string) => Promise<void>): Promise<number> {
   // Not in the bundle, whose path may be longer than a socket's can be.
-  const directory = mkdtempSync(join(tmpdir(), "hull-console-"));
+  const directory = mkdtempSync(join(process.env.TMPDIR ?? "/tmp", "hull-console-"));
   const stop = new AbortController();
   try {
     using socket = new ConsoleSocket(join(directory, "s"));

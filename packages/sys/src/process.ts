@@ -1,12 +1,12 @@
 /** Processes: their ends, signals, attributes, and what /proc tells of them. */
 
 import { readFileSync, writeFileSync } from "node:fs";
-import { constants } from "node:os";
 import { dataLoss, invalidArgument, notFound } from "@hull/errors";
 import { syscalls } from "./arch.ts";
 import { errno, isErrno, SysError } from "./errno.ts";
 import { asBytes } from "./fd.ts";
 import { lastErrno, libc } from "./libc.ts";
+import { signals } from "./signals.ts";
 import { cString } from "./strings.ts";
 
 /** prctl(2)'s options: include/uapi/linux/prctl.h. */
@@ -84,12 +84,13 @@ export function reap(pid: number): ExitStatus | undefined {
 }
 
 /** A signal by name or number. */
-export type Signal = keyof typeof constants.signals | number;
+export type Signal = NodeJS.Signals | number;
 
 /** A signal's number; `0` only probes. @throws invalidArgument for a name that Linux doesn't have. */
 export function signalNumber(signal: Signal): number {
-  const number = typeof signal === "number" ? signal : constants.signals[signal];
-  if (!Number.isInteger(number) || number < 0 || number > 64) throw invalidArgument(`"${signal}" is not a signal`);
+  const number = typeof signal === "number" ? signal : signals.get(signal);
+  if (number === undefined || !Number.isInteger(number) || number < 0 || number > 64)
+    throw invalidArgument(`"${signal}" is not a signal`);
   return number;
 }
 
