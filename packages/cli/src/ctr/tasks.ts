@@ -1,11 +1,11 @@
 import { ContainersDefinition } from "@hull/api/gen/containerd/services/containers/v1/containers";
 import { TasksDefinition } from "@hull/api/gen/containerd/services/tasks/v1/tasks";
-import { type Process, Status } from "@hull/api/gen/containerd/types/task/task";
+import { Status } from "@hull/api/gen/containerd/types/task/task";
 import { getContainer } from "@hull/client/containers";
 import { deleteTask, getProcess, type Process as LoadedProcess } from "@hull/client/tasks";
 import { failedPrecondition, HullError } from "@hull/errors";
 import { type Signal, signalNumber } from "@hull/sys/process";
-import { formatColumns, formatTable } from "../command/index.ts";
+import { formatColumns } from "../command/index.ts";
 import type { CtrAction } from "./action.ts";
 import { withClient } from "./connect.ts";
 import { CtrError, withClass } from "./errors.ts";
@@ -28,8 +28,8 @@ export const list: CtrAction<typeof tasksList> = ({ flags, globals, host }) =>
     const { tasks } = await client.service(TasksDefinition).list({ filter: "" });
     if (flags.quiet) await host.out(tasks.map(({ id }) => `${id}\n`).join(""));
     else {
-      const rows = tasks.map(({ id, pid, status }: Process) => [id, String(pid), statuses[status] ?? "UNKNOWN"]);
-      await host.out(formatTable([["TASK", "PID", "STATUS"], ...rows], listLayout));
+      const rows = tasks.map(({ id, pid, status }) => `${id}\t${pid}\t${statuses[status] ?? "UNKNOWN"}\n`);
+      await host.out(formatColumns(`TASK\tPID\tSTATUS\t\n${rows.join("")}`, listLayout));
     }
     return 0;
   });
