@@ -101,15 +101,11 @@ disabled_plugins = ["io.containerd.grpc.v1.cri"]
     expect(await failure(client.info({ digest: `sha256:${"0".repeat(64)}` }))).toMatchObject({ code: "notFound" });
   });
 
-  // Bun 1.4.5 replaces a stream's window when the peer raises the initial one, instead of adding to it, and stalls:
-  // https://github.com/oven-sh/bun/pull/41329. Go's servers raise it as they measure the bandwidth.
-  test.skipIf(process.versions.bun === "1.4.5")(
-    "takes more content than a window (Bun 1.4.5's HTTP/2 stalls)",
-    async () => {
-      const content = Uint8Array.from({ length: 9_000_000 }, (_, i) => i >> 8);
-      expect(await write(content)).toBe(`sha256:${createHash("sha256").update(content).digest("hex")}`);
-    },
-  );
+  // Go's servers raise a stream's window as they measure the bandwidth, which Bun 1.4.5 counts wrongly; see flow-control.ts.
+  test("takes more content than a window", async () => {
+    const content = Uint8Array.from({ length: 9_000_000 }, (_, i) => i >> 8);
+    expect(await write(content)).toBe(`sha256:${createHash("sha256").update(content).digest("hex")}`);
+  });
 
   test("sends events until the caller has enough", async () => {
     const events = connection.client(EventsDefinition);
