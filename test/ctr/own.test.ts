@@ -139,7 +139,7 @@ suite(`hull ctr, beside the real ctr${noContainerd === undefined ? "" : ` (skipp
     await same(["run", "--rm", "--env", "A=b c", "--cwd", "/tmp", image, "ID", "sh", "-c", "echo $A; pwd"]);
     await same(["run", "--rm", image, "ID", "no-such-binary"]);
     await same(["run", "--rm", "example.com/none:1", "ID", "true"]);
-    await same(["run", "--rm", image, "bad--id", "true"]);
+    await same(["run", "--rm", image, "bad--ID", "true"]);
     await same(["run", "--rm", "--cap-add", "X", image, "ID", "true"]);
     await same(["run", "--rm", "--with-ns", "foo", image, "ID", "true"]);
     await same(["run", "--rm", "-d", image, "ID", "true"]);
