@@ -1,3 +1,4 @@
+import type { Socket } from "node:net";
 import { resolve } from "node:path";
 import { type Engine, enginePlugins, openEngine } from "@hull/engine";
 import { type Logger, silent } from "@hull/engine/log";
@@ -7,6 +8,7 @@ import { setOomScoreAdjust } from "@hull/sys/process";
 import type { DaemonConfig } from "./config/load.ts";
 import { lockRoot } from "./lock.ts";
 import { servicePlugins } from "./plugins.ts";
+import { restWhenIdle } from "./rest.ts";
 import { GrpcServer } from "./server/grpc.ts";
 import type { Service } from "./server/service.ts";
 import { serveTtrpc } from "./server/ttrpc.ts";
@@ -62,9 +64,14 @@ export async function startDaemon(config: DaemonConfig, log: Logger = silent): P
   starting.defer(() => server.close(stopGrace));
   starting.use(
     await placeSocket(address, config.grpc, async (path) => {
-      starting.use(await acceptAt(path, (socket) => server.accept(socket)));
+      const accept = (socket: Socket): void => {
+        server.accept(socket);
+        restWhenIdle();
+      };
+      starting.use(await acceptAt(path, accept));
     }),
   );
+  restWhenIdle();
   log.log("info", "serving...", { address });
   log.log("info", "serving... (ttrpc)", { address: ttrpcAddress });
   const running = starting.move();

@@ -1,12 +1,17 @@
 /** Giving memory back when a shim has come to rest: it will mostly wait from here on, often for days, and there is one for each container. */
 
+import { releaseCode } from "@hull/sys/memory";
+
 let timer: ReturnType<typeof setTimeout> | undefined;
 
 const restMs = 1000;
 
-/** To be called when there was work; collects once no more has come for a while. */
-export function collectWhenIdle(): void {
+/** To be called when there was work; gives back what it needed once no more has come for a while. */
+export function restWhenIdle(): void {
   clearTimeout(timer);
-  timer = setTimeout(() => Bun.gc(true), restMs);
+  timer = setTimeout(() => {
+    Bun.gc(true);
+    releaseCode();
+  }, restMs);
   timer.unref();
 }

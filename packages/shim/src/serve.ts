@@ -90,7 +90,7 @@ function becomeIndependent(): void {
   for (const signal of ["SIGINT", "SIGHUP", "SIGPIPE"] as const) process.on(signal, () => {});
   setProcessName("hull-shim");
   // Meant for this process, not for those that it starts.
-  for (const name of Object.keys(process.env)) if (name.startsWith("BUN_")) delete process.env[name];
+  for (const name of Object.keys(process.env)) if (/^(BUN|MIMALLOC)_/.test(name)) delete process.env[name];
   try {
     setOomScoreAdjust("self", Math.min(1000, oomScoreAdjust("self") + 1));
   } catch {

@@ -10,7 +10,7 @@ import { cgroupPaths, mainDirectory, processesOf } from "./cgroup.ts";
 import type { Children } from "./children.ts";
 import { Container } from "./container.ts";
 import type { TaskEvents } from "./events.ts";
-import { collectWhenIdle } from "./idle.ts";
+import { restWhenIdle } from "./idle.ts";
 
 /** What the service needs of the process that it runs in. */
 export interface ShimProcess {
@@ -61,7 +61,7 @@ export function taskService(shim: ShimProcess): ServiceImplementation<typeof Tas
     },
     async start({ id, execId }) {
       const pid = await find(id).start(execId);
-      collectWhenIdle();
+      restWhenIdle();
       return { pid };
     },
     async delete({ id, execId }) {

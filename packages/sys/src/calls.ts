@@ -26,6 +26,9 @@ const path = "string";
 export const calls = {
   __errno_location: { args: [], result: "pointer" },
 
+  // Memory
+  madvise: { args: ["pointer", "ulong", int], result: int },
+
   // File systems
   mount: { args: ["string", path, "string", "ulong", "string"], result: int },
   umount2: { args: [path, int], result: int },

@@ -14,6 +14,7 @@ export * from "./fd.ts";
 export * from "./files.ts";
 export * from "./inotify.ts";
 export * from "./lock.ts";
+export * from "./memory.ts";
 export * from "./mount.ts";
 export * from "./mount-support.ts";
 export * from "./namespace.ts";

@@ -52,6 +52,8 @@ const frugal = {
   BUN_JSC_numberOfGCMarkers: "1",
   BUN_JSC_useConcurrentGC: "0",
   BUN_JSC_useConcurrentJIT: "0",
+  // The allocator gives memory back at once instead of keeping a thread for it.
+  MIMALLOC_PURGE_DELAY: "0",
 };
 
 /** The pool. */
