@@ -5,6 +5,8 @@ export interface Sample {
   unit: "ms" | "MiB" | "MiB/s" | "per s";
   hull: number[];
   containerd: number[];
+  /** True if figures of the same place belong to the same round, one taken right after the other. */
+  paired?: boolean;
   /** The ratio hull / containerd that the project aims at, in the direction of the unit; undefined where none is set. */
   target?: number;
 }
@@ -17,8 +19,14 @@ export function median(figures: readonly number[]): number {
   return sorted.length % 2 === 1 ? upper : (upper + (sorted[middle - 1] ?? Number.NaN)) / 2;
 }
 
-/** hull's median over containerd's. */
-export const ratio = (sample: Sample): number => median(sample.hull) / median(sample.containerd);
+/**
+ * What hull needs of what containerd needs. Where every round did one after the other, the median of the rounds' ratios: what else the machine
+ * did then, it did to both. Else hull's median over containerd's.
+ */
+export function ratio({ hull, containerd, paired }: Sample): number {
+  if (paired !== true) return median(hull) / median(containerd);
+  return median(hull.map((figure, round) => figure / (containerd[round] ?? Number.NaN)));
+}
 
 /** True for units of which less is better. */
 export const lessIsBetter = (unit: Sample["unit"]): boolean => unit === "ms" || unit === "MiB";

@@ -33,10 +33,10 @@ export async function memoryCases(
     for (let number = 0; number < count; number++) {
       await peer.ctr("run", "-d", "--null-io", image, `idle-${number}`, "/bin/sleep", "600");
     }
-    // Idle means that what the last start left behind has been put away.
-    await Bun.sleep(3000);
     const tasks = (await peer.ctr("tasks", "ls")).trim().split("\n").slice(1);
     const inits = tasks.map((line) => Number(line.split(/\s+/)[1]));
+    // Idle means that nobody asks, and that what the last call left behind has been put away.
+    await Bun.sleep(4000);
     for (const shim of shimsOf(inits)) shimPss[peer.label].push(memoryOf(shim, "Pss"));
     daemonRss[peer.label].push(memoryOf(peer.daemon.pid, "VmRSS"));
     daemonPss[peer.label].push(memoryOf(peer.daemon.pid, "Pss"));

@@ -1,7 +1,11 @@
 import type { Peer } from "../peers.ts";
 import { type Sample, timed } from "../sample.ts";
 
-/** Times `run --rm IMAGE /bin/true`, turn by turn, through one kind of client with these flags. */
+const warmUp = 3;
+/** What a run leaves for later (the removal of its files, say) is not to be in the next one's time. */
+const pauseMs = 50;
+
+/** Times `run --rm IMAGE /bin/true`, turn by turn and in turns first, through one kind of client with these flags. */
 export async function runCase(
   name: string,
   peers: { hull: Peer; containerd: Peer },
@@ -9,13 +13,19 @@ export async function runCase(
 ): Promise<Sample> {
   const once = (peer: Peer, round: number) =>
     timed(() => peer[options.client]("run", "--rm", ...options.flags, options.image, `run-${round}`, "/bin/true"));
-  const sample: Sample = { name, unit: "ms", hull: [], containerd: [], target: options.target };
-  // One round that doesn't count: files not in the page cache yet, spare processes not started yet.
-  await once(peers.hull, 0);
-  await once(peers.containerd, 0);
-  for (let round = 1; round <= options.rounds; round++) {
-    sample.hull.push(await once(peers.hull, round));
-    sample.containerd.push(await once(peers.containerd, round));
+  const sample: Sample = { name, unit: "ms", hull: [], containerd: [], paired: true, target: options.target };
+  // Rounds that don't count: files not in the page cache yet, spare processes not started yet.
+  for (let round = 0; round < warmUp; round++) {
+    await once(peers.hull, round);
+    await once(peers.containerd, round);
+  }
+  for (let round = warmUp; round < warmUp + options.rounds; round++) {
+    // Each goes first as often: neither always meets what the other left behind.
+    const order = round % 2 === 0 ? [peers.hull, peers.containerd] : [peers.containerd, peers.hull];
+    for (const peer of order) {
+      await Bun.sleep(pauseMs);
+      sample[peer.label].push(await once(peer, round));
+    }
   }
   return sample;
 }

@@ -61,7 +61,7 @@ export async function startCase(
   folders: { hull: string; containerd: string },
   rounds: number,
 ): Promise<Sample> {
-  const sample: Sample = { name, unit: "ms", hull: [], containerd: [] };
+  const sample: Sample = { name, unit: "ms", hull: [], containerd: [], paired: true };
   for (let round = 0; round < rounds; round++) {
     for (const label of ["hull", "containerd"] as const) {
       const socket = label === "hull" ? "hull.sock" : "containerd.sock";
