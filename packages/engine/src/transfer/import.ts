@@ -38,7 +38,7 @@ export function importArchive(
 ): Promise<Image[]> {
   // An archive that failed is read from its start again: nothing of it is kept.
   return withLease(ctx, dependencies.leases, `import ${crypto.randomUUID()}`, async (leased) => {
-    const progress = new ProgressReporter(options.progress);
+    using progress = new ProgressReporter(options.progress);
     const files = await readArchive(leased, dependencies.content, archive, progress);
     const { index, descriptor } = await findIndex(leased, dependencies.content, files);
     const targets = imagesOf(index, descriptor, options);

@@ -66,7 +66,7 @@ export class LocalTransfer implements Transfer {
     const { syncFs, platform = hostPlatform() }: UnpackOptions & typeof options = options;
     return withLease(ctx, leases, `unpack ${target.digest} ${crypto.randomUUID()}`, async (leased) => {
       const images = await walkImages(leased, target, { content, platforms: [platform] });
-      const progress = new ProgressReporter(options.progress);
+      using progress = new ProgressReporter(options.progress);
       let top = "";
       for (const image of images)
         top = await unpackImage(leased, this.#dependencies, { image, snapshotter, syncFs, progress });

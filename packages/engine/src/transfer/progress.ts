@@ -5,10 +5,17 @@ import type { ProgressListener } from "./index.ts";
 /** ms between two reports of bytes of the same blob. */
 const interval = 100;
 
+interface Throttle {
+  /** When bytes of the blob were last told of. */
+  told: number;
+  /** Tells of the newest count, if none comes that does: a transfer that stalls shows how far it got. */
+  timer?: ReturnType<typeof setTimeout>;
+}
+
 /** Tells a listener of steps at once, of bytes no more often than it can use them. */
-export class ProgressReporter {
+export class ProgressReporter implements Disposable {
   readonly #listener: ProgressListener | undefined;
-  readonly #last = new Map<string, number>();
+  readonly #throttles = new Map<string, Throttle>();
 
   constructor(listener: ProgressListener | undefined) {
     this.#listener = listener;
@@ -21,7 +28,7 @@ export class ProgressReporter {
 
   /** A blob's state has changed. `bytes` is what of it is done: all of it by default for what is complete. */
   state(event: string, descriptor: Descriptor, bytes = 0, parents?: readonly string[]): void {
-    this.#last.delete(descriptor.digest);
+    this.#forget(descriptor.digest);
     this.#send(event, descriptor, bytes, parents);
   }
 
@@ -29,9 +36,30 @@ export class ProgressReporter {
   bytes(event: string, descriptor: Descriptor, bytes: number): void {
     if (this.#listener === undefined) return;
     const now = performance.now();
-    if (now - (this.#last.get(descriptor.digest) ?? Number.NEGATIVE_INFINITY) < interval) return;
-    this.#last.set(descriptor.digest, now);
-    this.#send(event, descriptor, bytes);
+    const told = this.#throttles.get(descriptor.digest)?.told ?? Number.NEGATIVE_INFINITY;
+    const left = interval - (now - told);
+    this.#forget(descriptor.digest);
+    if (left <= 0) {
+      this.#throttles.set(descriptor.digest, { told: now });
+      this.#send(event, descriptor, bytes);
+      return;
+    }
+    const timer = setTimeout(() => {
+      this.#throttles.set(descriptor.digest, { told: performance.now() });
+      this.#send(event, descriptor, bytes);
+    }, left);
+    timer.unref();
+    this.#throttles.set(descriptor.digest, { told, timer });
+  }
+
+  /** Nothing is told afterwards that has not been told. */
+  [Symbol.dispose](): void {
+    for (const digest of this.#throttles.keys()) this.#forget(digest);
+  }
+
+  #forget(digest: string): void {
+    clearTimeout(this.#throttles.get(digest)?.timer);
+    this.#throttles.delete(digest);
   }
 
   #send(event: string, descriptor: Descriptor, bytes: number, parents?: readonly string[]): void {

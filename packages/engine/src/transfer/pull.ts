@@ -70,6 +70,7 @@ class Pull {
   }
 
   async run(): Promise<Image> {
+    using _ = this.#progress;
     const snapshotter =
       this.#options.unpack === undefined ? undefined : this.#dependencies.snapshotter(this.#options.unpack.snapshotter);
     this.#progress.step("resolving", this.#reference);
