@@ -1,7 +1,8 @@
 import type { Peer } from "../peers.ts";
 import { type Sample, timed } from "../sample.ts";
 
-const warmUp = 3;
+/** A daemon that has served for a while is compared: the JavaScript engine has compiled by then what is used most. */
+const warmUp = 20;
 /** What a run leaves for later (the removal of its files, say) is not to be in the next one's time. */
 const pauseMs = 50;
 
@@ -14,7 +15,6 @@ export async function runCase(
   const once = (peer: Peer, round: number) =>
     timed(() => peer[options.client]("run", "--rm", ...options.flags, options.image, `run-${round}`, "/bin/true"));
   const sample: Sample = { name, unit: "ms", hull: [], containerd: [], paired: true, target: options.target };
-  // Rounds that don't count: files not in the page cache yet, spare processes not started yet.
   for (let round = 0; round < warmUp; round++) {
     await once(peers.hull, round);
     await once(peers.containerd, round);
