@@ -51,12 +51,16 @@ export async function runAttached(process: Process, { terminal, stdin }: AttachO
   // If the start fails its reason is the better one.
   waiting.catch(() => {});
   if (!terminal) ends.use(forwardSignals(patiently(process)));
+  const screen = terminal ? [1, 0, 2].find((fd) => isatty(fd)) : undefined;
+  const followSize = (): void => {
+    if (screen !== undefined) ends.use(watchSize(screen, ({ columns, rows }) => process.resize(columns, rows)));
+  };
+  // A container's first process has its terminal already, and should find it in its size. An exec has none before its start.
+  if (process.execId === "") followSize();
   await process.start();
   // Raw only now: a start that fails should find the terminal as it was.
   if (terminal && stdin) ends.use(enterRawMode(0));
-  const screen = [1, 0, 2].find((fd) => isatty(fd));
-  if (terminal && screen !== undefined)
-    ends.use(watchSize(screen, ({ columns, rows }) => process.resize(columns, rows)));
+  if (process.execId !== "") followSize();
   const { status } = await waiting;
   await process.io.pump?.drained();
   return status;

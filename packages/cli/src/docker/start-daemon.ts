@@ -41,8 +41,19 @@ export async function startDaemon(place: Place): Promise<StartedDaemon | undefin
     throw unavailable(`the daemon ended while it started: ${lastLine(log)} (its log is "${log}")`);
   const reason = answer.slice(errorPrefix.length);
   if (!/ is in use by | is serving /.test(reason)) throw unavailable(`the daemon can't be started: ${reason}`);
-  await appearance(socket, place, reason);
+  // It may have come to serve before the watch began.
+  if (!(await answers(place.address))) await appearance(socket, place, reason);
   return undefined;
+}
+
+async function answers(address: string): Promise<boolean> {
+  try {
+    const socket = await Bun.connect({ unix: address, socket: { data() {} } });
+    socket.end();
+    return true;
+  } catch {
+    return false;
+  }
 }
 
 async function launch(place: Place, log: string): Promise<{ pid: number; answer: string }> {
