@@ -1,4 +1,4 @@
-import { mkdirSync, readFileSync, renameSync, statSync } from "node:fs";
+import { closeSync, fstatSync, mkdirSync, openSync, readSync, renameSync, statSync } from "node:fs";
 import { open, readdir, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { dataLoss, notFound, outOfRange } from "@hull/errors";
@@ -14,8 +14,9 @@ export interface ByteRange {
 }
 
 /**
- * Blobs up to this size, in bytes, are read in one go where they are asked for. Manifests and configs, which clients read a dozen times to
- * start a container, would take longer on their way to a thread and back than the reading takes.
+ * Up to so many bytes are read in one go where they are asked for: manifests and configs, which clients read a dozen times to start a
+ * container, and the pieces in which `ctr content get` reads a blob. They would take longer on their way to a thread and back than the
+ * reading takes.
  */
 const atOnce = 64 * 1024;
 
@@ -62,10 +63,10 @@ export class BlobFiles {
 
   /** @throws NotFound; OutOfRange if the offset is behind the end */
   async *read(digest: string, { offset = 0, size = 0 }: ByteRange = {}): AsyncGenerator<Uint8Array> {
-    if ((this.size(digest) ?? Number.POSITIVE_INFINITY) <= atOnce) {
-      const bytes = this.#whole(digest);
-      const part = rangeOf(digest, bytes.length, { offset, size });
-      if (part.start < part.end) yield bytes.subarray(part.start, part.end);
+    const asked = size > 0 ? size : (this.size(digest) ?? Number.POSITIVE_INFINITY);
+    if (asked <= atOnce) {
+      const bytes = this.#readAtOnce(digest, { offset, size });
+      if (bytes.length > 0) yield bytes;
       return;
     }
     await using file = await open(this.path(digest), "r").catch((error: unknown) => {
@@ -76,12 +77,22 @@ export class BlobFiles {
     yield* readFile(file, start, end);
   }
 
-  #whole(digest: string): Uint8Array {
+  #readAtOnce(digest: string, range: Required<ByteRange>): Uint8Array {
+    let descriptor: number | undefined;
     try {
-      return readFileSync(this.path(digest));
+      descriptor = openSync(this.path(digest), "r");
+      const { start, end } = rangeOf(digest, fstatSync(descriptor).size, range);
+      const bytes = Buffer.allocUnsafeSlow(end - start);
+      let filled = 0;
+      for (let count = -1; count !== 0 && filled < bytes.length; filled += count) {
+        count = readSync(descriptor, bytes, filled, bytes.length - filled, start + filled);
+      }
+      return bytes.subarray(0, filled);
     } catch (error) {
       if (isErrno(error, "ENOENT")) throw notFound(`content ${digest}`, { cause: error });
       throw ioError(error, `read content ${digest}`);
+    } finally {
+      if (descriptor !== undefined) closeSync(descriptor);
     }
   }
 
