@@ -67,6 +67,8 @@ export async function startDaemon(config: DaemonConfig, log: Logger = silent): P
       const accept = (socket: Socket): void => {
         server.accept(socket);
         restWhenIdle();
+        // One that stays for long has had most of its work done after it came.
+        socket.once("close", restWhenIdle);
       };
       starting.use(await acceptAt(path, accept));
     }),
