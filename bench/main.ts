@@ -106,7 +106,11 @@ if (wants("start")) {
     writeLargeImage(folder.path, large, "docker.io/bench/large:latest", { files: 20_000, bytes: 950e6 });
     step("import");
     samples.push(
-      await importCase(peers, { archive: large, name: "docker.io/bench/large:latest", rounds: rounds(5), target: 0.4 }),
+      await importCase((round) => startPeers(folder.join(`import-${round}`)), {
+        archive: large,
+        rounds: rounds(5),
+        target: 0.4,
+      }),
     );
   }
 }
