@@ -2,6 +2,7 @@ import { type Command, command } from "../command/index.ts";
 import { containerFlags, runFlags } from "./container-flags.ts";
 import * as flags from "./flags.ts";
 import { globalFlags, snapshotsFlags } from "./globals.ts";
+import * as more from "./tree-more.ts";
 
 /** ctr's commands, as containerd's ctr 1.6 has them. */
 
@@ -32,6 +33,7 @@ const plugins: Command = {
       flags: flags.pluginsList,
       load: async () => (await import("./plugins.ts")).listPlugins,
     }),
+    more.inspectRuntime,
   ],
 };
 
@@ -191,7 +193,7 @@ const content: Command = {
       description: "Delete one or more blobs permanently. Successfully deleted\n  blobs are printed to stdout.",
       load: async () => (await import("./content.ts")).removeContent,
     }),
-    missing("edit", "edit a blob and return a new digest"),
+    more.contentEdit,
     missing("fetch", "fetch all content for an image into containerd"),
     missing("fetch-object", "retrieve objects from a remote"),
     command({
@@ -219,8 +221,8 @@ const content: Command = {
       load: async () => (await import("./content.ts")).listContent,
     }),
     missing("push-object", "push an object to a remote"),
-    missing("label", "add labels to content"),
-    missing("prune", "prunes content from the content store"),
+    more.contentLabel,
+    more.contentPrune,
   ],
 };
 
@@ -476,7 +478,7 @@ export const root: Command = {
     images,
     leases,
     namespaces,
-    missing("pprof", "provide golang pprof outputs for containerd"),
+    more.pprof,
     command({
       name: "run",
       summary: "run a container",
@@ -487,9 +489,10 @@ export const root: Command = {
     }),
     snapshots,
     tasks,
-    missing("install", "install a new package"),
-    missing("oci", "OCI tools"),
-    missing("shim", "interact with a shim directly"),
+    more.install,
+    more.oci,
+    more.deprecations,
+    more.shim,
     command({
       name: "info",
       summary: "print the server's information",

@@ -42,7 +42,7 @@ export const getContent: CtrAction = ({ args: [digest = ""], globals, host }) =>
 };
 
 /** The words of containerd's digest package. @throws CtrError */
-function checkDigest(digest: string): void {
+export function checkDigest(digest: string): void {
   if (!/^[a-z0-9]+(?:[.+_-][a-z0-9]+)*:[a-zA-Z0-9=_-]+$/.test(digest))
     throw new CtrError("invalid checksum digest format");
   const [algorithm = "", encoded = ""] = digest.split(":");

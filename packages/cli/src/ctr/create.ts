@@ -83,7 +83,11 @@ function containerLabels(
   };
 }
 
-function runtimeOptions(flags: SpecFlags): Any | undefined {
+/** The flags that say which runtime a container has, and how that is set up. */
+export type RuntimeFlags = Pick<SpecFlags, "runtime" | "runtime-config-path"> &
+  Partial<Pick<SpecFlags, "runc-binary" | "runc-root" | "runc-systemd-cgroup" | "cgroup">>;
+
+export function runtimeOptions(flags: RuntimeFlags): Any | undefined {
   const { "runc-binary": binaryName, "runc-root": root, "runc-systemd-cgroup": systemdCgroup = false } = flags;
   if (flags.runtime !== defaultRuntime) {
     if (binaryName !== undefined || systemdCgroup)

@@ -1,5 +1,5 @@
 import { defineFlags } from "../command/index.ts";
-import { snapshotterFlag } from "./globals.ts";
+import { defaultRuntime, snapshotterFlag } from "./globals.ts";
 
 /** Flags of ctr's commands, by command; those that make containers are in `container-flags.ts`. */
 
@@ -11,7 +11,7 @@ export const pluginsList = defineFlags({
 });
 export const namespacesList = defineFlags({ quiet: quiet("the namespace name") });
 export const namespacesRemove = defineFlags({
-  cgroup: { kind: "switch", aliases: ["c"], summary: "delete the namespace's cgroup", supported: false },
+  cgroup: { kind: "switch", aliases: ["c"], summary: "delete the namespace's cgroup" },
 });
 export const imagesImport = defineFlags({
   "base-name": {
@@ -143,4 +143,88 @@ export const leasesCreate = defineFlags({
 });
 export const leasesRemove = defineFlags({
   sync: { kind: "switch", summary: "Synchronously remove leases and all unreferenced resources" },
+});
+export const contentEdit = defineFlags({
+  validate: { kind: "text", summary: "validate the result against a format (json, mediatype, etc.)" },
+  editor: { kind: "text", summary: "select editor (vim, emacs, etc.)", env: ["EDITOR"] },
+});
+export const contentPruneReferences = defineFlags({
+  async: { kind: "switch", summary: "allow garbage collection to cleanup asynchronously" },
+  dry: { kind: "switch", summary: "just show updates without applying (enables debug logging)" },
+});
+export const ociSpec = defineFlags({
+  platform: { kind: "text", summary: "platform of the spec to print (Examples: 'linux/arm64', 'windows/amd64')" },
+});
+export const deprecationsList = defineFlags({
+  format: { kind: "text", summary: "output format to use (Examples: 'default', 'json')" },
+});
+export const pluginsInspectRuntime = defineFlags({
+  runtime: { kind: "text", summary: "runtime name or absolute path to runtime binary", default: defaultRuntime },
+  "runtime-config-path": { kind: "text", summary: "optional runtime config path" },
+  "runc-binary": { kind: "text", summary: "specify runc-compatible binary" },
+  "runc-root": { kind: "text", summary: "specify runc-compatible root" },
+  "runc-systemd-cgroup": { kind: "switch", summary: "start runc with systemd cgroup manager" },
+});
+export const install = defineFlags({
+  libs: { kind: "switch", aliases: ["l"], summary: "install libs from the image" },
+  replace: { kind: "switch", aliases: ["r"], summary: "replace any binaries or libs in the opt directory" },
+  path: { kind: "text", summary: "set an optional install path other than the managed opt directory" },
+});
+export const tasksCheckpoint = defineFlags({
+  exit: { kind: "switch", summary: "stop the container after the checkpoint" },
+  "image-path": { kind: "text", summary: "path to criu image files" },
+  "work-path": { kind: "text", summary: "path to criu work files and logs" },
+});
+export const containersCheckpoint = defineFlags({
+  rw: { kind: "switch", summary: "include the rw layer in the checkpoint" },
+  image: { kind: "switch", summary: "include the image in the checkpoint" },
+  task: { kind: "switch", summary: "checkpoint container task" },
+});
+export const containersRestore = defineFlags({
+  rw: { kind: "switch", summary: "restore the rw layer from the checkpoint" },
+  live: { kind: "switch", summary: "restore the runtime and memory data from the checkpoint" },
+});
+/** Of the group `pprof`. */
+export const pprofFlags = defineFlags({
+  "debug-socket": {
+    kind: "text",
+    aliases: ["d"],
+    summary: "socket path for containerd's debug server",
+    default: "/run/containerd/debug.sock",
+  },
+});
+const pprofDebug = (level: number) =>
+  ({ kind: "integer", summary: "output format, value = 0: binary, value > 0: plaintext", default: level }) as const;
+const pprofSeconds = (seconds: number) =>
+  ({
+    kind: "duration",
+    aliases: ["s"],
+    summary: "duration for collection (seconds)",
+    default: seconds * 1000,
+  }) as const;
+export const pprofGoroutines = defineFlags({ debug: pprofDebug(2) });
+export const pprofOther = defineFlags({ debug: pprofDebug(0) });
+export const pprofProfile = defineFlags({ seconds: pprofSeconds(30), debug: pprofDebug(0) });
+export const pprofTrace = defineFlags({ seconds: pprofSeconds(5), debug: pprofDebug(0) });
+/** Of the group `shim`. */
+export const shimFlags = defineFlags({
+  id: { kind: "text", summary: "shim ID" },
+  "shim-address": { kind: "text", summary: "shim address (default: computed from shim ID)" },
+});
+export const shimState = defineFlags({
+  "task-id": { kind: "text", aliases: ["t"], summary: "task ID" },
+  "api-version": { kind: "integer", summary: "shim API version {2,3}", default: 3 },
+});
+export const shimShutdown = defineFlags({
+  "api-version": { kind: "integer", summary: "shim API version {2,3}", default: 3 },
+});
+export const shimExec = defineFlags({
+  stdin: { kind: "text", summary: "specify the path to the stdin fifo" },
+  stdout: { kind: "text", summary: "specify the path to the stdout fifo" },
+  stderr: { kind: "text", summary: "specify the path to the stderr fifo" },
+  tty: { kind: "switch", aliases: ["t"], summary: "enable tty support" },
+  attach: { kind: "switch", aliases: ["a"], summary: "stay attached to the container and open the fifos" },
+  env: { kind: "list", aliases: ["e"], summary: "add environment vars" },
+  cwd: { kind: "text", summary: "current working directory" },
+  spec: { kind: "text", summary: "runtime spec" },
 });

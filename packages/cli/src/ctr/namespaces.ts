@@ -1,5 +1,6 @@
 import { NamespacesDefinition } from "@hull/api/gen/containerd/services/namespaces/v1/namespaces";
 import { HullError } from "@hull/errors";
+import { cgroupAt, removeCgroup } from "@hull/sys/cgroup";
 import { formatTable } from "../command/index.ts";
 import type { CtrAction } from "./action.ts";
 import { withClient } from "./connect.ts";
@@ -36,11 +37,12 @@ export const labelNamespace: CtrAction = async ({ args: [name, ...texts], global
   });
 };
 
-export const removeNamespaces: CtrAction<typeof namespacesRemove> = ({ args, globals, host }) =>
+export const removeNamespaces: CtrAction<typeof namespacesRemove> = ({ flags, args, globals, host }) =>
   withClient(globals, async (client) => {
     let failed: unknown;
     for (const name of args) {
       try {
+        if (flags.cgroup) removeCgroup(cgroupAt(`/${name}`));
         await client.service(NamespacesDefinition).delete({ name });
         await host.out(`${name}\n`);
       } catch (error) {
