@@ -5,14 +5,20 @@ import { Inbox } from "@hull/api/inbox";
 import type { CallOptions, ServiceClient, ServiceDefinition } from "@hull/api/rpc";
 import { fromWireStatus } from "@hull/api/status";
 import { HullError, internal, resourceExhausted, unavailable } from "@hull/errors";
+import { type ByteLink, linkFactory } from "@hull/link";
+import { cannotConnect, socketPathOf } from "./address.ts";
 import { encodeFrame, type Frame, FrameDecoder, frameFlags, frameTypes, maximumPayload } from "./frame.ts";
-import { type ByteLink, linkFactory, socketPathOf } from "./link.ts";
 import { throttle } from "./throttle.ts";
 
 /** Connects to a ttrpc server at a unix socket: a path, or an address as a shim prints it. @throws Unavailable */
 export async function connectTtrpc(address: string): Promise<TtrpcConnection> {
+  const path = socketPathOf(address);
   const { connect } = await linkFactory();
-  return new TtrpcConnection(await connect(socketPathOf(address)));
+  try {
+    return new TtrpcConnection(await connect({ path }));
+  } catch (cause) {
+    throw cannotConnect(path, cause);
+  }
 }
 
 /** A typed client of a service over a connection; `metadata` goes with every call. */

@@ -4,8 +4,8 @@ import { Inbox } from "@hull/api/inbox";
 import type { CallContext, ServiceDefinition, ServiceImplementation } from "@hull/api/rpc";
 import { toWireStatus } from "@hull/api/status";
 import { canceled, deadlineExceeded, HullError, invalidArgument, resourceExhausted, unimplemented } from "@hull/errors";
+import { type ByteLink, type LinkListener, type ListenTarget, linkFactory, type Peer } from "@hull/link";
 import { encodeFrame, type Frame, FrameDecoder, frameFlags, frameTypes, maximumPayload } from "./frame.ts";
-import { type ByteLink, type LinkListener, type ListenTarget, linkFactory, type Peer } from "./link.ts";
 import { throttle } from "./throttle.ts";
 
 const maximumMessage = 64 * 1024;

@@ -1,4 +1,4 @@
-import type { ByteLink } from "./link.ts";
+import type { ByteLink } from "@hull/link";
 
 const high = 8 * 1024 * 1024;
 const low = 1024 * 1024;

@@ -1,27 +1,19 @@
 import { connect as connectSocket, createServer } from "node:net";
 import type { Duplex } from "node:stream";
-import {
-  type ByteLink,
-  cannotConnect,
-  type LinkListener,
-  type LinkReceiver,
-  type ListenTarget,
-  type Peer,
-} from "./link.ts";
+import type { ByteLink, LinkListener, LinkReceiver, LinkTarget, ListenTarget, Peer } from "./index.ts";
 
 /** A link over any duplex stream of bytes, which it then owns. */
 export function overDuplex(duplex: Duplex): ByteLink {
   return new DuplexLink(duplex);
 }
 
-/** Connects to a unix socket. @throws Unavailable */
-export function connect(path: string): Promise<ByteLink> {
+/** Connects; rejects with the runtime's error if nobody answers. */
+export function connect(target: LinkTarget): Promise<ByteLink> {
   return new Promise((resolve, reject) => {
-    const socket = connectSocket(path);
-    const fail = (cause: Error): void => reject(cannotConnect(path, cause));
-    socket.once("error", fail);
+    const socket = connectSocket(target);
+    socket.once("error", reject);
     socket.once("connect", () => {
-      socket.off("error", fail);
+      socket.off("error", reject);
       resolve(overDuplex(socket));
     });
   });
@@ -59,12 +51,17 @@ class DuplexLink implements ByteLink {
       cause = error;
     });
     this.#duplex.once("close", () => receiver.closed(cause));
-    // The other side is done with us; ttrpc has no half-closed connections.
+    // The other side is done with us; None of the protocols here has half-closed connections.
     this.#duplex.once("end", () => this.#duplex.destroy());
   }
 
   write(bytes: Uint8Array): boolean {
     return this.#duplex.destroyed || this.#duplex.write(bytes);
+  }
+
+  writeLent(bytes: Uint8Array): boolean {
+    // Node may hold what it is given after it said that there is room for more.
+    return this.write(bytes.slice());
   }
 
   drained(): Promise<void> {
@@ -90,5 +87,9 @@ class DuplexLink implements ByteLink {
 
   close(): void {
     this.#duplex.end(() => this.#duplex.destroy());
+  }
+
+  destroy(): void {
+    this.#duplex.destroy();
   }
 }

@@ -1,11 +1,4 @@
-import {
-  type ByteLink,
-  cannotConnect,
-  type LinkListener,
-  type LinkReceiver,
-  type ListenTarget,
-  type Peer,
-} from "./link.ts";
+import type { ByteLink, LinkListener, LinkReceiver, LinkTarget, ListenTarget, Peer } from "./index.ts";
 
 /** What this file uses of Bun's socket; its types leave out `fd`, which 1.4 has. */
 interface Socket {
@@ -13,18 +6,17 @@ interface Socket {
   /** Bytes taken, -1 if the socket is closed. */
   write(bytes: Uint8Array): number;
   end(): void;
+  terminate(): void;
   pause(): void;
   resume(): void;
 }
 
-/** Connects to a unix socket. @throws Unavailable */
-export async function connect(path: string): Promise<ByteLink> {
+/** Connects; rejects with the runtime's error if nobody answers. */
+export async function connect(target: LinkTarget): Promise<ByteLink> {
   const link = new BunLink();
-  try {
-    await Bun.connect({ unix: path, socket: handlersOf(() => link) });
-  } catch (cause) {
-    throw cannotConnect(path, cause);
-  }
+  const socket = handlersOf(() => link);
+  if ("path" in target) await Bun.connect({ unix: target.path, socket });
+  else await Bun.connect({ hostname: target.host, port: target.port, socket });
   return link;
 }
 
@@ -39,10 +31,17 @@ export async function listen(
     links.set(socket, link);
     return link;
   }, onLink);
-  const place = ("path" in target ? { unix: target.path } : target) as { unix: string };
-  const listener = Bun.listen({ ...place, socket: handlers });
+  const listener = Bun.listen({ ...placeOf(target), socket: handlers });
   return { stop: () => listener.stop(false) };
 }
+
+/** Bun's types leave out `fd`. */
+function placeOf(target: ListenTarget): { unix: string } {
+  const place: object = "path" in target ? { unix: target.path } : "fd" in target ? target : tcp(target);
+  return place as { unix: string };
+}
+
+const tcp = ({ host, port }: { host: string; port: number }): object => ({ hostname: host, port });
 
 interface Handlers {
   open(socket: Socket): void;
@@ -66,7 +65,7 @@ function handlersOf(linkOf: (socket: Socket) => BunLink, onOpen?: (link: ByteLin
   };
 }
 
-/** Bun's socket takes what the kernel takes; the rest waits here for `drain`. */
+/** Bun's socket takes what the kernel takes, at once; the rest waits here for `drain`. */
 class BunLink implements ByteLink {
   #socket: Socket | undefined;
   #receiver: LinkReceiver | undefined;
@@ -98,6 +97,10 @@ class BunLink implements ByteLink {
     return false;
   }
 
+  writeLent(bytes: Uint8Array): boolean {
+    return this.write(bytes);
+  }
+
   drained(): Promise<void> {
     if (this.#closed || this.#waiting.length === 0) return Promise.resolve();
     return new Promise((resolve) => this.#drained.push(resolve));
@@ -114,6 +117,12 @@ class BunLink implements ByteLink {
   close(): void {
     this.#closing = true;
     if (this.#waiting.length === 0) this.#socket?.end();
+  }
+
+  destroy(): void {
+    this.#waiting = [];
+    this.#release();
+    this.#socket?.terminate();
   }
 
   opened(socket: Socket): void {
