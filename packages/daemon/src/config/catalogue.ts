@@ -101,7 +101,6 @@ export const absent: Readonly<Record<string, string>> = {
   "io.containerd.internal.v1.opt": "installing from images isn't there yet",
   "io.containerd.internal.v1.tracing": "tracing isn't there yet",
   "io.containerd.tracing.processor.v1.otlp": "tracing isn't there yet",
-  "io.containerd.monitor.container.v1.restart": "restarting containers isn't there yet",
   "io.containerd.monitor.task.v1.cgroups": "metrics over HTTP aren't there yet",
   "io.containerd.metrics.v1.grpc-prometheus": "metrics over HTTP aren't there yet",
   "io.containerd.server.v1.metrics": "metrics over HTTP aren't there yet",
