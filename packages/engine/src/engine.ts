@@ -11,6 +11,7 @@ import type { NamespaceStore } from "./namespaces/index.ts";
 import { type AnyPlugin, PluginGraph, type PluginGraphOptions } from "./plugin/graph.ts";
 import { pluginTypes } from "./plugin/types.ts";
 import { enginePlugins } from "./plugins.ts";
+import type { ContainerRestarts } from "./restart/index.ts";
 import type { TaskManager } from "./runtime/index.ts";
 import type { SandboxStore } from "./sandbox/index.ts";
 import type { Snapshotter } from "./snapshots/index.ts";
@@ -91,6 +92,8 @@ export class Engine implements AsyncDisposable {
   /** Finds the tasks of an earlier run again. To be called once, when events of their shims can arrive. */
   async resume(): Promise<void> {
     for (const tasks of this.plugins.all<TaskManager>(pluginTypes.runtime).values()) await tasks.load();
+    const restarts = this.plugins.all<ContainerRestarts>(pluginTypes.containerMonitor).get("restart");
+    restarts?.begin();
   }
 
   close(): Promise<void> {

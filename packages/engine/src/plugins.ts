@@ -8,7 +8,9 @@ import { imagesPlugin } from "./images/plugin.ts";
 import { leasesPlugin } from "./leases/plugin.ts";
 import { metadataPlugin } from "./metadata/plugin.ts";
 import { namespacesPlugin } from "./namespaces/plugin.ts";
+import { optPlugin } from "./opt/plugin.ts";
 import type { AnyPlugin } from "./plugin/graph.ts";
+import { restartPlugin } from "./restart/plugin.ts";
 import { tasksPlugin } from "./runtime/plugin.ts";
 import { sandboxStorePlugin } from "./sandbox/plugin.ts";
 import { nativePlugin, overlayPlugin } from "./snapshots/plugin.ts";
@@ -16,6 +18,7 @@ import { transferPlugin } from "./transfer/plugin.ts";
 
 /** Every plugin of the engine. */
 export const enginePlugins: readonly AnyPlugin[] = [
+  optPlugin,
   eventsPlugin,
   metadataPlugin,
   contentPlugin,
@@ -32,4 +35,5 @@ export const enginePlugins: readonly AnyPlugin[] = [
   transferPlugin,
   tasksPlugin,
   autoRemovePlugin,
+  restartPlugin,
 ];

@@ -15,6 +15,7 @@ import type { Call, Globals } from "./globals.ts";
 import { placeOf } from "./globals.ts";
 import { labelNames } from "./labels.ts";
 import { checkName, newContainerId, randomName, shortId } from "./names.ts";
+import { labelsForRestart } from "./restart.ts";
 import type { RunFlags } from "./run-flags.ts";
 import { parseSignal } from "./signals.ts";
 import { specOf, withUserOf } from "./spec.ts";
@@ -32,13 +33,22 @@ export interface CreateRequest {
   readonly platformImage: PlatformImage;
   /** The command line behind the image. */
   readonly args: readonly string[];
+  /** True if it is started at once. */
+  readonly starts: boolean;
 }
 
 /**
  * Makes the container that the flags of `run` describe, under a name that no other one in the namespace has.
  * @throws AlreadyExists if the name is taken
  */
-export async function createFromFlags({ call, client, image, platformImage, args }: CreateRequest): Promise<Container> {
+export async function createFromFlags({
+  call,
+  client,
+  image,
+  platformImage,
+  args,
+  starts,
+}: CreateRequest): Promise<Container> {
   const { flags, globals, host } = call;
   if (flags.name !== undefined) checkName(flags.name);
   const id = newContainerId();
@@ -48,7 +58,7 @@ export async function createFromFlags({ call, client, image, platformImage, args
   const user = flags.user ?? platformImage.config.config.user;
   const container = await createContainer(client, {
     id,
-    labels: { ...(await ownLabels(client, call, { id, name }, platformImage.config)) },
+    labels: { ...(await ownLabels(client, call, { id, name, starts }, platformImage.config)) },
     runtime: runtimeOf(flags.runtime),
     rootfs: { image: platformImage, imageName: image.name, snapshotter: globals.snapshotter },
     spec: (mounts) => withUserOf(user, mounts)(spec),
@@ -86,23 +96,23 @@ const nameTaken = (name: string, id: string): Error =>
 async function ownLabels(
   client: Client,
   { flags, globals }: Call<RunFlags>,
-  { id, name }: { id: string; name: string },
+  { id, name, starts }: { id: string; name: string; starts: boolean },
   config: ImageConfig,
 ): Promise<Record<string, string>> {
   const signal = flags["stop-signal"] ?? config.config.stopSignal;
   const timeout = flags["stop-timeout"];
+  // Only what may come to run in the background needs a place for its log.
+  const log =
+    flags.rm && !flags.detach
+      ? undefined
+      : pathToFileURL(join(await logDirectory(client, globals), client.namespace, `${id}.log`)).href;
   return {
     ...fitting(config.config.labels),
     ...Object.fromEntries(flags.label.map(parseLabel)),
     [labelNames.name]: name,
     [labelNames.network]: flags.network,
-    // Only what may come to run in the background needs a place for its log.
-    ...(flags.rm && !flags.detach
-      ? {}
-      : {
-          [labelNames.log]: pathToFileURL(join(await logDirectory(client, globals), client.namespace, `${id}.log`))
-            .href,
-        }),
+    ...(log === undefined ? {} : { [labelNames.log]: log }),
+    ...labelsForRestart(flags.restart, { rm: flags.rm, background: flags.detach || !starts, log }),
     ...(flags.rm ? { [labelNames.autoRemove]: "true" } : {}),
     ...(flags.interactive ? { [labelNames.stdin]: "true" } : {}),
     ...(signal === undefined || signal === "" ? {} : { [labelNames.stopSignal]: String(parseSignal(signal)) }),

@@ -1,4 +1,5 @@
 import { autoRemoveLabel } from "@hull/engine/auto-remove/index";
+import { restartLabels } from "@hull/engine/restart/policy";
 
 /** What the docker-like commands keep of a container: labels of its record, which every client sees. Times and paths as texts. */
 export const labelNames = {
@@ -18,7 +19,7 @@ export const labelNames = {
   network: "hull/network",
 } as const;
 
-const own = new Set<string>(Object.values(labelNames));
+const own = new Set<string>([...Object.values(labelNames), ...Object.values(restartLabels)]);
 
 /** The labels that a user, or the image, gave. */
 export function userLabels(labels: Readonly<Record<string, string>>): Record<string, string> {

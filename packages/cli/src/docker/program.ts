@@ -3,6 +3,7 @@ import { type Command, command, defineFlags, formatHelp, type Program } from "..
 import { globalFlags } from "./globals.ts";
 import { runFlags } from "./run-flags.ts";
 import { explain } from "./session.ts";
+import { updateFlags } from "./update-flags.ts";
 
 const containers = "Containers";
 const images = "Images";
@@ -135,6 +136,14 @@ const containerCommands: readonly Command[] = [
     usage: "CONTAINER...",
     heading: containers,
     load: async () => (await import("./commands/lifecycle.ts")).wait,
+  }),
+  command({
+    name: "update",
+    summary: "Change limits and restart policy of containers",
+    usage: "[flags] CONTAINER...",
+    heading: containers,
+    flags: updateFlags,
+    load: async () => (await import("./commands/update.ts")).update,
   }),
   command({
     name: "rm",

@@ -43,7 +43,12 @@ export const runFlags = defineFlags({
   "stop-timeout": { kind: "integer", value: "SECONDS", summary: "Time to end before it is killed" },
   "security-opt": { kind: "list", value: "OPTION", summary: "seccomp=unconfined, no-new-privileges" },
   publish: { kind: "list", aliases: ["p"], value: "PORTS", summary: "Publish ports", supported: false },
-  restart: { kind: "text", value: "POLICY", summary: "Restart it when it ends", supported: false },
+  restart: {
+    kind: "text",
+    value: "POLICY",
+    default: "no",
+    summary: "Start it again when it ends: no, always, unless-stopped, or on-failure[:RETRIES]",
+  },
   mount: { kind: "list", value: "MOUNT", summary: "Mount, in keys and values: use -v", supported: false },
   init: { kind: "switch", summary: "Put an init in front", supported: false },
   platform: { kind: "text", value: "PLATFORM", summary: "Another platform's image", supported: false },

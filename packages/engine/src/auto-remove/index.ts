@@ -1,6 +1,6 @@
 import { TaskExit } from "@hull/api/gen/containerd/events/task";
 import { decodeAny } from "@hull/api/typeurl";
-import { HullError, isCode } from "@hull/errors";
+import { HullError } from "@hull/errors";
 import type { Container, ContainerStore } from "../containers/index.ts";
 import { type Context, contextFor } from "../context.ts";
 import type { EventExchange } from "../events/index.ts";
@@ -8,6 +8,7 @@ import type { TypedBytes } from "../labels.ts";
 import type { Logger } from "../log.ts";
 import type { TaskManager } from "../runtime/index.ts";
 import type { Snapshotter } from "../snapshots/index.ts";
+import { unlessGone } from "../unless-gone.ts";
 
 /** A container with this label set to "true" is removed, with its task and snapshot, when its first process ends. */
 export const autoRemoveLabel = "hull/auto-remove";
@@ -56,13 +57,4 @@ async function removeEnded(options: AutoRemoveOptions, ctx: Context, event: Type
   await unlessGone(() => containers.delete(ctx, id));
   await unlessGone(async () => snapshotter(container.snapshotter)?.remove(ctx, container.snapshotKey));
   await options.removed({ id, namespace: ctx.namespace });
-}
-
-async function unlessGone<T>(work: () => Promise<T>): Promise<T | undefined> {
-  try {
-    return await work();
-  } catch (error) {
-    if (isCode(error, "notFound")) return undefined;
-    throw error;
-  }
 }

@@ -35,8 +35,17 @@ const withLinux =
   (change: (linux: Linux) => Partial<Linux>): SpecMiddleware =>
   (spec) => ({ ...spec, linux: { ...spec.linux, ...change(spec.linux) } });
 
-const withResources = (change: (resources: Resources) => Partial<Resources>): SpecMiddleware =>
+const changeResources = (change: (resources: Resources) => Partial<Resources>): SpecMiddleware =>
   withLinux(({ resources = {} }) => ({ resources: { ...resources, ...change(resources) } }));
+
+/** Limits beside, or instead of, those that are there: what isn't given stays. */
+export const withResources = (given: Resources): SpecMiddleware =>
+  changeResources(({ cpu, memory, blockIO }) => ({
+    ...given,
+    ...(given.cpu === undefined ? {} : { cpu: { ...cpu, ...given.cpu } }),
+    ...(given.memory === undefined ? {} : { memory: { ...memory, ...given.memory } }),
+    ...(given.blockIO === undefined ? {} : { blockIO: { ...blockIO, ...given.blockIO } }),
+  }));
 
 /**
  * What the image says: environment (with a PATH if it has no variables at all), command line, working directory. `args` replaces the image's command and
@@ -204,7 +213,7 @@ export const withDevices =
     buildSpec(
       spec,
       withLinux((linux) => ({ devices: [...(linux.devices ?? []), ...devices] })),
-      withResources((resources) => ({
+      changeResources((resources) => ({
         devices: [
           ...(resources.devices ?? []),
           ...devices.map(({ type, major, minor }): DeviceRule => ({ allow: true, type, major, minor, access })),
@@ -237,22 +246,22 @@ export const withPrivileged =
             : mount,
         ),
       }),
-      withResources(() => ({ devices: [{ allow: true, access: "rwm" }] })),
+      changeResources(() => ({ devices: [{ allow: true, access: "rwm" }] })),
     );
 
 /** Bytes. @throws InvalidArgument if not a positive whole number */
 export function withMemoryLimit(limit: number): SpecMiddleware {
   if (!Number.isSafeInteger(limit) || limit <= 0)
     throw invalidArgument(`memory limit ${limit} must be a positive whole number of bytes`);
-  return withResources(({ memory }) => ({ memory: { ...memory, limit } }));
+  return changeResources(({ memory }) => ({ memory: { ...memory, limit } }));
 }
 
 /** Shares (relative weight), quota and period (µs), `cpus` and `mems` as lists (`0-3,5`). */
 export const withCpu = (cpu: NonNullable<Resources["cpu"]>): SpecMiddleware =>
-  withResources((resources) => ({ cpu: { ...resources.cpu, ...cpu } }));
+  changeResources((resources) => ({ cpu: { ...resources.cpu, ...cpu } }));
 
 /** The most processes and threads. */
-export const withPidsLimit = (limit: number): SpecMiddleware => withResources(() => ({ pids: { limit } }));
+export const withPidsLimit = (limit: number): SpecMiddleware => changeResources(() => ({ pids: { limit } }));
 
 export const withCgroupsPath = (cgroupsPath: string): SpecMiddleware => withLinux(() => ({ cgroupsPath }));
 

@@ -2,6 +2,7 @@ import { dateOfTimestamp } from "@hull/api/timestamp";
 import type { Client } from "@hull/client/client";
 import { type Container, specOf } from "@hull/client/containers";
 import { type Image, platformImage } from "@hull/client/images";
+import { parseRestartPolicy, restartLabels } from "@hull/engine/restart/policy";
 import { type HullError, invalidArgument, isCode, notFound } from "@hull/errors";
 import type { Spec } from "@hull/oci/spec";
 import { findContainer, findImages, nameOf, needArguments } from "../find.ts";
@@ -87,7 +88,7 @@ async function describeContainer(client: Client, container: Container): Promise<
     Image: image,
     LogPath: logFileOf(container) ?? "",
     Name: `/${nameOf(container)}`,
-    RestartCount: 0,
+    RestartCount: Number(labels[restartLabels.count] ?? 0),
     Driver: snapshotter,
     Platform: "linux",
     HostConfig: hostConfig(container, spec),
@@ -117,6 +118,7 @@ function hostConfig({ labels, runtime }: Container, spec: Spec | undefined): unk
   return {
     NetworkMode: labels[labelNames.network] ?? "none",
     AutoRemove: labels[labelNames.autoRemove] === "true",
+    RestartPolicy: restartPolicy(labels),
     Privileged: spec?.linux !== undefined && spec.linux.maskedPaths === undefined,
     ReadonlyRootfs: spec?.root.readonly === true,
     Runtime: runtime?.name ?? "",
@@ -128,6 +130,11 @@ function hostConfig({ labels, runtime }: Container, spec: Spec | undefined): unk
       ({ source, destination, options = [] }) => `${source}:${destination}${options.includes("ro") ? ":ro" : ""}`,
     ),
   };
+}
+
+function restartPolicy(labels: Container["labels"]): unknown {
+  const { name, maximumRetries } = parseRestartPolicy(labels[restartLabels.policy] ?? "no");
+  return { Name: name, MaximumRetryCount: maximumRetries };
 }
 
 const bindsOf = (spec: Spec | undefined): Spec["mounts"] => (spec?.mounts ?? []).filter(({ type }) => type === "bind");

@@ -9,6 +9,7 @@ import { findContainer, nameOf, needArguments } from "../find.ts";
 import type { Call } from "../globals.ts";
 import { labelNames } from "../labels.ts";
 import { removeLog } from "../logs.ts";
+import { expectToStop } from "../restart.ts";
 import { explain, openSession } from "../session.ts";
 import { parseSignal } from "../signals.ts";
 import { stateOf } from "../state.ts";
@@ -63,6 +64,7 @@ export function stop(call: Call<{ time: number | undefined; signal: string | und
   return forEach(call, async (client, container) => {
     const { status } = await stateOf(client, container.id);
     const task = status === "running" || status === "paused" ? await taskOf(client, container) : undefined;
+    await expectToStop(client, container);
     if (task === undefined) return undefined;
     const { labels } = container;
     const seconds = time ?? Number(labels[labelNames.stopTimeout] ?? defaultStopTimeout);
@@ -106,7 +108,11 @@ async function unlessEnded(work: Promise<unknown>): Promise<void> {
 export function kill(call: Call<{ signal: string }>): Promise<number> {
   const signal = parseSignal(call.flags.signal);
   return forEach(call, async (client, container) => {
-    await (await runningTask(client, container)).kill(signal);
+    const task = await runningTask(client, container);
+    // Other signals, such as SIGHUP, need not mean its end.
+    if (signal === SIGKILL || signal === Number(container.labels[labelNames.stopSignal] ?? SIGTERM))
+      await expectToStop(client, container);
+    await task.kill(signal);
     return undefined;
   });
 }
@@ -164,6 +170,7 @@ export function rm(call: Call<{ force: boolean; volumes: boolean }>): Promise<nu
 
 /** Takes a container away with all that belongs to it, whatever it is doing. */
 async function remove(client: Client, container: Container): Promise<void> {
+  await expectToStop(client, container);
   const task = await taskOf(client, container);
   if (task !== undefined) await unlessEnded(deleteTask(task, { force: true }));
   await unlessEnded(removeContainer(client, container));

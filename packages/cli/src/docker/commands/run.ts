@@ -8,6 +8,7 @@ import { type Call, fifoDirectory, placeOf } from "../globals.ts";
 import { labelNames } from "../labels.ts";
 import { logFileOf, removeLog } from "../logs.ts";
 import { imageToRun, interrupted } from "../pull.ts";
+import { expectToRun } from "../restart.ts";
 import type { RunFlags } from "../run-flags.ts";
 import { explain, openSession } from "../session.ts";
 
@@ -29,7 +30,7 @@ export async function run(call: Call<RunFlags>): Promise<number> {
 /** `hull create`: as run, without the start. */
 export async function create(call: Call<RunFlags>): Promise<number> {
   await using client = await openSession(call);
-  const { id } = await prepare(call, client);
+  const { id } = await prepare(call, client, { starts: false });
   await call.host.out(`${id}\n`);
   return 0;
 }
@@ -56,7 +57,7 @@ export function statusOf(thrown: unknown): number {
 async function runContainer(call: Call<RunFlags>): Promise<number> {
   const { flags, host } = call;
   await using client = await openSession(call);
-  const container = await prepare(call, client);
+  const container = await prepare(call, client, { starts: true });
   try {
     if (flags.detach) {
       await startDetached(client, container, call);
@@ -70,7 +71,7 @@ async function runContainer(call: Call<RunFlags>): Promise<number> {
   }
 }
 
-async function prepare(call: Call<RunFlags>, client: Client): Promise<Container> {
+async function prepare(call: Call<RunFlags>, client: Client, { starts }: { starts: boolean }): Promise<Container> {
   const { flags, globals, host } = call;
   const [text, ...args] = call.args;
   if (text === undefined)
@@ -83,7 +84,7 @@ async function prepare(call: Call<RunFlags>, client: Client): Promise<Container>
     quiet: flags.quiet,
   };
   const { image, platformImage } = await imageToRun(request, text, flags.pull);
-  return await createFromFlags({ call, client, image, platformImage, args });
+  return await createFromFlags({ call, client, image, platformImage, args, starts });
 }
 
 /** Starts a container that prints into its log. */
@@ -100,6 +101,7 @@ export async function startDetached(
     await task.delete().catch(() => {});
     throw error;
   }
+  await expectToRun(client, container);
 }
 
 function detachedIo(container: Container, _globals: Call["globals"]): ProcessIo {
