@@ -6,6 +6,7 @@ export const pluginTypes = {
   event: "io.containerd.event.v1",
   gc: "io.containerd.gc.v1",
   grpc: "io.containerd.grpc.v1",
+  internal: "io.containerd.internal.v1",
   lease: "io.containerd.lease.v1",
   metadata: "io.containerd.metadata.v1",
   runtime: "io.containerd.runtime.v2",
