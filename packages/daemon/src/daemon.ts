@@ -7,9 +7,11 @@ import { HullError } from "@hull/errors";
 import { setOomScoreAdjust } from "@hull/sys/process";
 import type { DaemonConfig } from "./config/load.ts";
 import { lockRoot } from "./lock.ts";
+import { type TaskMonitor, taskMonitorType } from "./metrics/plugin.ts";
 import { servicePlugins } from "./plugins.ts";
 import { restWhenIdle } from "./rest.ts";
 import { GrpcServer } from "./server/grpc.ts";
+import { type Interceptor, intercept } from "./server/intercept.ts";
 import type { Service } from "./server/service.ts";
 import { serveTtrpc } from "./server/ttrpc.ts";
 import { acceptAt, placeSocket } from "./server/unix-socket.ts";
@@ -56,7 +58,8 @@ export async function startDaemon(config: DaemonConfig, log: Logger = silent): P
   starting.use(await serveTtrpc(ttrpcAddress, ttrpcOwner, engine.events));
   // Shims that are found again send what happened meanwhile, so somebody has to listen before.
   await engine.resume();
-  const services = [...engine.plugins.all<Service>(pluginTypes.grpc).values()];
+  const interceptors = await startWatchers(engine, config, starting, log);
+  const services = intercept([...engine.plugins.all<Service>(pluginTypes.grpc).values()], interceptors);
   const server = new GrpcServer(services, {
     maxReceiveMessageSize: config.grpc.max_recv_message_size,
     maxSendMessageSize: config.grpc.max_send_message_size,
@@ -83,6 +86,31 @@ export async function startDaemon(config: DaemonConfig, log: Logger = silent): P
     return stopping;
   };
   return { engine, services, address, ttrpcAddress, stop, [Symbol.asyncDispose]: stop };
+}
+
+/** Starts what looks on if it is configured, and gives what it wants around every call. */
+async function startWatchers(
+  engine: Engine,
+  config: DaemonConfig,
+  stack: AsyncDisposableStack,
+  log: Logger,
+): Promise<Interceptor[]> {
+  const interceptors: Interceptor[] = [];
+  if (config.metrics.address !== "") {
+    const { startMetrics } = await import("./metrics/start.ts");
+    const metrics = stack.use(
+      startMetrics(engine, {
+        address: config.metrics.address,
+        histogram: config.metrics.grpc_histogram,
+        tasks: engine.plugins.all<TaskMonitor>(taskMonitorType).get("cgroups")?.prometheus ?? false,
+        shimTimeoutMs: config.timeouts["io.containerd.timeout.metrics.shimstats"] ?? 2000,
+        log,
+      }),
+    );
+    log.log("info", "serving... (metrics)", { address: config.metrics.address, port: metrics.port });
+    interceptors.push(metrics.interceptor);
+  }
+  return interceptors;
 }
 
 function adjustOomScore(score: number, log: Logger): void {

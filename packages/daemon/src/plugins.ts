@@ -14,6 +14,7 @@ import { pluginTypes } from "@hull/engine/plugin/types";
 import type { TaskManager } from "@hull/engine/runtime/index";
 import type { Snapshotter } from "@hull/engine/snapshots/index";
 import type { Transfer } from "@hull/engine/transfer/index";
+import { taskMonitorPlugin } from "./metrics/plugin.ts";
 import type { Service } from "./server/service.ts";
 import { containersService } from "./services/containers.ts";
 import { contentService } from "./services/content.ts";
@@ -74,6 +75,7 @@ export const servicePlugins: readonly AnyPlugin[] = [
     }),
   ),
   servicePlugin("version", [], () => versionService(version, revision)),
+  taskMonitorPlugin,
 ];
 
 /** The uuid that this root has had since its first start. */

@@ -1,4 +1,14 @@
-import { type ConfigKeys, configTable, duration, integer, oneOf, table, text, texts } from "@hull/engine/plugin/config";
+import {
+  type ConfigKeys,
+  configTable,
+  duration,
+  flag,
+  integer,
+  oneOf,
+  table,
+  text,
+  texts,
+} from "@hull/engine/plugin/config";
 
 /**
  * Every key of the configuration file outside of the plugins' tables, which their declarations hold. Names are containerd's; `absent`
@@ -55,6 +65,10 @@ export const tables = {
     ),
     format: oneOf(["", "text", "json"], "", "How log lines are written; empty: text"),
   }),
+  metrics: configTable({
+    address: text("", "Where Prometheus finds /v1/metrics, as host:port; empty: nowhere"),
+    grpc_histogram: flag(false, "Keep how long calls took, too"),
+  }),
 } as const;
 
 /** Timeouts by name: what they bound, and containerd's defaults. */
@@ -89,8 +103,6 @@ export const absent: Readonly<Record<string, string>> = {
   "debug.uid": "the debug socket isn't there yet",
   "debug.gid": "the debug socket isn't there yet",
   "debug.log_trace_id": "tracing isn't there yet",
-  "metrics.address": "metrics over HTTP aren't there yet",
-  "metrics.grpc_histogram": "metrics over HTTP aren't there yet",
   "cgroup.path": "the daemon stays in the cgroup that it was started in",
   "io.containerd.cri.v1.images": "the CRI isn't there yet",
   "io.containerd.cri.v1.runtime": "the CRI isn't there yet",
@@ -101,9 +113,6 @@ export const absent: Readonly<Record<string, string>> = {
   "io.containerd.internal.v1.opt": "installing from images isn't there yet",
   "io.containerd.internal.v1.tracing": "tracing isn't there yet",
   "io.containerd.tracing.processor.v1.otlp": "tracing isn't there yet",
-  "io.containerd.monitor.task.v1.cgroups": "metrics over HTTP aren't there yet",
-  "io.containerd.metrics.v1.grpc-prometheus": "metrics over HTTP aren't there yet",
-  "io.containerd.server.v1.metrics": "metrics over HTTP aren't there yet",
   "io.containerd.server.v1.debug": "the debug socket isn't there yet",
   "io.containerd.server.v1.grpc-tcp": "serving over TCP isn't there yet",
   "io.containerd.metadata.v1.bolt.no_sync": "what was answered is always on disk",
@@ -131,4 +140,6 @@ export const renamedPlugins: Readonly<Record<string, string>> = {
 export const serverPlugins: Readonly<Record<string, keyof typeof tables>> = {
   "io.containerd.server.v1.grpc": "grpc",
   "io.containerd.server.v1.ttrpc": "ttrpc",
+  "io.containerd.server.v1.metrics": "metrics",
+  "io.containerd.metrics.v1.grpc-prometheus": "metrics",
 };

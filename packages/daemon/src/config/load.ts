@@ -24,6 +24,7 @@ export interface DaemonConfig extends ConfigOf<typeof topKeys> {
   grpc: TableConfig<"grpc">;
   ttrpc: TableConfig<"ttrpc">;
   debug: TableConfig<"debug">;
+  metrics: TableConfig<"metrics">;
   /** Checked tables by `<type>.<id>`, as the plugins' declarations read them. */
   plugins: Readonly<Record<string, Table>>;
   /** Milliseconds by name. */
@@ -99,6 +100,7 @@ class Reader {
       grpc: tables.grpc.parse(this.#merged.grpc),
       ttrpc: tables.ttrpc.parse(this.#merged.ttrpc),
       debug: tables.debug.parse(this.#merged.debug),
+      metrics: tables.metrics.parse(this.#merged.metrics),
       plugins: table("plugins") as DaemonConfig["plugins"],
       timeouts: readKeys("the configuration", timeoutKeys, table("timeouts")),
       proxy_plugins: table("proxy_plugins"),
@@ -133,7 +135,7 @@ class Reader {
       const schema = this.#schemas.get(name);
       if (server !== undefined) {
         this.#checkTable(file, path, tables[server], value, server);
-        servers[server] = value;
+        servers[server] = { ...(servers[server] ?? {}), ...(value as Table) };
       } else if (absent[name] !== undefined) {
         // containerd's own `config default` writes every table: one with nothing in it says nothing.
         if (!isEmpty(value)) this.warnings.push(`${file}: table [${path}] is read but has no effect: ${absent[name]}`);

@@ -4,7 +4,7 @@ import { type Logger, silent } from "../log.ts";
 import type { Metadata } from "../metadata/index.ts";
 import { textOf } from "../metadata/rows.ts";
 import { WriteBarrier } from "./barrier.ts";
-import type { CleanUp, CollectionStats, GarbageCollector } from "./index.ts";
+import type { CleanUp, CollectionStats, GarbageCollector, ObservedRun } from "./index.ts";
 import { mark } from "./mark.ts";
 import { readGraph } from "./records.ts";
 import { CollectionScheduler, type SchedulerOptions } from "./scheduler.ts";
@@ -26,6 +26,7 @@ export class MetadataCollector implements GarbageCollector {
   readonly #options: CollectorOptions;
   readonly #log: Logger;
   readonly #scheduler: CollectionScheduler | undefined;
+  readonly #observers: ((run: ObservedRun) => void)[] = [];
   #running: Promise<CollectionStats> | undefined;
   #next: Promise<CollectionStats> | undefined;
 
@@ -50,7 +51,7 @@ export class MetadataCollector implements GarbageCollector {
 
   collect(): Promise<CollectionStats> {
     if (this.#running === undefined) {
-      this.#running = this.#collect().finally(() => {
+      this.#running = this.#collectObserved().finally(() => {
         this.#running = undefined;
       });
       return this.#running;
@@ -65,9 +66,24 @@ export class MetadataCollector implements GarbageCollector {
     return this.#next;
   }
 
+  observe(listener: (run: ObservedRun) => void): void {
+    this.#observers.push(listener);
+  }
+
   async close(): Promise<void> {
     this.#scheduler?.close();
     await (this.#next ?? this.#running)?.catch(() => undefined);
+  }
+
+  async #collectObserved(): Promise<CollectionStats> {
+    let run: ObservedRun = { ok: false, seconds: 0 };
+    try {
+      const stats = await this.#collect();
+      run = { ok: true, seconds: stats.busyMs / 1000 };
+      return stats;
+    } finally {
+      for (const observe of this.#observers) observe(run);
+    }
   }
 
   async #collect(): Promise<CollectionStats> {

@@ -15,8 +15,16 @@ export interface GarbageCollector {
   changed(kind: "deletion" | "mutation"): void;
   /** Runs now (joining none that is under way) and waits for the disk clean-up too. */
   collect(): Promise<CollectionStats>;
+  /** Tells of every run that ends from now on, for whoever counts them. */
+  observe(listener: (run: ObservedRun) => void): void;
   /** Stops scheduling and waits for a run under way. */
   close(): Promise<void>;
+}
+
+export interface ObservedRun {
+  readonly ok: boolean;
+  /** How long it was busy, 0 if it failed. */
+  readonly seconds: number;
 }
 
 export interface CollectionStats {
