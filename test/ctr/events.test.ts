@@ -15,6 +15,8 @@ compared(
       const lines = await watch.lines();
       return lines.map((line) =>
         normalize(line, side.folder)
+          // Newer ones publish these in the namespace itself, as hull does.
+          .replace(/^\S+ (?=\/namespaces\/)/, "")
           .replace(/"pid":\d+/g, '"pid":N')
           .replace(/"(exited_at|createdat)":("[^"]*"|\{[^}]*\})/g, '"$1":…')
           .replace(/"(workdir|upperdir|lowerdir)=[^"]*"/g, '"$1"'),

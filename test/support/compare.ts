@@ -36,6 +36,8 @@ export interface Side {
   readonly folder: string;
   readonly address: string;
   readonly pid: number;
+  /** What stands in for ctr's default namespace. */
+  readonly namespace: string;
   /** A text with the side's namespace under its public name. */
   named(text: string): string;
   /** Runs the real ctr against it. */
@@ -69,6 +71,7 @@ export async function startSides(folder: string): Promise<{ sides: readonly [Sid
   const ours = starting.use(await startHull(`${folder}/h`, sameOciRuntime));
   const side = (name: Side["name"], own: string, { address, pid }: { address: string; pid: number }): Side => ({
     name,
+    namespace: namespaceOf(name),
     named: (text) => text.replaceAll(namespaceOf(name), "default"),
     folder: own,
     address,

@@ -2,11 +2,14 @@ import { existsSync, mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { type Server, startServer } from "./process.ts";
 
+/** The containerd that is compared with: Debian's unless told. */
+const containerdCommand = process.env.CONTAINERD_EXECUTABLE ?? "/usr/bin/containerd";
+
 /** Why the real containerd can't run here; undefined if it can. */
 export const noContainerd =
   process.getuid?.() !== 0
     ? "needs root"
-    : !existsSync("/usr/bin/containerd")
+    : !existsSync(containerdCommand)
       ? "needs Debian's containerd package"
       : undefined;
 
@@ -38,6 +41,6 @@ disabled_plugins = ["io.containerd.grpc.v1.cri"]
   path = "${join(folder, "opt")}"
 `,
   );
-  const server = await startServer(["/usr/bin/containerd", "-c", config], /successfully booted/);
+  const server = await startServer([containerdCommand, "-c", config], /successfully booted/);
   return Object.assign(server, { address, root, state });
 }

@@ -1,11 +1,11 @@
 import {
   ContainersDefinition,
-  type Container as WireContainer,
+  Container as WireContainer,
 } from "@hull/api/gen/containerd/services/containers/v1/containers";
 import { timestampOfNanos } from "@hull/api/timestamp";
 import type { Container, ContainerInput, ContainerStore } from "@hull/engine/containers/index";
 import { type Service, service } from "../server/service.ts";
-import { contextOf, need } from "./wire.ts";
+import { contextOf } from "./wire.ts";
 
 export const containersService = (containers: ContainerStore): Service =>
   service(ContainersDefinition, {
@@ -34,7 +34,7 @@ export const containersService = (containers: ContainerStore): Service =>
   });
 
 function fromWireContainer(container: WireContainer | undefined): ContainerInput {
-  const { createdAt: _, updatedAt: __, runtime, ...rest } = need(container, "container");
+  const { createdAt: _, updatedAt: __, runtime, ...rest } = container ?? WireContainer.fromPartial({});
   return { ...rest, runtime: { name: runtime?.name ?? "", options: runtime?.options } };
 }
 

@@ -2,7 +2,7 @@ import { ImagesDefinition, type Image as WireImage } from "@hull/api/gen/contain
 import { nanosOfTimestamp, timestampOfNanos } from "@hull/api/timestamp";
 import type { Image, ImageInput, ImageStore } from "@hull/engine/images/index";
 import { type Service, service } from "../server/service.ts";
-import { contextOf, fromWireDescriptor, need, toWireDescriptor } from "./wire.ts";
+import { contextOf, fromWireDescriptor, toWireDescriptor } from "./wire.ts";
 
 export const imagesService = (images: ImageStore): Service =>
   service(ImagesDefinition, {
@@ -29,7 +29,7 @@ export const imagesService = (images: ImageStore): Service =>
   });
 
 function fromWireImage(image: WireImage | undefined): ImageInput {
-  const { name, labels, target } = need(image, "image");
+  const { name = "", labels = {}, target } = image ?? {};
   // An update by mask may leave the target out; a create with an empty one is refused by the store.
   const descriptor = target === undefined ? { mediaType: "", digest: "", size: 0 } : fromWireDescriptor(target);
   return { name, labels, target: descriptor };

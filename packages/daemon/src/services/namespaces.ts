@@ -1,9 +1,6 @@
 import { NamespacesDefinition } from "@hull/api/gen/containerd/services/namespaces/v1/namespaces";
-import { namespaceHeader } from "@hull/api/metadata";
-import type { CallContext } from "@hull/api/rpc";
 import type { NamespaceStore } from "@hull/engine/namespaces/index";
 import { type Service, service } from "../server/service.ts";
-import { need } from "./wire.ts";
 
 export const namespacesService = (namespaces: NamespaceStore): Service =>
   service(NamespacesDefinition, {
@@ -13,14 +10,14 @@ export const namespacesService = (namespaces: NamespaceStore): Service =>
     async list() {
       return { namespaces: await namespaces.list() };
     },
-    async create(request, call) {
-      const { name, labels } = need(request.namespace, "namespace");
-      await namespaces.create(name, labels, callerOf(call));
-      return { namespace: { name, labels: await namespaces.get(name) } };
+    async create({ namespace }) {
+      const { name, labels } = namespace ?? unnamed;
+      await namespaces.create(name, labels);
+      return { namespace: { name, labels } };
     },
-    async update(request, call) {
-      const { name, labels } = need(request.namespace, "namespace");
-      const updated = await namespaces.update(name, labels, request.updateMask, callerOf(call));
+    async update({ namespace, updateMask }) {
+      const { name, labels } = namespace ?? unnamed;
+      const updated = await namespaces.update(name, labels, updateMask);
       return { namespace: { name, labels: updated } };
     },
     async delete({ name }) {
@@ -29,5 +26,5 @@ export const namespacesService = (namespaces: NamespaceStore): Service =>
     },
   });
 
-/** The namespace that a call is made in; these calls need none. */
-const callerOf = (call: CallContext): string | undefined => call.metadata(namespaceHeader);
+/** What a request without a namespace means: the store refuses it. */
+const unnamed = { name: "", labels: {} };

@@ -81,7 +81,7 @@ export class SqlContainerStore implements ContainerStore {
 
   async update(ctx: Context, input: ContainerInput, fieldpaths: readonly string[] = []): Promise<Container> {
     const namespace = requireNamespace(ctx);
-    if (input.id === "") throw invalidArgument("must specify a container id");
+    if (input.id === "") throw invalidArgument("Container.ID required");
     const container = this.#options.metadata.write(() => {
       const before = this.#find(namespace, input.id);
       if (before === undefined) throw notFound(`container "${input.id}"`);
@@ -112,7 +112,7 @@ export class SqlContainerStore implements ContainerStore {
     const removed = this.#options.metadata.write(() =>
       this.#sql.prepare("DELETE FROM containers WHERE namespace = ? AND id = ?").run(namespace, id),
     );
-    if (removed === 0) throw notFound(`container "${id}"`);
+    if (removed === 0) throw notFound(`container ${id}`);
     await this.#options.metadata.durable();
     const event = encodeAny("containerd.events.ContainerDelete", ContainerDelete, { id });
     this.#options.events.publish(ctx, "/containers/delete", event);

@@ -68,7 +68,7 @@ export class SqlImageStore implements ImageStore {
 
   async update(ctx: Context, input: ImageInput, fieldpaths: readonly string[] = []): Promise<Image> {
     const namespace = requireNamespace(ctx);
-    if (input.name === "") throw invalidArgument("image name is required for update");
+    if (input.name === "") throw invalidArgument("Image.Name required");
     const image = this.#options.metadata.write(() => {
       const before = this.#get(namespace, input.name);
       const changed = (fieldpaths.length === 0 ? ["labels", "target"] : fieldpaths).reduce<Image>(
@@ -145,7 +145,7 @@ function withField(image: Image, input: ImageInput, path: string): Image {
 /** The image without empty labels and annotations. @throws InvalidArgument */
 function validated(image: Image): Image {
   const { target } = image;
-  if (image.name === "") throw invalidArgument("image name must not be empty");
+  if (image.name === "") throw invalidArgument("Image.Name required");
   validateLabels(image.labels, "image.Labels");
   const problem = digestProblem(target.digest);
   if (problem !== undefined) throw invalidArgument(`Target.Digest "${target.digest}" invalid: ${problem}`);

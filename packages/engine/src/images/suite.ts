@@ -40,7 +40,7 @@ export function imageStoreSuite(name: string, open: () => Promise<ImageStoreFixt
       await store.create(ctx, input);
       const create = (changes: object) => store.create(ctx, { ...input, name: "new", ...changes });
       await expect(store.create(ctx, input)).rejects.toMatchObject({ code: "alreadyExists", message: 'image "i1"' });
-      await expect(create({ name: "" })).rejects.toThrow("image name must not be empty");
+      await expect(create({ name: "" })).rejects.toThrow("Image.Name required");
       for (const [wrong, problem] of [
         ["sha256:zz", "invalid checksum digest length"],
         ["zz", "invalid checksum digest format"],

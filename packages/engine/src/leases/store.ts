@@ -60,9 +60,9 @@ export class SqlLeaseStore implements LeaseStore {
 
   async addResource(ctx: Context, id: string, resource: LeaseResource): Promise<void> {
     const namespace = requireNamespace(ctx);
-    checkResource(resource);
     this.#options.metadata.write(() => {
       this.#require(namespace, id);
+      checkResource(resource);
       this.#sql
         .prepare("INSERT OR IGNORE INTO lease_resources (namespace, lease, type, id) VALUES (?, ?, ?, ?)")
         .run(namespace, id, resource.type, resource.id);
@@ -72,9 +72,9 @@ export class SqlLeaseStore implements LeaseStore {
 
   async deleteResource(ctx: Context, id: string, resource: LeaseResource): Promise<void> {
     const namespace = requireNamespace(ctx);
-    checkResource(resource);
     this.#options.metadata.write(() => {
       this.#require(namespace, id);
+      checkResource(resource);
       this.#sql
         .prepare("DELETE FROM lease_resources WHERE namespace = ? AND lease = ? AND type = ? AND id = ?")
         .run(namespace, id, resource.type, resource.id);
@@ -121,7 +121,7 @@ function checkResource({ type, id }: LeaseResource): void {
       throw invalidArgument(`invalid snapshot resource type ${type}`);
     }
   } else if (name !== undefined) throw invalidArgument(`invalid resource type ${type}`);
-  if (id === "") throw invalidArgument(`the id of a ${type} resource must not be empty`);
   const problem = kind === "content" ? digestProblem(id) : undefined;
   if (problem !== undefined) throw invalidArgument(`invalid content resource id ${id}: ${problem}`);
+  if (id === "") throw invalidArgument(`the id of a ${type} resource must not be empty`);
 }

@@ -121,7 +121,7 @@ export function ensureNamespace(sql: SqlDatabase, namespace: string): void {
 export function addToLease(sql: SqlDatabase, ctx: Context, type: string, id: string): void {
   if (ctx.lease === undefined || ctx.lease === "") return;
   const lease = sql.prepare("SELECT 1 FROM leases WHERE namespace = ? AND id = ?").get(ctx.namespace, ctx.lease);
-  if (lease === undefined) throw notFound(`lease "${ctx.lease}": lease does not exist`);
+  if (lease === undefined) throw notFound("lease does not exist");
   sql
     .prepare("INSERT OR IGNORE INTO lease_resources (namespace, lease, type, id) VALUES (?, ?, ?, ?)")
     .run(ctx.namespace, ctx.lease, type, id);

@@ -10,7 +10,7 @@ describe("namespaces", () => {
     expect(await fixture.event()).toEqual({
       namespace: "pp",
       topic: "/namespaces/create",
-      message: { name: "pp", labels: { a: "b" } },
+      message: { name: "pp", labels: { a: "b", empty: "" } },
     });
     await leases.create(contextFor("by-write"), "l", {});
     expect(await namespaces.list()).toEqual([
@@ -57,7 +57,7 @@ describe("namespaces", () => {
     await expect(namespaces.delete("default")).rejects.toMatchObject({
       code: "failedPrecondition",
       message:
-        'namespace "default" must be empty, but it still has images, blobs, snapshots on native snapshotter, snapshots on overlayfs snapshotter',
+        'namespace "default" must be empty, but it still has images, blobs, snapshots on "native" snapshotter, snapshots on "overlayfs" snapshotter',
     });
     await images.delete(ctx, "i");
     sql.exec("DELETE FROM blobs; DELETE FROM snapshots");

@@ -35,7 +35,7 @@ export class SqlNamespaceStore implements NamespaceStore {
     return rows.map((row) => ({ name: textOf(row.name), labels: labelsOf(row.labels) }));
   }
 
-  async create(name: string, labels: Labels, from = name): Promise<void> {
+  async create(name: string, labels: Labels): Promise<void> {
     checkIdentifier(name);
     validateLabels(labels, "namespace.Labels");
     const kept = withoutEmpty(labels);
@@ -47,13 +47,14 @@ export class SqlNamespaceStore implements NamespaceStore {
     if (added === 0) throw alreadyExists(`namespace "${name}"`);
     await this.#options.metadata.durable();
     this.#publish(
-      from,
+      name,
       "/namespaces/create",
-      encodeAny("containerd.events.NamespaceCreate", NamespaceCreate, { name, labels: kept }),
+      // What was asked for, not what came of it, here and below: as containerd does.
+      encodeAny("containerd.events.NamespaceCreate", NamespaceCreate, { name, labels }),
     );
   }
 
-  async update(name: string, labels: Labels, fieldpaths: readonly string[] = [], from = name): Promise<Labels> {
+  async update(name: string, labels: Labels, fieldpaths: readonly string[] = []): Promise<Labels> {
     checkIdentifier(name);
     const paths = fieldpaths.length === 0 ? ["labels"] : fieldpaths;
     const updated = this.#options.metadata.write(() => {
@@ -70,10 +71,9 @@ export class SqlNamespaceStore implements NamespaceStore {
     });
     await this.#options.metadata.durable();
     this.#publish(
-      from,
+      name,
       "/namespaces/update",
-      // What was asked for, not what came of it: as containerd does.
-      encodeAny("containerd.events.NamespaceUpdate", NamespaceUpdate, { name, labels: withoutEmpty(labels) }),
+      encodeAny("containerd.events.NamespaceUpdate", NamespaceUpdate, { name, labels }),
     );
     return updated;
   }
@@ -112,7 +112,7 @@ export class SqlNamespaceStore implements NamespaceStore {
     const snapshotters = this.#sql
       .prepare("SELECT DISTINCT snapshotter FROM snapshots WHERE namespace = ? ORDER BY snapshotter")
       .all(name);
-    return [...held, ...snapshotters.map((row) => `snapshots on ${textOf(row.snapshotter)} snapshotter`)];
+    return [...held, ...snapshotters.map((row) => `snapshots on "${textOf(row.snapshotter)}" snapshotter`)];
   }
 
   #publish(namespace: string, topic: string, event: ReturnType<typeof encodeAny>): void {

@@ -107,7 +107,8 @@ export class NativeSnapshotter implements Snapshotter, AsyncDisposable {
   }
 
   #mountsOf({ id, kind, parents: [parent] }: SnapshotRecord): Mount[] {
-    if (kind === "active") return [bind(this.#directories.path(id), "rw")];
-    return [bind(this.#directories.path(parent ?? id), "ro")];
+    const [source, access] = kind === "active" ? [id, "rw" as const] : [parent ?? id, "ro" as const];
+    // The order of containerd's, which is another one than overlayfs has.
+    return [{ ...bind(this.#directories.path(source), access), options: ["rbind", access] }];
   }
 }
