@@ -43,6 +43,8 @@ export interface Command {
   readonly load?: () => Promise<(call: never) => Promise<number | undefined>>;
   /** True to keep it out of the help. */
   readonly hidden?: boolean;
+  /** Why it is known and not served: calling it is an error that says so. */
+  readonly unsupported?: string;
 }
 
 /** A whole command line program. */

@@ -8,15 +8,21 @@ import * as more from "./tree-more.ts";
 
 const removeAliases = ["del", "remove", "rm"];
 
-/** One that containerd's ctr has and hull's has not yet: known, so that it says so. */
-const missing = (name: string, summary: string, aliases: readonly string[] = []): Command => ({
+/** One that containerd's ctr has and hull's has not: known, so that it says so. */
+const missing = (
+  name: string,
+  summary: string,
+  reason = "not supported by hull yet",
+  aliases: readonly string[] = [],
+): Command => ({
   name,
   aliases,
   summary,
+  unsupported: reason,
   rawArguments: true,
   load: async () => {
     const { CtrError } = await import("./errors.ts");
-    return () => Promise.reject(new CtrError(`"${name}" is not supported by hull yet`));
+    return () => Promise.reject(new CtrError(`"${name}" is ${reason}`));
   },
 });
 
@@ -170,6 +176,14 @@ command. As part of this process, we do the following:
       load: async () => (await import("./images.ts")).labelImage,
     }),
     missing("convert", "convert an image"),
+    missing("inspect", "inspect an image"),
+    missing("prune", "remove unused images"),
+    missing("usage", "display usage of snapshots for a given image ref"),
+    missing(
+      "build-erofs-cache",
+      "build EROFS layers of an image",
+      "not supported by hull: containerd has it not released yet",
+    ),
   ],
 };
 
@@ -196,6 +210,7 @@ const content: Command = {
     more.contentEdit,
     missing("fetch", "fetch all content for an image into containerd"),
     missing("fetch-object", "retrieve objects from a remote"),
+    missing("fetch-blob", "retrieve blobs from a remote"),
     command({
       name: "get",
       summary: "get the data for an object",
@@ -256,6 +271,7 @@ const snapshots: Command = {
       aliases: ["m", "mount"],
       summary: "mount gets mount commands for the snapshots",
       usage: "<target> <key>",
+      flags: flags.snapshotsMounts,
       load: async () => (await import("./snapshots.ts")).snapshotMounts,
     }),
     command({
@@ -493,6 +509,7 @@ export const root: Command = {
     more.oci,
     more.deprecations,
     more.shim,
+    missing("sandboxes", "manage sandboxes", "not supported by hull yet", ["sandbox", "sb", "s"]),
     command({
       name: "info",
       summary: "print the server's information",

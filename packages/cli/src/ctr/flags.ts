@@ -35,6 +35,18 @@ export const imagesImport = defineFlags({
     supported: false,
   },
   snapshotter: snapshotterFlag,
+  local: { kind: "switch", summary: "run import locally rather than through the transfer API", supported: false },
+  "sync-fs": {
+    kind: "switch",
+    summary: "synchronize the underlying filesystem containing files when unpack images, false by default",
+    supported: false,
+  },
+  "discard-unpacked-layers": {
+    kind: "switch",
+    summary: "allow the garbage collector to clean layers up from the content store after unpacking",
+    supported: false,
+  },
+  label: { kind: "list", summary: "labels to attach to the image", supported: false },
 });
 export const imagesPull = defineFlags({
   "skip-verify": { kind: "switch", aliases: ["k"], summary: "skip SSL certificate validation", supported: false },
@@ -62,6 +74,13 @@ export const imagesPull = defineFlags({
     summary: "Set the max concurrent downloads for each pull",
     supported: false,
   },
+  local: { kind: "switch", summary: "fetch content locally rather than through the transfer API", supported: false },
+  "sync-fs": {
+    kind: "switch",
+    summary: "synchronize the underlying filesystem containing files when unpack images, false by default",
+    supported: false,
+  },
+  "skip-metadata": { kind: "switch", summary: "skip metadata for all platforms", supported: false },
 });
 export const imagesList = defineFlags({ quiet: quiet("the image refs") });
 export const imagesCheck = defineFlags({
@@ -73,6 +92,12 @@ export const imagesRemove = defineFlags({
 });
 export const imagesTag = defineFlags({
   force: { kind: "switch", summary: "force target_ref to be created, regardless if it already exists" },
+  local: { kind: "switch", summary: "run tag locally rather than through the transfer API", supported: false },
+  "skip-reference-check": {
+    kind: "switch",
+    summary: "skip the strict check for reference names",
+    supported: false,
+  },
 });
 export const imagesLabel = defineFlags({
   "replace-all": { kind: "switch", aliases: ["r"], summary: "replace all labels" },
@@ -227,4 +252,7 @@ export const shimExec = defineFlags({
   env: { kind: "list", aliases: ["e"], summary: "add environment vars" },
   cwd: { kind: "text", summary: "current working directory" },
   spec: { kind: "text", summary: "runtime spec" },
+});
+export const snapshotsMounts = defineFlags({
+  temp: { kind: "switch", summary: "mount the snapshot at a temporary place", supported: false },
 });

@@ -82,7 +82,10 @@ const withHelp = (flags: Flags = {}): Flags => {
 function commandRows({ commands = [] }: Command): string {
   return commands
     .filter(({ hidden }) => !hidden)
-    .map(({ name, aliases = [], summary }) => `   ${[name, ...aliases].join(", ")}\t${summary}\n`)
+    .map(({ name, aliases = [], summary, unsupported }) => {
+      const note = unsupported === undefined ? "" : " (not supported by hull)";
+      return `   ${[name, ...aliases].join(", ")}\t${summary}${note}\n`;
+    })
     .join("");
 }
 

@@ -103,6 +103,16 @@ export const shim: Command = {
       flags: flags.shimShutdown,
       load: async () => (await import("./shim.ts")).shutdown,
     }),
+    {
+      name: "pprof",
+      summary: "provide golang pprof outputs for containerd-shim",
+      unsupported: "not supported: hull's shims are no Go programs",
+      rawArguments: true,
+      load: async () => {
+        const { CtrError } = await import("./errors.ts");
+        return () => Promise.reject(new CtrError("profiles of Go programs are not supported: hull's shims are none"));
+      },
+    },
   ],
 };
 
