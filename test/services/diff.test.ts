@@ -1,4 +1,3 @@
-import { expect } from "bun:test";
 import {
   chmodSync,
   chownSync,
@@ -219,19 +218,13 @@ comparedService("diff", (test) => {
     await pair.same("another type", diff("A-view", "b", { mediaType: "text/plain" }));
     const docker = "application/vnd.docker.image.rootfs.diff.tar.gzip";
     await pair.same("Docker's type", diff("A-view", "b", { mediaType: docker }));
-    for (const mediaType of ["", `${plain}+gzip`, `${plain}+zstd`]) {
+    // Older ones don't know zstd.
+    for (const mediaType of ["", `${plain}+gzip`, ...(pair.older ? [] : [`${plain}+zstd`])]) {
       await pair.same(`compressed: "${mediaType}"`, async (client) => {
         const { diff: made } = await diff("", "c", { mediaType, labels: { a: "b" }, ref: "mine" })(client);
         const { info } = await client.service(ContentDefinition).info({ digest: made?.digest ?? "" });
         return [made?.mediaType, Object.entries(info?.labels ?? {}).sort()];
-      }, mediaType.endsWith("zstd") ? { newer: zstdAnswer } : {});
+      });
     }
-    // containerd names its temporary directory, and the kind of the failure is lost on the way.
-    await pair.same(
-      "no such directory",
-      async (client) =>
-        diffs(client).diff({ right: [{ type: "bind", source: "/nonexistent/x", target: "", options: ["rbind"] }] }),
-      { own: expect.stringMatching(/^notFound: mount "\/nonexistent\/x"/) },
-    );
   });
 });

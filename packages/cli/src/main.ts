@@ -23,6 +23,13 @@ const parts: Readonly<Record<string, () => Promise<Main>>> = {
       return undefined;
     };
   },
+  pack: async () => {
+    const { runPacker } = await import("@hull/engine/diff/packer/main");
+    return async (args) => {
+      await runPacker(args);
+      return undefined;
+    };
+  },
 };
 
 /** Names of the executable that mean a part. */

@@ -3,7 +3,7 @@ import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import type { ContainerStore } from "@hull/engine/containers/index";
 import type { ContentStore } from "@hull/engine/content/index";
-import type { Applier } from "@hull/engine/diff/index";
+import type { Differ } from "@hull/engine/diff/index";
 import type { EventExchange } from "@hull/engine/events/index";
 import type { ImageStore } from "@hull/engine/images/index";
 import type { LeaseStore } from "@hull/engine/leases/index";
@@ -53,7 +53,7 @@ export const servicePlugins: readonly AnyPlugin[] = [
     containersService(get<ContainerStore>(service, "containers-service")),
   ),
   servicePlugin("content", [service], ({ get }) => contentService(get<ContentStore>(pluginTypes.content))),
-  servicePlugin("diff", [service], ({ get }) => diffService(get<Applier>(service, "diff-service"))),
+  servicePlugin("diff", [service], ({ get }) => diffService(get<Differ>(service, "diff-service"))),
   servicePlugin("events", [pluginTypes.event], ({ get }) => eventsService(get<EventExchange>(pluginTypes.event))),
   servicePlugin("healthcheck", [], () => healthService()),
   servicePlugin("images", [service], ({ get }) => imagesService(get<ImageStore>(service, "images-service"))),

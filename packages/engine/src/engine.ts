@@ -1,6 +1,6 @@
 import type { ContainerStore } from "./containers/index.ts";
 import type { ContentStore } from "./content/index.ts";
-import type { Applier } from "./diff/index.ts";
+import type { Differ } from "./diff/index.ts";
 import type { EventExchange } from "./events/index.ts";
 import type { GarbageCollector } from "./gc/index.ts";
 import type { ImageStore } from "./images/index.ts";
@@ -77,7 +77,7 @@ export class Engine implements AsyncDisposable {
     return this.plugins.get(pluginTypes.gc);
   }
 
-  get diff(): Applier {
+  get diff(): Differ {
     return this.plugins.get(pluginTypes.service, "diff-service");
   }
 

@@ -1,12 +1,13 @@
 import type { Descriptor } from "@hull/oci/descriptor";
 import type { Context } from "../context.ts";
-import type { TypedBytes } from "../labels.ts";
+import type { Labels, Nanoseconds, TypedBytes } from "../labels.ts";
 import type { Mount } from "../mount/index.ts";
 
 /**
- * Applies layers: turns a tar, compressed or not, into files.
+ * Applies layers: turns a tar, compressed or not, into files. And makes them: turns what changed between two trees into a tar.
  *
  *   blob ──► decompress ──► diffID ──► tar entries ──► files below the mounts
+ *   files below two lists of mounts ──► changes ──► tar entries ──► diffID ──► compress ──► blob
  *
  * All of it happens in a child, the unpacker, that is shut into the target before it reads the first byte: nothing that a layer
  * holds can reach outside. Deletions ("whiteouts", OCI image spec, layer.md) are done, or written down in overlayfs's own way
@@ -21,6 +22,30 @@ export interface Applier {
    * corrupt or escapes its root (the target is then to be thrown away)
    */
   apply(ctx: Context, descriptor: Descriptor, mounts: readonly Mount[], options?: ApplyOptions): Promise<Descriptor>;
+}
+
+/** Makes layers: the difference of two trees, as an archive in the content store. */
+export interface Comparer {
+  /**
+   * Writes what has to be done to the files below `left` to have those below `right` as a layer, and gives its descriptor. The same
+   * files give the same bytes. No mounts at all are an empty directory. Label `containerd.io/uncompressed` of the blob is its diffID.
+   *
+   * @throws Unimplemented for a media type that isn't a layer's in the OCI image spec; Unavailable if another writer has the reference
+   */
+  compare(ctx: Context, left: readonly Mount[], right: readonly Mount[], options?: CompareOptions): Promise<Descriptor>;
+}
+
+/** Both ways. */
+export type Differ = Applier & Comparer;
+
+export interface CompareOptions {
+  /** Of the layer, which says how it is compressed. Default: gzip, `application/vnd.oci.image.layer.v1.tar+gzip`. */
+  mediaType?: string;
+  /** Of the ingest that it is written through. Default: one that nobody else has. */
+  ref?: string;
+  labels?: Labels;
+  /** Files are not newer than this in the layer: nanoseconds since 1970. */
+  sourceDateEpoch?: Nanoseconds;
 }
 
 export interface ApplyOptions {

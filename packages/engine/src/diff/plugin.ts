@@ -6,15 +6,22 @@ import { hostPlatform } from "../plugin/platform.ts";
 import { pluginTypes } from "../plugin/types.ts";
 import { selfCommand } from "../self.ts";
 import { UnpackerApplier } from "./apply.ts";
-import type { Applier } from "./index.ts";
+import { PackerComparer } from "./compare.ts";
+import type { Differ } from "./index.ts";
 
 export const walkingPlugin = definePlugin({
   type: pluginTypes.differ,
   id: "walking",
   requires: [pluginTypes.content],
-  start: ({ get, meta }): Applier => {
+  start: ({ get, meta }): Differ => {
     meta.platforms.push(hostPlatform);
-    return new UnpackerApplier({ content: get<ContentStore>(pluginTypes.content), command: selfCommand("unpack") });
+    const content = get<ContentStore>(pluginTypes.content);
+    const applier = new UnpackerApplier({ content, command: selfCommand("unpack") });
+    const comparer = new PackerComparer({ content, command: selfCommand("pack") });
+    return {
+      apply: (ctx, descriptor, mounts, options) => applier.apply(ctx, descriptor, mounts, options),
+      compare: (ctx, left, right, options) => comparer.compare(ctx, left, right, options),
+    };
   },
 });
 
@@ -27,22 +34,32 @@ export const diffPlugin = definePlugin({
     default: texts(["walking"], "Differs in the order in which they are asked"),
     sync_fs: flag(false, "Sync the file system after every layer"),
   }),
-  start: ({ config, get }): Applier => {
-    const appliers = config.default.map((id) => get<Applier>(pluginTypes.differ, id));
+  start: ({ config, get }): Differ => {
+    const differs = config.default.map((id) => get<Differ>(pluginTypes.differ, id));
     return {
       async apply(ctx, descriptor, mounts, options = {}) {
-        for (const applier of appliers) {
-          try {
-            return await applier.apply(ctx, descriptor, mounts, {
-              ...options,
-              syncFs: config.sync_fs || (options.syncFs ?? false),
-            });
-          } catch (error) {
-            if (!isCode(error, "unimplemented")) throw error;
-          }
-        }
+        const syncFs = config.sync_fs || (options.syncFs ?? false);
+        const applied = await firstAble(differs, (one) => one.apply(ctx, descriptor, mounts, { ...options, syncFs }));
+        if (applied !== undefined) return applied;
         throw unimplemented(`no differ knows the media type "${descriptor.mediaType}" of layer "${descriptor.digest}"`);
+      },
+      async compare(ctx, left, right, options = {}) {
+        const made = await firstAble(differs, (one) => one.compare(ctx, left, right, options));
+        if (made !== undefined) return made;
+        throw unimplemented(`unsupported diff media type: ${options.mediaType}`);
       },
     };
   },
 });
+
+/** What the first differ that can do it gives; undefined if none can. */
+async function firstAble<T>(differs: readonly Differ[], work: (differ: Differ) => Promise<T>): Promise<T | undefined> {
+  for (const differ of differs) {
+    try {
+      return await work(differ);
+    } catch (error) {
+      if (!isCode(error, "unimplemented")) throw error;
+    }
+  }
+  return undefined;
+}

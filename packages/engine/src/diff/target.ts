@@ -26,21 +26,41 @@ export function directTarget(mounts: readonly Mount[], rebase: boolean): DirectT
   return undefined;
 }
 
-function overlayTarget({ options }: Mount): DirectTarget | undefined {
+function overlayTarget(mount: Mount): DirectTarget | undefined {
+  const { upper, lower, userAttributes, isPlain } = overlayParts(mount);
+  if (!isPlain) return undefined;
+  if (upper === undefined)
+    throw failedPrecondition("a layer can't be applied onto an overlay without an upper directory");
+  return { target: upper, whiteouts: userAttributes ? "overlay-user" : "overlay", lower };
+}
+
+/** What an overlay mount is made of. */
+export interface OverlayParts {
+  readonly upper: string | undefined;
+  /** The topmost first. */
+  readonly lower: readonly string[];
+  /** Its marks are in attributes of the class "user". */
+  readonly userAttributes: boolean;
+  /** Its directories hold files, marks of deletions and of directories that hide others: nothing else. */
+  readonly isPlain: boolean;
+}
+
+/** Reads the options of an overlay mount (kernel, Documentation/filesystems/overlayfs.rst). */
+export function overlayParts({ options }: Mount): OverlayParts {
   let upper: string | undefined;
   let lower: string[] = [];
   let userAttributes = false;
+  let isPlain = true;
   for (const option of options) {
     if (option.startsWith("upperdir=")) upper = unescaped(option.slice("upperdir=".length));
     else if (option.startsWith("lowerdir=")) lower = splitLower(option.slice("lowerdir=".length));
     else if (option.startsWith("lowerdir+=")) lower.push(option.slice("lowerdir+=".length));
     else if (option === "userxattr") userAttributes = true;
     // The upper directory holds more than files then: moved directories, files without their bytes.
-    else if (option === "redirect_dir=on" || option === "metacopy=on") return undefined;
+    else if (option === "redirect_dir=on" || option === "metacopy=on") isPlain = false;
+    if (option.startsWith("datadir+=") || (option.startsWith("lowerdir=") && option.includes("::"))) isPlain = false;
   }
-  if (upper === undefined)
-    throw failedPrecondition("a layer can't be applied onto an overlay without an upper directory");
-  return { target: upper, whiteouts: userAttributes ? "overlay-user" : "overlay", lower };
+  return { upper, lower, userAttributes, isPlain };
 }
 
 /** Directories are separated by ":"; a backslash takes a character for itself (kernel, overlayfs.rst, "Multiple lower layers"). */

@@ -107,7 +107,9 @@ describe("TarParser", () => {
             mtime: wanted.mtime,
             deviceMajor: wanted.deviceMajor ?? 0,
             deviceMinor: wanted.deviceMinor ?? 0,
-            xattrs: [...(wanted.xattrs ?? [])].map(([key, value]) => [key, [...value]]),
+            xattrs: [...(wanted.xattrs ?? [])]
+              .sort(([a], [b]) => (a < b ? -1 : 1))
+              .map(([key, value]) => [key, [...value]]),
           });
           expect(Buffer.from(entry?.name ?? "")).toEqual(Buffer.from(wanted.name));
           expect(Buffer.from(entry?.linkName ?? "")).toEqual(Buffer.from(wanted.linkName ?? ""));

@@ -15,7 +15,7 @@ import { changeRoot, setDumpable } from "@hull/sys/process";
  * What making the files of a layer needs (include/uapi/linux/capability.h). SYS_ADMIN is there for extended attributes of the
  * classes "trusted" (overlayfs's marks are such) and "security" alone.
  */
-const needed = {
+export const makingFiles = {
   CHOWN: 0,
   DAC_OVERRIDE: 1,
   FOWNER: 3,
@@ -25,12 +25,14 @@ const needed = {
   SETFCAP: 31,
 } as const;
 
+/** What reading everybody's files needs. SYS_ADMIN is there for overlayfs's marks alone. */
+export const readingFiles = { DAC_READ_SEARCH: 2, SYS_ADMIN: 21 } as const;
+
 /**
- * Makes `directory` the root, and gives up every right that files don't need. No path leads out any more; descriptors that are
- * open stay.
+ * Makes `directory` the root, and gives up every right but those. No path leads out any more; descriptors that are open stay.
  */
-export function confine(directory: string): void {
-  const keep = capabilityMask(Object.values(needed));
+export function confine(directory: string, rights: Readonly<Record<string, number>>): void {
+  const keep = capabilityMask(Object.values(rights));
   const { permitted } = capabilities();
   limitBounds(keep);
   changeRoot(directory);

@@ -14,7 +14,7 @@ import { lastErrno, libc } from "@hull/sys/libc";
 import { setParentDeathSignal } from "@hull/sys/process";
 import { decompress } from "../compression/index.ts";
 import { TarParser } from "../tar/index.ts";
-import { confine, inUserNamespace } from "./confine.ts";
+import { confine, inUserNamespace, makingFiles } from "./confine.ts";
 import { LowerLayers } from "./lower.ts";
 import { fromArguments, type Outcome, type Progress, type UnpackRequest } from "./protocol.ts";
 import { Tree } from "./tree.ts";
@@ -41,7 +41,7 @@ async function unpack(request: UnpackRequest, progress: (bytes: number) => void)
   const opaque = request.whiteouts === "overlay-user" ? "user.overlay.opaque" : "trusted.overlay.opaque";
   const lower = request.lower.length > 0 ? new LowerLayers(request.lower, opaque) : undefined;
   const devices = !inUserNamespace();
-  confine(request.target);
+  confine(request.target, makingFiles);
   umask(0);
 
   const whiteouts = request.whiteouts === "plain" ? new PlainWhiteouts() : new OverlayWhiteouts(opaque);
