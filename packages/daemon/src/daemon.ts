@@ -7,6 +7,7 @@ import { HullError } from "@hull/errors";
 import { setOomScoreAdjust } from "@hull/sys/process";
 import type { DaemonConfig } from "./config/load.ts";
 import { lockRoot } from "./lock.ts";
+import type { LevelLogger } from "./log.ts";
 import { type TaskMonitor, taskMonitorType } from "./metrics/plugin.ts";
 import { servicePlugins } from "./plugins.ts";
 import { restWhenIdle } from "./rest.ts";
@@ -18,6 +19,8 @@ import { acceptAt, placeSocket } from "./server/unix-socket.ts";
 
 /** All plugins that a daemon has: what a configuration may name. */
 export const daemonPlugins = [...enginePlugins, ...servicePlugins];
+
+const silentLevel: LevelLogger = { ...silent, level: "panic" };
 
 /** How long calls may still run when the daemon stops, ms. */
 const stopGrace = 2000;
@@ -35,7 +38,7 @@ export interface Daemon extends AsyncDisposable {
  * Starts a daemon in this process: ready to serve when this resolves.
  * @throws FailedPrecondition if another daemon has the root or the socket; InvalidArgument for plugins that can't be started
  */
-export async function startDaemon(config: DaemonConfig, log: Logger = silent): Promise<Daemon> {
+export async function startDaemon(config: DaemonConfig, log: LevelLogger = silentLevel): Promise<Daemon> {
   await using starting = new AsyncDisposableStack();
   const root = resolve(config.root);
   const address = resolve(config.grpc.address);
@@ -93,7 +96,7 @@ async function startWatchers(
   engine: Engine,
   config: DaemonConfig,
   stack: AsyncDisposableStack,
-  log: Logger,
+  log: LevelLogger,
 ): Promise<Interceptor[]> {
   const interceptors: Interceptor[] = [];
   if (config.metrics.address !== "") {
@@ -109,6 +112,13 @@ async function startWatchers(
     );
     log.log("info", "serving... (metrics)", { address: config.metrics.address, port: metrics.port });
     interceptors.push(metrics.interceptor);
+  }
+  if (config.debug.address !== "") {
+    const { startDebug } = await import("./debug/index.ts");
+    const { address, uid, gid } = config.debug;
+    const debug = stack.use(await startDebug({ address, owner: { uid, gid }, log }));
+    log.log("info", "serving... (debug)", { address });
+    interceptors.push(debug.interceptor);
   }
   return interceptors;
 }

@@ -25,6 +25,11 @@ export function parseLogLevel(name: string): LogLevel {
   return level;
 }
 
+/** A log whose level can be changed while it is written to. */
+export interface LevelLogger extends Logger {
+  level: LogLevel;
+}
+
 /**
  * Logs a line per message: text `time="…" level=info msg="…" key=value`, or the same as JSON, as logrus does. `write` gets whole lines.
  */
@@ -33,11 +38,17 @@ export function createLogger(options: {
   format: LogFormat;
   write: (line: string) => void;
   now?: () => Date;
-}): Logger {
-  const threshold = logLevels.indexOf(options.level);
+}): LevelLogger {
+  let threshold = logLevels.indexOf(options.level);
   const format = options.format === "json" ? formatJson : formatText;
   const now = options.now ?? (() => new Date());
   return {
+    get level() {
+      return logLevels[threshold] ?? options.level;
+    },
+    set level(level) {
+      threshold = logLevels.indexOf(level);
+    },
     log(level, message, fields = {}) {
       if (logLevels.indexOf(level) < threshold) return;
       options.write(`${format(now().toISOString(), spelling[level], message, fields)}\n`);

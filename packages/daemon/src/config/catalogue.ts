@@ -58,6 +58,8 @@ export const tables = {
     gid: socketKeys.gid,
   }),
   debug: configTable({
+    address: text("", "Where profiles are had: a unix socket's path, or host:port; empty: nowhere"),
+    ...socketKeys,
     level: oneOf(
       ["", "trace", "debug", "info", "warn", "error", "fatal", "panic"],
       "",
@@ -99,9 +101,6 @@ export const absent: Readonly<Record<string, string>> = {
   "grpc.tcp_tls_cert": "serving over TCP isn't there yet",
   "grpc.tcp_tls_key": "serving over TCP isn't there yet",
   "grpc.tcp_tls_common_name": "serving over TCP isn't there yet",
-  "debug.address": "the debug socket isn't there yet",
-  "debug.uid": "the debug socket isn't there yet",
-  "debug.gid": "the debug socket isn't there yet",
   "debug.log_trace_id": "tracing isn't there yet",
   "cgroup.path": "the daemon stays in the cgroup that it was started in",
   "io.containerd.cri.v1.images": "the CRI isn't there yet",
@@ -113,7 +112,6 @@ export const absent: Readonly<Record<string, string>> = {
   "io.containerd.internal.v1.opt": "installing from images isn't there yet",
   "io.containerd.internal.v1.tracing": "tracing isn't there yet",
   "io.containerd.tracing.processor.v1.otlp": "tracing isn't there yet",
-  "io.containerd.server.v1.debug": "the debug socket isn't there yet",
   "io.containerd.server.v1.grpc-tcp": "serving over TCP isn't there yet",
   "io.containerd.metadata.v1.bolt.no_sync": "what was answered is always on disk",
   "io.containerd.runtime.v2.task.sched_core": "core scheduling isn't there yet",
@@ -140,6 +138,7 @@ export const renamedPlugins: Readonly<Record<string, string>> = {
 export const serverPlugins: Readonly<Record<string, keyof typeof tables>> = {
   "io.containerd.server.v1.grpc": "grpc",
   "io.containerd.server.v1.ttrpc": "ttrpc",
+  "io.containerd.server.v1.debug": "debug",
   "io.containerd.server.v1.metrics": "metrics",
   "io.containerd.metrics.v1.grpc-prometheus": "metrics",
 };

@@ -110,7 +110,7 @@ describe("configuration", () => {
       c: '[plugins."io.containerd.grpc.v1.cri"]\nsandbox_image = "pause"\n[plugins."io.containerd.snapshotter.v1.btrfs"]\nroot_path = ""\n[cgroup]\npath = "/x"',
     });
     expect(warnings).toEqual([
-      expect.stringContaining('key "cgroup.path" has no effect"),
+      expect.stringContaining('key "cgroup.path" has no effect'),
       expect.stringContaining(
         'table [plugins."io.containerd.grpc.v1.cri"] is read but has no effect: the CRI isn\'t there yet',
       ),

@@ -1,5 +1,6 @@
 import type { Logger } from "@hull/engine/log";
-import { HullError, invalidArgument, unavailable } from "@hull/errors";
+import { HullError, unavailable } from "@hull/errors";
+import { parseTcpAddress } from "../server/tcp-address.ts";
 import { expositionType, type Metric, writeMetrics } from "./exposition.ts";
 import type { MetricSource } from "./index.ts";
 
@@ -12,7 +13,7 @@ export function serveMetrics(
   sources: readonly MetricSource[],
   log: Logger,
 ): { port: number } & Disposable {
-  const { hostname, port } = parseAddress(address);
+  const { hostname, port } = parseTcpAddress(address, "metrics");
   const scrapes = new Scrapes();
   const all = [...sources, scrapes];
   try {
@@ -46,16 +47,6 @@ async function collectAll(sources: readonly MetricSource[], log: Logger): Promis
     }
   });
   return (await Promise.all(collected)).flat();
-}
-
-/** `host:port`, `:port` for every address of the machine, `[::1]:port`. */
-function parseAddress(address: string): { hostname: string; port: number } {
-  const [, bracketed, plain = "", port = ""] = /^(?:\[([^\]]*)\]|([^:]*)):(\d{1,5})$/.exec(address) ?? [];
-  if (port === "" || Number(port) > 65535) {
-    throw invalidArgument(`metrics address "${address}" must be a host and a port, such as "127.0.0.1:1338"`);
-  }
-  const hostname = bracketed ?? plain;
-  return { hostname: hostname === "" ? "::" : hostname, port: Number(port) };
 }
 
 /** The scrapes themselves, as Go's handler counts them. */
