@@ -218,7 +218,13 @@ export class ShimTaskManager implements TaskManager {
 
   async closeIo(ctx: Context, id: string, execId: string, stdin: boolean): Promise<void> {
     const { client } = await this.#find(ctx, id);
-    await client.closeIO({ id, execId, stdin });
+    try {
+      await client.closeIO({ id, execId, stdin });
+    } catch (error) {
+      // Some shims say in their own way that there is no such process.
+      if (execId !== "") await client.state({ id, execId }, { timeoutMs: this.#timeouts.state });
+      throw error;
+    }
   }
 
   async pause(ctx: Context, id: string): Promise<void> {
