@@ -1,0 +1,118 @@
+import { spawn } from "node:child_process";
+import { accessSync, constants, statSync } from "node:fs";
+import { join } from "node:path";
+import { HullError, notFound, unknown } from "@hull/errors";
+
+export type Command = "ADD" | "DEL" | "CHECK" | "STATUS" | "GC" | "VERSION";
+
+/** What a plugin said was wrong. `number` is its code: CNI specification, section 5 "Error". */
+export class CniError extends HullError {
+  readonly number: number;
+  readonly details: string;
+
+  constructor(plugin: string, command: Command, answer: { code: number; msg: string; details: string }) {
+    const details = answer.details === "" ? "" : `: ${answer.details}`;
+    super("unknown", `plugin type="${plugin}" failed (${words[command]}): ${answer.msg}${details}`);
+    this.number = answer.code;
+    this.details = answer.details;
+  }
+}
+
+const words: Readonly<Record<Command, string>> = {
+  ADD: "add",
+  DEL: "delete",
+  CHECK: "check",
+  STATUS: "status",
+  GC: "gc",
+  VERSION: "version",
+};
+
+/** Finds a plugin's program. @throws NotFound, naming the directories */
+export function findPlugin(type: string, directories: readonly string[]): string {
+  for (const directory of directories) {
+    const path = join(directory, type);
+    try {
+      accessSync(path, constants.X_OK);
+      if (statSync(path).isFile()) return path;
+    } catch {
+      // The next one may have it.
+    }
+  }
+  throw notFound(`failed to find plugin "${type}" in path [${directories.join(" ")}]`);
+}
+
+export interface PluginCall {
+  readonly command: Command;
+  readonly path: string;
+  readonly type: string;
+  /** The plugin's configuration, for its standard input. */
+  readonly config: object;
+  /** CNI_… beside the command. */
+  readonly env: Readonly<Record<string, string>>;
+  readonly signal?: AbortSignal;
+}
+
+const longest = 1024 * 1024;
+
+/**
+ * Runs a plugin. Gives what it printed, undefined if that is nothing.
+ * @throws CniError for what it says was wrong; Unknown if it fails without saying; the signal's reason
+ */
+export async function callPlugin({ command, path, type, config, env, signal }: PluginCall): Promise<unknown> {
+  signal?.throwIfAborted();
+  const child = spawn(path, [], {
+    env: { ...process.env, ...env, CNI_COMMAND: command },
+    stdio: ["pipe", "pipe", "pipe"],
+    // Its parent's directory may be gone.
+    cwd: "/",
+    ...(signal === undefined ? {} : { signal, killSignal: "SIGKILL" as const }),
+  });
+  const ended = new Promise<number | NodeJS.Signals>((resolve, reject) => {
+    child.once("error", reject);
+    child.once("close", (code, name) => resolve(code ?? name ?? 1));
+  });
+  // A plugin may end without reading.
+  child.stdin.on("error", () => {});
+  child.stdin.end(JSON.stringify(config));
+  const [status, output, errors] = await Promise.all([ended, collect(child.stdout), collect(child.stderr)]);
+  const answer = parse(output);
+  if (status === 0) {
+    if (answer === undefined && output.trim() !== "")
+      throw unknown(`plugin type="${type}" answered ${words[command]} with what is no JSON: "${output.slice(0, 200)}"`);
+    return answer;
+  }
+  if (isErrorAnswer(answer))
+    throw new CniError(type, command, { code: answer.code, msg: answer.msg, details: answer.details ?? "" });
+  const said = errors.trim() === "" ? `it ended with ${status}` : errors.trim();
+  throw unknown(`plugin type="${type}" failed (${words[command]}): netplugin failed: ${said}`);
+}
+
+async function collect(stream: AsyncIterable<Uint8Array>): Promise<string> {
+  const chunks: Uint8Array[] = [];
+  let length = 0;
+  for await (const chunk of stream) {
+    length += chunk.length;
+    if (length <= longest) chunks.push(chunk);
+  }
+  return Buffer.concat(chunks).toString("utf8");
+}
+
+function parse(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
+  }
+}
+
+function isErrorAnswer(value: unknown): value is { code: number; msg: string; details?: string } {
+  return (
+    typeof value === "object" &&
+    value !== null &&
+    "code" in value &&
+    typeof value.code === "number" &&
+    "msg" in value &&
+    typeof value.msg === "string" &&
+    (!("details" in value) || typeof value.details === "string")
+  );
+}
