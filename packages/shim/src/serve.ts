@@ -6,8 +6,10 @@ import { close, duplicateTo, open, openFlags } from "@hull/sys/fd";
 import { oomScoreAdjust, setOomScoreAdjust, setProcessName } from "@hull/sys/process";
 import { TtrpcServer } from "@hull/ttrpc/server";
 import { Children } from "./children.ts";
+import type { Container } from "./container.ts";
 import { TaskEvents } from "./events.ts";
 import { Publisher } from "./publisher.ts";
+import { encodedSandboxDefinition, encodedSandboxService } from "./sandbox.ts";
 import { taskDefinitionV2, taskService } from "./service.ts";
 
 /** Whom a shim works for. */
@@ -30,22 +32,30 @@ export interface Serving {
 }
 
 /**
- * Listens and serves; the process ends when a client calls Shutdown and no container is left, or by SIGTERM.
+ * Listens and serves; the process ends when a client calls Shutdown and neither container nor sandbox is left, or by SIGTERM.
  *
  * @param identity whom the shim works for now; a spare's requests wait for it
  */
 export async function serve(socket: string, identity: () => Promise<Identity>): Promise<Serving> {
   becomeIndependent();
   let idle = true;
-  let orphaned = false;
+  let keepsSandbox = false;
+  /** Nobody will tell it to end: it does with the last thing that it keeps. */
+  let leaving = false;
   let current: { identity: Identity; publisher: Publisher; events: TaskEvents } | undefined;
   const exit = async (): Promise<void> => {
     rmSync(socket, { force: true });
     await current?.publisher.flush(flushMs);
     process.exit(0);
   };
+  const leaveIfDone = (): void => {
+    // A turn later, when the answer has been written.
+    if (leaving && idle && !keepsSandbox) setImmediate(exit);
+  };
+  const containers = new Map<string, Container>();
   const service = taskService({
     children: new Children(),
+    containers,
     async identity() {
       const known = await identity();
       if (current?.identity !== known) {
@@ -55,22 +65,32 @@ export async function serve(socket: string, identity: () => Promise<Identity>): 
       return { namespace: known.namespace, events: current.events };
     },
     reconnected: () => current?.publisher.retry(),
-    // A turn later, when the answer has been written.
-    exit: () => void setImmediate(exit),
+    exit() {
+      if (!keepsSandbox) setImmediate(exit);
+    },
     occupied(now) {
       idle = !now;
-      if (idle && orphaned) setImmediate(exit);
+      leaveIfDone();
+    },
+  });
+  const sandboxService = encodedSandboxService({
+    containers,
+    keepsSandbox(now) {
+      keepsSandbox = now;
+      leaving ||= !now;
+      leaveIfDone();
     },
   });
   process.on("SIGTERM", () => void exit());
   const server = new TtrpcServer()
     .register(TaskDefinition, service)
-    .register<typeof taskDefinitionV2>(taskDefinitionV2, service);
+    .register<typeof taskDefinitionV2>(taskDefinitionV2, service)
+    .register(encodedSandboxDefinition, sandboxService);
   await listenPrivately(server, socket);
   return {
     orphan() {
-      orphaned = true;
-      if (idle) void exit();
+      leaving = true;
+      leaveIfDone();
     },
   };
 }

@@ -15,6 +15,8 @@ import { restWhenIdle } from "./idle.ts";
 /** What the service needs of the process that it runs in. */
 export interface ShimProcess {
   readonly children: Children;
+  /** The containers that the process keeps, by their ids. */
+  readonly containers: Map<string, Container>;
   /** Whom the process works for now; waits until a spare has been assigned. */
   identity(): Promise<{ namespace: string; events: TaskEvents }>;
   /** A daemon has connected anew: events that wait can be delivered. */
@@ -30,7 +32,7 @@ export const taskDefinitionV2 = { ...TaskDefinition, fullName: "containerd.task.
 
 /** The handlers, for both versions. */
 export function taskService(shim: ShimProcess): ServiceImplementation<typeof TaskDefinition> {
-  const containers = new Map<string, Container>();
+  const { containers } = shim;
   /** Those whose creation is on its way, by their ids. */
   const creating = new Map<string, Promise<Container>>();
   const find = (id: string): Container => {
