@@ -1,7 +1,9 @@
 import type { Socket } from "node:net";
 import { resolve } from "node:path";
 import { type Engine, enginePlugins, openEngine } from "@hull/engine";
+import { parseStreamProcessors } from "@hull/engine/diff/processors";
 import { type Logger, silent } from "@hull/engine/log";
+import { requireNoOpenMigration } from "@hull/engine/migrate/journal";
 import { pluginTypes } from "@hull/engine/plugin/types";
 import { HullError } from "@hull/errors";
 import { setOomScoreAdjust } from "@hull/sys/process";
@@ -44,6 +46,7 @@ export async function startDaemon(config: DaemonConfig, log: LevelLogger = silen
   const address = resolve(config.grpc.address);
   const ttrpcAddress = config.ttrpc.address === "" ? `${address}.ttrpc` : resolve(config.ttrpc.address);
   starting.use(lockRoot(root));
+  requireNoOpenMigration(root);
   adjustOomScore(config.oom_score, log);
   const engine = starting.use(
     await openEngine({
@@ -53,7 +56,12 @@ export async function startDaemon(config: DaemonConfig, log: LevelLogger = silen
       config: config.plugins,
       disabled: config.disabled_plugins,
       required: config.required_plugins,
-      properties: { grpcAddress: address, ttrpcAddress, timeouts: config.timeouts },
+      properties: {
+        grpcAddress: address,
+        ttrpcAddress,
+        timeouts: config.timeouts,
+        streamProcessors: parseStreamProcessors(config.stream_processors),
+      },
       log,
     }),
   );

@@ -8,7 +8,8 @@ import type { ContentStore } from "../content/index.ts";
 import type { Context } from "../context.ts";
 import type { Mount } from "../mount/index.ts";
 import type { Applier, ApplyOptions } from "./index.ts";
-import { requireLayerType, uncompressedLayer } from "./media-types.ts";
+import { uncompressedLayer } from "./media-types.ts";
+import { processorsFor, type RunningProcessors, type StreamProcessor, startProcessors } from "./processors.ts";
 import { Slots } from "./slots.ts";
 import { type DirectTarget, directTarget } from "./target.ts";
 import { type Outcome, parseLine, toArguments, type UnpackRequest } from "./unpacker/protocol.ts";
@@ -22,6 +23,8 @@ export interface UnpackerOptions {
   readonly concurrency?: number;
   /** Directory for temporary mount points. Default: the system's. */
   readonly temporary?: string;
+  /** Programs for layers of other types than the usual ones. */
+  readonly processors?: readonly StreamProcessor[];
 }
 
 /** Most of the unpacker's standard error that a message quotes, in characters. */
@@ -33,9 +36,17 @@ export class UnpackerApplier implements Applier {
   readonly #command: readonly string[];
   readonly #slots: Slots;
   readonly #temporary: string;
+  readonly #processors: readonly StreamProcessor[];
 
-  constructor({ content, command, concurrency = availableParallelism(), temporary = tmpdir() }: UnpackerOptions) {
+  constructor({
+    content,
+    command,
+    concurrency = availableParallelism(),
+    temporary = tmpdir(),
+    processors = [],
+  }: UnpackerOptions) {
     this.#content = content;
+    this.#processors = processors;
     this.#command = command;
     this.#slots = new Slots(concurrency);
     this.#temporary = temporary;
@@ -48,7 +59,7 @@ export class UnpackerApplier implements Applier {
     options: ApplyOptions = {},
   ): Promise<Descriptor> {
     const { digest, mediaType } = descriptor;
-    requireLayerType(mediaType, digest);
+    const chain = processorsFor(mediaType, this.#processors);
     const path = await this.#content.path(ctx, digest);
     using _ = await this.#slots.take(ctx.signal);
     using scope = new DisposableStack();
@@ -57,7 +68,10 @@ export class UnpackerApplier implements Applier {
     requireSize(descriptor, fstatSync(blob).size);
     const target = directTarget(mounts, options.rebase ?? false) ?? this.#mount(mounts, scope);
     const request = { ...target, sync: options.syncFs ?? false };
-    const outcome = await this.#run(ctx, blob, request, options.progress);
+    await using processed = startProcessors(chain, blob, options.payloads ?? {});
+    const outcome = await this.#run(ctx, processed, request, options.progress);
+    // Bytes that a processor fell silent over are damaged to the unpacker: its own words say more.
+    if (!("error" in outcome) || chain.length > 0) await processed.finished();
     if ("error" in outcome) {
       throw new HullError(outcome.error.code, `layer "${digest}" can't be unpacked: ${outcome.error.message}`);
     }
@@ -75,13 +89,17 @@ export class UnpackerApplier implements Applier {
   /** Runs an unpacker to its end; when the context is aborted, it is killed first. */
   async #run(
     ctx: Context,
-    blob: number,
+    input: RunningProcessors,
     request: UnpackRequest,
     progress: ((bytes: number) => void) | undefined,
   ): Promise<Outcome> {
     if (ctx.signal.aborted) throw HullError.from(ctx.signal.reason);
     // No environment: nothing in the daemon's is meant for a process that reads strangers' archives.
-    const child = Bun.spawn([...this.#command, ...toArguments(request)], { stdio: [blob, "pipe", "pipe"], env: {} });
+    const child = Bun.spawn([...this.#command, ...toArguments(request)], {
+      stdio: [input.output, "pipe", "pipe"],
+      env: {},
+    });
+    input.release();
     const kill = () => child.kill("SIGKILL");
     ctx.signal.addEventListener("abort", kill);
     try {

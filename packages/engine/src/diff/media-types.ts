@@ -1,5 +1,3 @@
-import { unimplemented } from "@hull/errors";
-
 /**
  * Media types of layers: OCI image spec, media-types.md and layer.md; Docker's image manifest v2, schema 2. Which compression one
  * names doesn't matter: that is told by the bytes.
@@ -25,10 +23,4 @@ export const uncompressedLayer = "application/vnd.oci.image.layer.v1.tar";
 /** True for a media type of a layer that can be applied. */
 export function isLayerType(mediaType: string): boolean {
   return layerTypes.has(mediaType);
-}
-
-/** @throws unimplemented for a media type that isn't a layer's, or is one that needs a processor hull doesn't have */
-export function requireLayerType(mediaType: string, digest: string): void {
-  if (layerTypes.has(mediaType)) return;
-  throw unimplemented(`layer "${digest}" has the media type "${mediaType}", which hull can't unpack`);
 }

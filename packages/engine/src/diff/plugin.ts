@@ -13,10 +13,14 @@ export const walkingPlugin = definePlugin({
   type: pluginTypes.differ,
   id: "walking",
   requires: [pluginTypes.content],
-  start: ({ get, meta }): Differ => {
+  start: ({ get, meta, properties }): Differ => {
     meta.platforms.push(hostPlatform);
     const content = get<ContentStore>(pluginTypes.content);
-    const applier = new UnpackerApplier({ content, command: selfCommand("unpack") });
+    const applier = new UnpackerApplier({
+      content,
+      command: selfCommand("unpack"),
+      processors: properties.streamProcessors,
+    });
     const comparer = new PackerComparer({ content, command: selfCommand("pack") });
     return {
       apply: (ctx, descriptor, mounts, options) => applier.apply(ctx, descriptor, mounts, options),

@@ -1,3 +1,4 @@
+import type { StreamProcessor } from "../diff/processors.ts";
 import type { Logger } from "../log.ts";
 import type { PluginRecord } from "./graph.ts";
 
@@ -55,6 +56,8 @@ export interface PluginProperties {
   readonly ttrpcAddress?: string;
   /** Milliseconds by the names of the configuration, e.g. `io.containerd.timeout.task.state`. */
   readonly timeouts?: Readonly<Record<string, number>>;
+  /** Programs that layers of other types than the usual ones go through. */
+  readonly streamProcessors?: readonly StreamProcessor[];
 }
 
 /** Declares a plugin (typed identity). */
