@@ -225,6 +225,20 @@ const imageCommands: readonly Command[] = [
 
 const otherCommands: readonly Command[] = [
   command({
+    name: "migrate",
+    summary: "Take over what a stopped containerd has, or give it back",
+    description:
+      "Takes over images, content, snapshots, containers, leases and labels of a containerd that is stopped, on the same file system. No blob is copied.",
+    usage: "--from DIR | --undo",
+    heading: others,
+    flags: defineFlags({
+      from: { kind: "text", value: "DIR", summary: "The containerd's root, e.g. /var/lib/containerd" },
+      undo: { kind: "switch", summary: "Give all back" },
+      force: { kind: "switch", aliases: ["f"], summary: "With --undo: also if that leaves out what hull did since" },
+    }),
+    load: async () => (await import("./commands/migrate.ts")).migrate,
+  }),
+  command({
     name: "info",
     summary: "Print what the daemon has and runs on",
     heading: others,
