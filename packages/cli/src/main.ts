@@ -11,6 +11,10 @@ type Main = (args: readonly string[]) => Promise<number | undefined>;
 
 const parts: Readonly<Record<string, () => Promise<Main>>> = {
   daemon: async () => (await import("@hull/daemon/main")).daemonMain,
+  config: async () => {
+    const { daemonMain } = await import("@hull/daemon/main");
+    return (args) => daemonMain(["config", ...args]);
+  },
   ctr: async () => (await import("./ctr/main.ts")).ctrMain,
   shim: async () => {
     const { shimMain } = await import("@hull/shim/main");
@@ -56,6 +60,7 @@ async function dockerMain(): Promise<Main> {
     import("./command/index.ts"),
   ]);
   const summaries: Readonly<Record<string, string>> = {
+    config: "The daemon's configuration: default, dump or migrate",
     ctr: "containerd's debug client: all of the API, command by command",
     daemon: "Run the daemon, or stop it: hull daemon stop",
   };

@@ -13,7 +13,7 @@ import { inMemoryClient } from "@hull/api/memory";
 import type { ServiceClient, ServiceDefinition } from "@hull/api/rpc";
 import { connectGrpc } from "@hull/client/transport/grpc";
 import { defaultConfig } from "./config/load.ts";
-import { type Daemon, daemonPlugins, startDaemon } from "./daemon.ts";
+import { type Daemon, startDaemon } from "./daemon.ts";
 
 const isRoot = process.getuid?.() === 0;
 const directory = mkdtempSync(join(tmpdir(), "hull-daemon-"));
@@ -22,7 +22,7 @@ afterAll(() => rmSync(directory, { recursive: true, force: true }));
 let number = 0;
 
 async function start(base = join(directory, String(++number))): Promise<Daemon & { base: string }> {
-  const { config } = defaultConfig(daemonPlugins);
+  const { config } = defaultConfig();
   const daemon = await startDaemon({
     ...config,
     root: join(base, "root"),

@@ -1,9 +1,9 @@
-import { writeSync } from "node:fs";
+import { mkdirSync, writeSync } from "node:fs";
 import { resolve } from "node:path";
 import type { Logger } from "@hull/engine/log";
 import { HullError, invalidArgument } from "@hull/errors";
-import { stringify } from "smol-toml";
 import { type DaemonConfig, defaultConfig, loadConfig } from "./config/load.ts";
+import { writeConfig } from "./config/write.ts";
 import { daemonPlugins, startDaemon } from "./daemon.ts";
 import { type DaemonFlags, parseFlags, usage } from "./flags.ts";
 import { createLogger, parseLogLevel } from "./log.ts";
@@ -47,6 +47,7 @@ async function run(flags: DaemonFlags, readiness: Readiness, manager: ServiceMan
   for (const warning of loaded.warnings) log.log("warn", warning);
   log.log("info", "starting hull", { version, revision });
   surviveErrors(log);
+  if (config.temp !== "") useTemporaryDirectory(resolve(config.temp));
   const stopped = stopSignal(log);
   const daemon = await startDaemon(config, log);
   readiness.ready();
@@ -61,15 +62,14 @@ async function run(flags: DaemonFlags, readiness: Readiness, manager: ServiceMan
   return 0;
 }
 
-function configCommand(flags: DaemonFlags, [action]: readonly string[]): number {
-  const { config } = action === "dump" ? loadConfig(flags.config, daemonPlugins) : defaultConfig(daemonPlugins);
-  if (action !== "dump" && action !== "default") throw invalidArgument('"config" takes "default" or "dump"');
-  return print(stringify({ ...withFlags(config, flags), timeouts: asWritten(config.timeouts) }));
+/** `default` has comments; the others show what counts, and on stderr what doesn't. */
+function configCommand(flags: DaemonFlags, [action, ...more]: readonly string[]): number {
+  if (more.length > 0 || !["default", "dump", "migrate"].includes(action ?? ""))
+    throw invalidArgument('"config" takes "default", "dump" or "migrate"');
+  const { config, warnings } = action === "default" ? defaultConfig() : loadConfig(flags.config, daemonPlugins);
+  for (const warning of warnings) writeSync(2, `hull: ${warning}\n`);
+  return print(writeConfig(withFlags(config, flags), daemonPlugins, { comments: action === "default" }));
 }
-
-/** Milliseconds as the file has durations. */
-const asWritten = (timeouts: DaemonConfig["timeouts"]): Record<string, string> =>
-  Object.fromEntries(Object.entries(timeouts).map(([name, ms]) => [name, `${ms / 1000}s`]));
 
 async function stopCommand(flags: DaemonFlags): Promise<number> {
   const { root } = withFlags(loadConfig(flags.config, daemonPlugins).config, flags);
@@ -86,6 +86,12 @@ function withFlags(config: DaemonConfig, flags: DaemonFlags): DaemonConfig {
     grpc: { ...config.grpc, address: flags.address ?? config.grpc.address },
     debug: { ...config.debug, level },
   };
+}
+
+/** For everything that this process and its children keep for a while. */
+function useTemporaryDirectory(directory: string): void {
+  mkdirSync(directory, { recursive: true, mode: 0o700 });
+  process.env.TMPDIR = directory;
 }
 
 /** Resolves with the first signal that means "stop". */

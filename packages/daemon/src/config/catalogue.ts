@@ -32,7 +32,7 @@ export const topKeys = {
   version: integer(4, "Version of the file's format", { min: 1, max: 4 }),
   root: text(defaults.root, "Directory of what survives a reboot"),
   state: text(defaults.state, "Directory of what doesn't: sockets, running tasks"),
-  temp: text("", "Directory of temporary files; empty: <root>/tmp"),
+  temp: text("", "Directory of temporary files, TMPDIR of the daemon and its children; empty: as it was started"),
   imports: texts([], "Files (globs) that are merged into this one, in order; relative to this file"),
   disabled_plugins: texts([], "Plugins left out, as <type>.<id>"),
   required_plugins: texts([], "Plugins without which the daemon doesn't start, as <type>.<id>"),
@@ -128,10 +128,27 @@ export const absent: Readonly<Record<string, string>> = {
   "io.containerd.differ.v1.erofs": "hull has no erofs differ yet",
 };
 
-/** What a plugin's table was called in version 2 of the format, and is called since. */
+/** What plugins were called in version 2 of the format, and in version 1 by their ids alone, and are called since. */
 export const renamedPlugins: Readonly<Record<string, string>> = {
   "io.containerd.internal.v1.restart": "io.containerd.monitor.container.v1.restart",
   "io.containerd.monitor.v1.cgroups": "io.containerd.monitor.task.v1.cgroups",
+  aufs: "io.containerd.snapshotter.v1.aufs",
+  bolt: "io.containerd.metadata.v1.bolt",
+  btrfs: "io.containerd.snapshotter.v1.btrfs",
+  cgroups: "io.containerd.monitor.task.v1.cgroups",
+  cri: "io.containerd.grpc.v1.cri",
+  devmapper: "io.containerd.snapshotter.v1.devmapper",
+  "diff-service": "io.containerd.service.v1.diff-service",
+  linux: "io.containerd.runtime.v1.linux",
+  native: "io.containerd.snapshotter.v1.native",
+  opt: "io.containerd.internal.v1.opt",
+  otlp: "io.containerd.tracing.processor.v1.otlp",
+  overlayfs: "io.containerd.snapshotter.v1.overlayfs",
+  restart: "io.containerd.monitor.container.v1.restart",
+  scheduler: "io.containerd.gc.v1.scheduler",
+  task: "io.containerd.runtime.v2.task",
+  tracing: "io.containerd.internal.v1.tracing",
+  zfs: "io.containerd.snapshotter.v1.zfs",
 };
 
 /** Tables of version 4 that were tables of their own before, by plugin. */

@@ -53,16 +53,8 @@ export function loadConfig(file: string | undefined, plugins: readonly AnyPlugin
   return { config: reader.config(), warnings: reader.warnings };
 }
 
-/** The configuration that an empty file makes, with the plugins' tables complete. */
-export function defaultConfig(plugins: readonly AnyPlugin[]): LoadedConfig {
-  const config = new Reader([]).config();
-  const tables = plugins.flatMap(({ type, id, config: schema }) => {
-    const shape = Object.entries((schema?.shape ?? {}) as ConfigKeys);
-    if (shape.length === 0) return [];
-    return [[`${type}.${id}`, Object.fromEntries(shape.map(([name, key]) => [name, key.written]))]];
-  });
-  return { config: { ...config, plugins: Object.fromEntries(tables) }, warnings: [] };
-}
+/** The configuration that an empty file makes. */
+export const defaultConfig = (): LoadedConfig => ({ config: new Reader([]).config(), warnings: [] });
 
 class Reader {
   readonly warnings: string[] = [];
@@ -121,7 +113,24 @@ class Reader {
       else if (absent[key] !== undefined && !isEmpty(value)) this.warnings.push(`${file}: "${key}": ${absent[key]}`);
       result[key] = value;
     }
+    for (const key of ["disabled_plugins", "required_plugins"] as const) {
+      if (Array.isArray(result[key])) result[key] = this.#normalizeNames(file, key, result[key]);
+    }
     return this.#normalizePlugins(file, result);
+  }
+
+  /** A list of plugins under the names that they have now. */
+  #normalizeNames(file: string, key: string, list: readonly unknown[]): unknown[] {
+    const known = [...this.#schemas.keys()];
+    return list.map((written) => {
+      const name = renamedPlugins[String(written)] ?? written;
+      // A list of other things than texts is refused when the key is read.
+      if (typeof name !== "string" || known.includes(name) || absent[name] !== undefined) return name;
+      const near = nearest(name, known);
+      const hint = near === undefined ? "" : `; did you mean "${near}"?`;
+      this.warnings.push(`${file}: "${key}" names a plugin that is not known, "${name}"${hint}`);
+      return name;
+    });
   }
 
   /** The plugins' tables, checked and under the names that they have now; version 4's servers become tables of their own again. */
@@ -136,12 +145,12 @@ class Reader {
       if (server !== undefined) {
         this.#checkTable(file, path, tables[server], value, server);
         servers[server] = { ...(servers[server] ?? {}), ...(value as Table) };
-      } else if (absent[name] !== undefined) {
-        // containerd's own `config default` writes every table: one with nothing in it says nothing.
-        if (!isEmpty(value)) this.warnings.push(`${file}: table [${path}] is read but has no effect: ${absent[name]}`);
       } else if (schema !== undefined) {
         this.#checkTable(file, path, schema, value, name);
         plugins[name] = value;
+      } else if (absent[name] !== undefined) {
+        // containerd's own `config default` writes every table: one with nothing in it says nothing.
+        if (!isEmpty(value)) this.warnings.push(`${file}: table [${path}] is read but has no effect: ${absent[name]}`);
       } else if (!this.#schemas.has(name)) {
         this.#unknown(
           file,
