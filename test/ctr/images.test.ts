@@ -122,6 +122,11 @@ compared(
       await same(["snapshots", "label", "none", "a=b"]);
       await same(["snapshots", "info", "work"]);
       await same(["snapshots", "ls"], { sorted: true });
+      const plain = ["snapshots", "diff", "--media-type", "application/vnd.oci.image.layer.v1.tar"];
+      await same([...plain, "work"]);
+      await same([...plain, top]);
+      await same([...plain, top, "work"]);
+      await same([...plain, "none"]);
       await same(["snapshots", "commit", "done", "work"]);
       await same(["snapshots", "commit", "done", "shown"]);
       await same(["snapshots", "commit", "again", "look"]);

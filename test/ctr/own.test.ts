@@ -110,6 +110,15 @@ suite(`hull ctr, beside the real ctr${noContainerd === undefined ? "" : ` (skipp
     await same(["snapshots", "info", "none"]);
     await same(["snapshots", "prepare", "-t", "/t", "ID"], { mask: /snapshots\/\d+/g });
     await same(["snapshots", "prepare", "ID"]);
+    await same(["snapshots", "label", "ID", "a=b"]);
+    await same(["snapshots", "label", "ID", "a="]);
+    await same(["snapshots", "label", "none", "a=b"]);
+    const plain = ["snapshots", "diff", "--media-type", "application/vnd.oci.image.layer.v1.tar"];
+    await same([...plain, "ID"]);
+    await same([...plain, "ID", "ID"]);
+    await same([...plain, "none"]);
+    await same([...plain]);
+    await same(["snapshots", "diff", "--media-type", "text/plain", "ID"]);
     await same(["snapshots", "mounts", "/t", "ID"], { mask: /snapshots\/\d+/g });
     await same(["snapshots", "info", "ID"]);
     await same(["snapshots", "commit", "ID-done", "ID"]);

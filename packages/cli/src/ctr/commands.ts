@@ -253,7 +253,13 @@ const snapshots: Command = {
       usage: "<key> <active>",
       load: async () => (await import("./snapshots.ts")).commitSnapshot,
     }),
-    missing("diff", "get the diff of two snapshots. the default second snapshot is the first snapshot's parent."),
+    command({
+      name: "diff",
+      summary: "get the diff of two snapshots. the default second snapshot is the first snapshot's parent.",
+      usage: "[flags] <idA> [<idB>]",
+      flags: flags.snapshotsDiff,
+      load: async () => (await import("./snapshots-diff.ts")).diffSnapshots,
+    }),
     command({
       name: "info",
       summary: "get info about a snapshot",
@@ -288,7 +294,13 @@ const snapshots: Command = {
       usage: "<key> [<key>, ...]",
       load: async () => (await import("./snapshots.ts")).removeSnapshots,
     }),
-    missing("label", "add labels to content"),
+    command({
+      name: "label",
+      summary: "add labels to content",
+      usage: "<name> [<label>=<value> ...]",
+      description: "labels snapshots in the snapshotter",
+      load: async () => (await import("./snapshots-diff.ts")).labelSnapshot,
+    }),
     command({
       name: "tree",
       summary: "display tree view of snapshot branches",

@@ -122,6 +122,16 @@ export const snapshotsPrepare = defineFlags({
   target: { kind: "text", aliases: ["t"], summary: "mount target path, will print mount, if provided" },
   mounts: { kind: "switch", summary: "Print out snapshot mounts as JSON" },
 });
+export const snapshotsDiff = defineFlags({
+  "media-type": {
+    kind: "text",
+    summary: "media type to use for creating diff",
+    default: "application/vnd.oci.image.layer.v1.tar+gzip",
+  },
+  ref: { kind: "text", summary: "content upload reference to use" },
+  keep: { kind: "switch", summary: "keep diff content. up to creator to delete it." },
+  label: { kind: "list", summary: "labels to attach to the image" },
+});
 export const snapshotsUsage = defineFlags({ b: { kind: "switch", summary: "display size in bytes" } });
 export const containersList = defineFlags({ quiet: quiet("the container id") });
 export const containersInfo = defineFlags({ spec: { kind: "switch", summary: "only display the spec" } });
@@ -215,7 +225,7 @@ export const pprofFlags = defineFlags({
     kind: "text",
     aliases: ["d"],
     summary: "socket path for containerd's debug server",
-    default: "/run/containerd/debug.sock",
+    default: "/run/hull/debug.sock",
   },
 });
 const pprofDebug = (level: number) =>

@@ -18,7 +18,7 @@ const kinds: Readonly<Partial<Record<Kind, string>>> = {
 };
 
 /** The snapshotter that the group's flag names. */
-function snapshotterOf(globals: FlagValues<typeof globalFlags>): string {
+export function snapshotterOf(globals: FlagValues<typeof globalFlags>): string {
   return (globals as Partial<FlagValues<typeof snapshotsFlags>>).snapshotter ?? defaultSnapshotter;
 }
 
@@ -81,7 +81,7 @@ function mountCommands(target: string, mounts: readonly Mount[]): string {
 }
 
 /** What a person makes stays until they remove it. */
-const keptLabels = (): Record<string, string> => ({
+export const keptLabels = (): Record<string, string> => ({
   "containerd.io/gc.root": `${new Date().toISOString().slice(0, 19)}Z`,
 });
 
