@@ -88,7 +88,13 @@ export function sharesPidNamespace({ linux }: Spec): boolean {
   return !(linux?.namespaces ?? []).some(({ type, path }) => type === "pid" && (path ?? "") === "");
 }
 
+/** True if starting and deleting the container makes the runtime run programs of the spec's. */
+export function hasHooks({ hooks }: Spec): boolean {
+  return Object.values(hooks ?? {}).some((list) => (list ?? []).length > 0);
+}
+
 /** Parts of the OCI runtime spec. */
 export interface Spec extends ForeseenSpec {
+  hooks?: Readonly<Record<string, readonly unknown[] | null>>;
   linux?: { namespaces?: readonly { type?: string; path?: string }[] };
 }

@@ -6,6 +6,7 @@
  */
 
 import { mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
 import type { Mount } from "@hull/api/gen/containerd/types/mount";
 import { nowNanos } from "@hull/api/timestamp";
 import { alreadyExists, failedPrecondition, HullError, invalidArgument, notFound, unknown } from "@hull/errors";
@@ -13,12 +14,14 @@ import { isErrno } from "@hull/sys/errno";
 import { mountAll, unmountAll } from "@hull/sys/mount";
 import { kill as killProcess } from "@hull/sys/process";
 import type { RuntimeChoice } from "./bundle.ts";
-import { bundlePaths, readSpec, recordRuntime, sharesPidNamespace } from "./bundle.ts";
+import { bundlePaths, hasHooks, readSpec, recordRuntime, sharesPidNamespace } from "./bundle.ts";
 import { cgroupPaths, mainDirectory, processesOf, wasKilledForMemory } from "./cgroup.ts";
 import type { Children, ProcessExit } from "./children.ts";
 import type { TaskEvents } from "./events.ts";
+import { startByFifo } from "./exec-fifo.ts";
 import { createWillFail, execWillFail } from "./foresee.ts";
 import { OciRuntime } from "./oci-runtime.ts";
+import { removeRuncRecord } from "./runtime-record.ts";
 import { ProcessStdio } from "./stdio.ts";
 import { type StreamRequest, TaskProcess } from "./task-process.ts";
 import { receiveTerminal, TerminalStreams } from "./terminal.ts";
@@ -45,7 +48,11 @@ export class Container {
   readonly #children: Children;
   readonly #events: TaskEvents;
   readonly #paths: ReturnType<typeof bundlePaths>;
+  /** The OCI runtime's directory of this container. */
+  readonly #record: string;
   #sharedPids = false;
+  /** Starting and deleting it has no side to it that only the runtime's commands know of. */
+  #plain = false;
   #cleanup: Promise<void> | undefined;
   /** Contents of /proc/<pid>/cgroup of the first process. */
   #cgroup = "";
@@ -58,6 +65,7 @@ export class Container {
     this.#events = events;
     this.#paths = bundlePaths(request.bundle);
     const { binary, root, options } = request.runtime;
+    this.#record = join(root, request.id);
     this.#runtime = new OciRuntime(
       { binary, root, log: this.#paths.log, systemdCgroup: options.systemdCgroup },
       children,
@@ -94,6 +102,8 @@ export class Container {
     // The runtime is on its way: what is only needed later is done beside it.
     recordRuntime(bundle, runtime);
     this.#sharedPids = sharesPidNamespace(spec);
+    // With a notification socket `start` waits for systemd's message.
+    this.#plain = !hasHooks(spec) && !runtime.options.systemdCgroup && process.env.NOTIFY_SOCKET === undefined;
     await spawned;
     this.#cgroup = readIfThere(`/proc/${this.init.pid}/cgroup`);
     undo.move();
@@ -130,6 +140,7 @@ export class Container {
       return { promise: this.#children.exitOf(process.pid) };
     });
     undo.move();
+    process.gone = exit.promise;
     void exit.promise.then((ended) => this.#ended(process, ended));
   }
 
@@ -143,7 +154,7 @@ export class Container {
     process.starting = promise;
     try {
       if (execId === "") {
-        await this.#runtime.start(this.id);
+        await this.#startInit();
         process.status = "running";
         this.#events.started(this.id, process.pid);
       } else {
@@ -155,6 +166,11 @@ export class Container {
       process.starting = undefined;
       resolve();
     }
+  }
+
+  async #startInit(): Promise<void> {
+    if (this.#plain && (await startByFifo(this.#record, this.init.gone))) return;
+    await this.#runtime.start(this.id);
   }
 
   async #startExec(process: TaskProcess): Promise<void> {
@@ -336,7 +352,8 @@ export class Container {
   }
 
   async #clean(force: boolean): Promise<void> {
-    await this.#runtime.delete(this.id, { force });
+    const removed = !force && this.#plain && !this.#sharedPids && removeRuncRecord(this.#record);
+    if (!removed) await this.#runtime.delete(this.id, { force });
     unmountAll(this.#paths.rootfs);
   }
 }

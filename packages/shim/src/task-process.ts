@@ -34,6 +34,8 @@ export class TaskProcess {
   status: ProcessStatus = "created";
   streams: ProcessStreams | undefined;
   exit: ProcessExit | undefined;
+  /** Settles when the kernel says that it has ended, which may be before that is announced. */
+  gone: Promise<unknown> = Promise.withResolvers().promise;
   /** While a start is on its way: the process's end is not announced before its start was. */
   starting: Promise<void> | undefined;
   readonly #ended = Promise.withResolvers<ProcessExit>();
