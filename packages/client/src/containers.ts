@@ -27,6 +27,8 @@ export interface CreateContainerOptions {
   readonly runtime: { readonly name: string; readonly options?: Any };
   /** None for a container whose spec names a directory of the host. */
   readonly rootfs?: ContainerRootfs;
+  /** What a client keeps with the container's record, by names of its own. */
+  readonly extensions?: Readonly<Record<string, Any>>;
   /** Makes the spec; `mounts` are the container's root file system, empty without one. */
   spec(mounts: readonly Mount[]): Spec | Promise<Spec>;
 }
@@ -50,6 +52,7 @@ export function createContainer(client: Client, options: CreateContainerOptions)
         spec,
         snapshotter: rootfs?.snapshotter ?? "",
         snapshotKey: rootfs === undefined ? "" : id,
+        extensions: { ...options.extensions },
       },
     });
     undo.move();

@@ -96,7 +96,7 @@ export const runFlags = defineFlags({
   "fifo-dir": { kind: "text", summary: "directory used for storing IO FIFOs" },
   cgroup: { kind: "text", summary: 'cgroup path (To disable use of cgroup, set to "" explicitly)' },
   platform: { kind: "text", summary: "run image for specific platform" },
-  cni: { kind: "switch", summary: "enable cni networking for the container", supported: false },
+  cni: { kind: "switch", summary: "enable cni networking for the container" },
   uidmap: {
     kind: "list",
     value: "container-uid:host-uid:length",

@@ -10,6 +10,7 @@ import { parsePlatform } from "@hull/oci/platform";
 import { CtrError } from "./errors.ts";
 import { defaultRuntime, defaultSnapshotter } from "./globals.ts";
 import { parseLabels } from "./labels.ts";
+import { networkExtensions } from "./network.ts";
 import { makeSpec, type SpecFlags } from "./spec.ts";
 
 /** What the command line says of a container. */
@@ -35,18 +36,20 @@ export async function createFrom(client: Client, request: ContainerRequest): Pro
   const runtime = { name: flags.runtime, options: runtimeOptions(flags) };
   const common = { flags, given, namespace: client.namespace, id };
   const own = parseLabels(flags.label);
+  const extensions = flags.cni ? networkExtensions : {};
   if (flags.config !== undefined) {
     return await createContainer(client, {
       id,
       labels: own,
       runtime,
+      extensions,
       spec: () => makeSpec({ ...common, args: [], mounts: [] }),
     });
   }
   const [ref = "", , ...command] = args;
   if (flags.rootfs) {
     const spec = () => makeSpec({ ...common, rootfs: ref, args: command, mounts: [] });
-    return await createContainer(client, { id, labels: own, runtime, spec });
+    return await createContainer(client, { id, labels: own, runtime, extensions, spec });
   }
   const snapshotter = flags.snapshotter ?? defaultSnapshotter;
   const { target, labels } = await getImage(client, ref);
@@ -56,6 +59,7 @@ export async function createFrom(client: Client, request: ContainerRequest): Pro
     id,
     labels: containerLabels(image, labels, own),
     runtime,
+    extensions,
     rootfs: { image, imageName: ref, snapshotter, snapshotLabels: parseLabels(flags["snapshotter-label"]) },
     spec: (mounts) => makeSpec({ ...common, image, args: command, mounts }),
   }).catch(async (error: unknown) => {

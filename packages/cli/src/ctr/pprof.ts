@@ -1,10 +1,11 @@
 import { request } from "node:http";
+import { text } from "node:stream/consumers";
 import type { FlagValues } from "../command/index.ts";
 import type { CtrAction } from "./action.ts";
 import { CtrError } from "./errors.ts";
 import type { pprofFlags, pprofGoroutines, pprofProfile, pprofTrace } from "./flags.ts";
 
-/** Prints a profile that a daemon in Go serves on its debug socket. hull's own serves none, which the error of the connection tells. */
+/** Prints a profile that a daemon serves on its debug socket. hull's own has one where its configuration names it. */
 const print =
   (name: string): CtrAction<typeof pprofGoroutines> =>
   async ({ flags, globals, host }) => {
@@ -38,8 +39,12 @@ async function copy(socket: string, path: string, out: (data: Uint8Array) => Pro
   const name = path.replace(/\?.*/, "");
   const sent = request({ socketPath: socket, path: `/debug/pprof/${path}` }, async (response) => {
     try {
-      if (response.statusCode !== 200)
-        throw new CtrError(`profile "${name}" at "${socket}" was answered with status ${response.statusCode}`);
+      if (response.statusCode !== 200) {
+        const said = (await text(response)).trim();
+        throw new CtrError(
+          `http get failed with status: ${response.statusCode} ${response.statusMessage}${said && ": "}${said}`,
+        );
+      }
       for await (const chunk of response) await out(chunk);
       resolve();
     } catch (error) {

@@ -7,8 +7,8 @@ import { makeFifos } from "@hull/client/io/fifos";
 import { Pump, readShared } from "@hull/client/io/pump";
 import { forwardSignals } from "@hull/client/io/signals";
 import { enterRawMode, watchSize } from "@hull/client/io/terminal";
-import { execProcess, getProcess, newTask, nullIo, type Process, type ProcessIo } from "@hull/client/tasks";
-import { isCode } from "@hull/errors";
+import { deleteTask, execProcess, getProcess, newTask, nullIo, type Process, type ProcessIo } from "@hull/client/tasks";
+import { HullError, isCode } from "@hull/errors";
 import { resolveUser } from "@hull/oci/spec";
 import type { Host } from "../command/index.ts";
 import type { CtrAction } from "./action.ts";
@@ -17,6 +17,8 @@ import type { runFlags } from "./container-flags.ts";
 import { containerIdOf, createFrom } from "./create.ts";
 import { CtrError } from "./errors.ts";
 import type { tasksExec, tasksStart } from "./flags.ts";
+import { logLine } from "./log.ts";
+import { HostNetwork } from "./network.ts";
 
 export const run: CtrAction<typeof runFlags> = async ({ flags, given, args, globals, host }) => {
   const request = { flags, given, args };
@@ -26,6 +28,7 @@ export const run: CtrAction<typeof runFlags> = async ({ flags, given, args, glob
   } else if ((args[0] ?? "") === "") throw new CtrError("image ref must be provided");
   if (id === "") throw new CtrError("container id must be provided");
   if (flags.rm && flags.detach) throw new CtrError("flags --detach and --rm cannot be specified together");
+  const network = flags.cni ? new HostNetwork(host.env) : undefined;
   return await withClient(globals, async (client) => {
     const container = await createFrom(client, request);
     await using cleanup = new AsyncDisposableStack();
@@ -34,9 +37,14 @@ export const run: CtrAction<typeof runFlags> = async ({ flags, given, args, glob
     void terminal;
     const io = ioFor(id, { ...flags, terminal: flags.tty }, host);
     const process = await newTask(client, container, io, taskOptions(flags["no-pivot"]));
-    return await attend(process, flags, async () => {
-      if (flags.rm || !flags.detach) await process.delete();
-    });
+    if (network !== undefined) await attachOrDelete(network, client.namespace, process);
+    const end = async (): Promise<void> => {
+      await network?.detach(client.namespace, id).catch((error: unknown) => {
+        logLine(host, "error", "network remove error", { error: HullError.from(error).message });
+      });
+      await process.delete();
+    };
+    return await attend(process, flags, end);
   });
 };
 
@@ -162,6 +170,17 @@ async function attend(process: Process, flags: AttendFlags, end: () => Promise<v
   const { status } = await followed(process, flags.tty, exited);
   await end();
   return status;
+}
+
+/** A process that can't be put on the network doesn't start. */
+async function attachOrDelete(network: HostNetwork, namespace: string, process: Process): Promise<void> {
+  try {
+    await network.attach(namespace, process.containerId, process.pid);
+  } catch (error) {
+    process.io.pump?.[Symbol.dispose]();
+    await deleteTask(process, { force: true }).catch(() => {});
+    throw error;
+  }
 }
 
 async function startOrDelete(process: Process): Promise<void> {

@@ -1,7 +1,7 @@
 import { ContainersDefinition } from "@hull/api/gen/containerd/services/containers/v1/containers";
 import { TasksDefinition } from "@hull/api/gen/containerd/services/tasks/v1/tasks";
 import { Status } from "@hull/api/gen/containerd/types/task/task";
-import { getContainer } from "@hull/client/containers";
+import { type Container, getContainer } from "@hull/client/containers";
 import { deleteTask, getProcess, type Process as LoadedProcess } from "@hull/client/tasks";
 import { failedPrecondition, HullError } from "@hull/errors";
 import { type Signal, signalNumber } from "@hull/sys/process";
@@ -11,6 +11,7 @@ import { withClient } from "./connect.ts";
 import { CtrError, withClass } from "./errors.ts";
 import type { tasksKill, tasksList, tasksRemove } from "./flags.ts";
 import { logLine } from "./log.ts";
+import { HostNetwork, isOnNetwork } from "./network.ts";
 
 const statuses: Readonly<Partial<Record<Status, string>>> = {
   [Status.CREATED]: "CREATED",
@@ -93,8 +94,9 @@ export const remove: CtrAction<typeof tasksRemove> = async ({ flags, args, globa
     };
     for (const id of args) {
       let process: LoadedProcess;
+      let container: Container;
       try {
-        await getContainer(client, id);
+        container = await getContainer(client, id);
         process = await getProcess(client, id, execId);
       } catch (error) {
         if (execId !== "") throw error;
@@ -103,6 +105,7 @@ export const remove: CtrAction<typeof tasksRemove> = async ({ flags, args, globa
       }
       try {
         if (!force) await requireStopped(process);
+        if (execId === "" && isOnNetwork(container)) await new HostNetwork(host.env).detach(client.namespace, id);
         const { status } = await deleteTask(process, { force });
         if (execId !== "") return status;
         if (status !== 0) logLine(host, "warning", `task ${id} exit with non-zero exit code ${status}`);
