@@ -25,6 +25,16 @@ export interface Process {
   apparmorProfile?: string;
   oomScoreAdj?: number;
   selinuxLabel?: string;
+  scheduler?: {
+    policy: string;
+    nice?: number;
+    priority?: number;
+    flags?: string[];
+    runtime?: number;
+    deadline?: number;
+    period?: number;
+  };
+  ioPriority?: { class: string; priority: number };
 }
 
 export interface SpecUser {
@@ -87,6 +97,19 @@ export interface Linux {
   maskedPaths?: string[];
   readonlyPaths?: string[];
   mountLabel?: string;
+  intelRdt?: IntelRdt;
+  /** By the host's name of the interface. */
+  netDevices?: Record<string, { name?: string }>;
+  memoryPolicy?: { mode: string; nodes: string; flags?: string[] };
+}
+
+/** Resource Director Technology: classes of service for cache and memory bandwidth (config-linux.md, IntelRdt). */
+export interface IntelRdt {
+  closID?: string;
+  l3CacheSchema?: string;
+  memBwSchema?: string;
+  schemata?: string[];
+  enableMonitoring?: boolean;
 }
 
 export interface IdMapping {
@@ -126,12 +149,47 @@ export interface DeviceRule {
 /** Memory in bytes, CPU times in µs. */
 export interface Resources {
   devices?: DeviceRule[];
-  memory?: { limit?: number; reservation?: number; swap?: number; swappiness?: number; disableOOMKiller?: boolean };
-  cpu?: { shares?: number; quota?: number; period?: number; cpus?: string; mems?: string };
+  memory?: {
+    limit?: number;
+    reservation?: number;
+    swap?: number;
+    kernel?: number;
+    kernelTCP?: number;
+    swappiness?: number;
+    disableOOMKiller?: boolean;
+    useHierarchy?: boolean;
+  };
+  cpu?: {
+    shares?: number;
+    quota?: number;
+    burst?: number;
+    period?: number;
+    realtimeRuntime?: number;
+    realtimePeriod?: number;
+    cpus?: string;
+    mems?: string;
+  };
   pids?: { limit: number };
   unified?: Record<string, string>;
   hugepageLimits?: { pageSize: string; limit: number }[];
-  blockIO?: { weight?: number };
+  blockIO?: BlockIo;
+}
+
+/** Weights are relative, 10 to 1000; rates are bytes or operations a second. */
+export interface BlockIo {
+  weight?: number;
+  leafWeight?: number;
+  weightDevice?: { major: number; minor: number; weight?: number; leafWeight?: number }[];
+  throttleReadBpsDevice?: ThrottledDevice[];
+  throttleWriteBpsDevice?: ThrottledDevice[];
+  throttleReadIOPSDevice?: ThrottledDevice[];
+  throttleWriteIOPSDevice?: ThrottledDevice[];
+}
+
+export interface ThrottledDevice {
+  major: number;
+  minor: number;
+  rate: number;
 }
 
 export interface Seccomp {
