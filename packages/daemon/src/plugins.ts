@@ -12,6 +12,8 @@ import type { AnyPlugin } from "@hull/engine/plugin/graph";
 import { definePlugin, type PluginInit } from "@hull/engine/plugin/index";
 import { pluginTypes } from "@hull/engine/plugin/types";
 import type { TaskManager } from "@hull/engine/runtime/index";
+import type { SandboxController } from "@hull/engine/sandbox/controller";
+import type { SandboxStore } from "@hull/engine/sandbox/index";
 import type { Snapshotter } from "@hull/engine/snapshots/index";
 import type { Transfer } from "@hull/engine/transfer/index";
 import { taskMonitorPlugin } from "./metrics/plugin.ts";
@@ -25,6 +27,7 @@ import { imagesService } from "./services/images.ts";
 import { introspectionService } from "./services/introspection.ts";
 import { leasesService } from "./services/leases.ts";
 import { namespacesService } from "./services/namespaces.ts";
+import { sandboxControllerService, sandboxStoreService } from "./services/sandboxes.ts";
 import { snapshotsService } from "./services/snapshots.ts";
 import { Streams, streamingService } from "./services/streaming.ts";
 import { tasksService } from "./services/tasks.ts";
@@ -60,6 +63,19 @@ export const servicePlugins: readonly AnyPlugin[] = [
   servicePlugin("leases", [pluginTypes.lease], ({ get }) => leasesService(get<LeaseStore>(pluginTypes.lease))),
   servicePlugin("namespaces", [service], ({ get }) =>
     namespacesService(get<NamespaceStore>(service, "namespaces-service")),
+  ),
+  servicePlugin("sandboxes", [pluginTypes.sandboxStore], ({ get }) =>
+    sandboxStoreService(get<SandboxStore>(pluginTypes.sandboxStore)),
+  ),
+  servicePlugin(
+    "sandbox-controllers",
+    [pluginTypes.sandboxController, pluginTypes.sandboxStore, pluginTypes.event],
+    ({ get, all }) =>
+      sandboxControllerService({
+        controllers: all<SandboxController>(pluginTypes.sandboxController),
+        sandboxes: get<SandboxStore>(pluginTypes.sandboxStore),
+        events: get<EventExchange>(pluginTypes.event),
+      }),
   ),
   servicePlugin("snapshots", [pluginTypes.snapshotter], ({ all }) =>
     snapshotsService(all<Snapshotter>(pluginTypes.snapshotter)),

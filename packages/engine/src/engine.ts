@@ -13,6 +13,7 @@ import { pluginTypes } from "./plugin/types.ts";
 import { enginePlugins } from "./plugins.ts";
 import type { ContainerRestarts } from "./restart/index.ts";
 import type { TaskManager } from "./runtime/index.ts";
+import type { SandboxController } from "./sandbox/controller.ts";
 import type { SandboxStore } from "./sandbox/index.ts";
 import type { Snapshotter } from "./snapshots/index.ts";
 import type { Transfer } from "./transfer/index.ts";
@@ -89,8 +90,14 @@ export class Engine implements AsyncDisposable {
     return this.plugins.get(pluginTypes.runtime);
   }
 
+  /** By the name that sandboxes choose them by. */
+  get sandboxControllers(): ReadonlyMap<string, SandboxController> {
+    return this.plugins.all(pluginTypes.sandboxController);
+  }
+
   /** Finds the tasks of an earlier run again. To be called once, when events of their shims can arrive. */
   async resume(): Promise<void> {
+    for (const controller of this.sandboxControllers.values()) await controller.load();
     for (const tasks of this.plugins.all<TaskManager>(pluginTypes.runtime).values()) await tasks.load();
     const restarts = this.plugins.all<ContainerRestarts>(pluginTypes.containerMonitor).get("restart");
     restarts?.begin();

@@ -12,7 +12,7 @@ import { optPlugin } from "./opt/plugin.ts";
 import type { AnyPlugin } from "./plugin/graph.ts";
 import { restartPlugin } from "./restart/plugin.ts";
 import { tasksPlugin } from "./runtime/plugin.ts";
-import { sandboxStorePlugin } from "./sandbox/plugin.ts";
+import { sandboxStorePlugin, shimControllerPlugin } from "./sandbox/plugin.ts";
 import { nativePlugin, overlayPlugin } from "./snapshots/plugin.ts";
 import { transferPlugin } from "./transfer/plugin.ts";
 
@@ -34,6 +34,7 @@ export const enginePlugins: readonly AnyPlugin[] = [
   diffPlugin,
   transferPlugin,
   tasksPlugin,
+  shimControllerPlugin,
   autoRemovePlugin,
   restartPlugin,
 ];

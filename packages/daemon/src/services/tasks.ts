@@ -22,9 +22,10 @@ const statuses: Readonly<Record<TaskStatus, Status>> = {
 
 export const tasksService = (tasks: TaskManager): Service =>
   service(TasksDefinition, {
-    async create({ containerId, rootfs, stdin, stdout, stderr, terminal, checkpoint, options, runtimePath }, call) {
+    async create({ containerId, checkpoint, runtimePath, taskApiAddress, taskApiVersion, ...wanted }, call) {
       if (checkpoint !== undefined)
         throw unimplemented(`restoring "${containerId}" from a checkpoint is not supported`);
+      const { rootfs, stdin, stdout, stderr, terminal, options } = wanted;
       const request = {
         id: containerId,
         rootfs: rootfs.map(fromWireMount),
@@ -34,6 +35,7 @@ export const tasksService = (tasks: TaskManager): Service =>
         terminal,
         options,
         runtimePath: runtimePath === "" ? undefined : runtimePath,
+        sandboxApi: taskApiAddress === "" ? undefined : { address: taskApiAddress, version: taskApiVersion },
       };
       const { pid } = await tasks.create(contextOf(call), request);
       return { containerId, pid };

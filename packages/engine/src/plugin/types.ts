@@ -10,6 +10,7 @@ export const pluginTypes = {
   lease: "io.containerd.lease.v1",
   metadata: "io.containerd.metadata.v1",
   runtime: "io.containerd.runtime.v2",
+  sandboxController: "io.containerd.sandbox.controller.v1",
   sandboxStore: "io.containerd.sandbox.store.v1",
   service: "io.containerd.service.v1",
   snapshotter: "io.containerd.snapshotter.v1",

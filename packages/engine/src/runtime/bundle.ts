@@ -8,6 +8,7 @@
  *     log               FIFO: what the shim logs
  *     bootstrap.json    the shim's address, protocol and version
  *     shim-binary-path  the shim's program; none for our own
+ *     sandbox           id of the sandbox whose shim keeps the task
  *
  * The layout is containerd's. A name that starts with a dot is a bundle that is being deleted.
  */
@@ -19,7 +20,8 @@ import { isErrno } from "@hull/sys/errno";
 import { makeFifo } from "@hull/sys/files";
 import { unmountAll } from "@hull/sys/mount";
 
-const plugin = "io.containerd.runtime.v2.task";
+/** Whose bundles: the directory's name below root and state. */
+const tasks = "io.containerd.runtime.v2.task";
 
 /** The daemon's directories. */
 export interface RuntimeDirectories {
@@ -37,24 +39,24 @@ export interface Bootstrap {
   protocol: string;
 }
 
-/** The directory of all bundles. */
-export const bundlesDirectory = ({ state }: RuntimeDirectories): string => join(state, plugin);
+/** The directory of all bundles, of tasks unless told. */
+export const bundlesDirectory = ({ state }: RuntimeDirectories, owner = tasks): string => join(state, owner);
 
 /** The directory of all work directories. */
-export const workDirectory = ({ root }: RuntimeDirectories): string => join(root, plugin);
+export const workDirectory = ({ root }: RuntimeDirectories, owner = tasks): string => join(root, owner);
 
-/** One task's bundle. */
+/** One task's bundle; or a sandbox's, in the directory of its controller. */
 export class Bundle {
   readonly namespace: string;
   readonly id: string;
   readonly path: string;
   readonly work: string;
 
-  constructor(directories: RuntimeDirectories, namespace: string, id: string) {
+  constructor(directories: RuntimeDirectories, namespace: string, id: string, owner = tasks) {
     this.namespace = namespace;
     this.id = id;
-    this.path = join(bundlesDirectory(directories), namespace, id);
-    this.work = join(workDirectory(directories), namespace, id);
+    this.path = join(bundlesDirectory(directories, owner), namespace, id);
+    this.work = join(workDirectory(directories, owner), namespace, id);
   }
 
   /** Makes the directory and what the shim finds in it. @throws the system's EEXIST if there is such a bundle */
@@ -78,6 +80,20 @@ export class Bundle {
   record(bootstrap: Bootstrap, program: string | undefined): void {
     writeFileSync(join(this.path, "bootstrap.json"), JSON.stringify(bootstrap));
     if (program !== undefined) writeFileSync(join(this.path, "shim-binary-path"), program);
+  }
+
+  /** Records in whose sandbox the task is. */
+  recordSandbox(id: string): void {
+    writeFileSync(join(this.path, "sandbox"), id);
+  }
+
+  /** The spec that the container was made of; empty if it can't be read. */
+  spec(): Uint8Array {
+    try {
+      return readFileSync(join(this.path, "config.json"));
+    } catch {
+      return new Uint8Array();
+    }
   }
 
   /** What was recorded; also reads the older form, a file with the address alone. Undefined if there is nothing. */

@@ -56,6 +56,8 @@ export interface CreateTask {
   checkpoint?: string;
   /** Runtime options; without them the container's own. */
   options?: TypedBytes;
+  /** Where the shim of the container's sandbox listens, if a controller of another process keeps it. */
+  sandboxApi?: { readonly address: string; readonly version: number };
   /** Path of a shim binary that replaces the one that the runtime's name leads to. */
   runtimePath?: string;
 }

@@ -5,14 +5,14 @@
 import { dirname } from "node:path";
 import { TaskDelete, TaskExit } from "@hull/api/gen/containerd/events/task";
 import { nanosOfTimestamp, nowNanos, timestampOfNanos } from "@hull/api/timestamp";
-import { isCode } from "@hull/errors";
+import { isCode, notFound } from "@hull/errors";
 import { close, openFifo } from "@hull/sys/fd";
 import { unmountAll } from "@hull/sys/mount";
 import { readStream } from "@hull/sys/stream";
 import type { EventExchange } from "../events/index.ts";
 import type { TypedBytes } from "../labels.ts";
 import type { Logger } from "../log.ts";
-import type { Bundle, RuntimeDirectories } from "./bundle.ts";
+import type { Bootstrap, Bundle, RuntimeDirectories } from "./bundle.ts";
 import type { Exit } from "./index.ts";
 import { findShimBinary, isOwnRuntime } from "./shim-binary.ts";
 import { connectShim, type ShimConnection, type TaskClient, taskClient } from "./shim-connection.ts";
@@ -27,12 +27,22 @@ export class Shim {
   readonly spare: SpareShim | undefined;
   /** Key of the group that it serves, if there may be more than one container. */
   readonly group: string | undefined;
+  /** The shim's program; none for our own. */
+  readonly program: string | undefined;
+  /** Another's to end: it is kept for a sandbox that a controller elsewhere knows. */
+  readonly foreign: boolean;
+  /** How many tasks, and sandboxes, it is kept for. */
   containers = 1;
 
-  constructor(connected: ShimConnection, options: { spare?: SpareShim; group?: string } = {}) {
+  constructor(
+    connected: ShimConnection,
+    options: { spare?: SpareShim; group?: string; program?: string; foreign?: boolean } = {},
+  ) {
     this.connected = connected;
     this.spare = options.spare;
     this.group = options.group;
+    this.program = options.program;
+    this.foreign = options.foreign ?? false;
   }
 
   /** Resolves when the connection has ended, from whichever side. */
@@ -43,6 +53,15 @@ export class Shim {
   client(namespace: string): TaskClient {
     return taskClient(this.connected, namespace);
   }
+}
+
+/** A sandbox that a task is to be in. */
+export interface TaskSandbox {
+  readonly id: string;
+  /** Where its shim listens, if its controller is another's: `ttrpc+unix:///…`. */
+  readonly address?: string;
+  /** Version of the Task service there. */
+  readonly version?: number;
 }
 
 /** Options of the directory. */
@@ -66,6 +85,10 @@ export class ShimDirectory {
   readonly #options: ShimDirectoryOptions;
   readonly #spares: SpareShims;
   readonly #groups = new Map<string, Shim>();
+  /** Shims that keep a sandbox, by namespace and id. */
+  readonly #sandboxes = new Map<string, Shim>();
+  /** Shims of an earlier run by their address: several tasks may live in one. */
+  readonly #found = new Map<string, Promise<Shim>>();
   readonly #binaries = new Map<string, string>();
   readonly #closing = new AbortController();
   #prepared: ReturnType<typeof setTimeout> | undefined;
@@ -118,13 +141,77 @@ export class ShimDirectory {
     this.#followLog(bundle.createLog(), bundle);
     const bootstrap = await startShim(program, bundle, { daemon, runtimeOptions: options, signal });
     bundle.record(bootstrap, program);
-    return new Shim(await connectShim(bootstrap));
+    return new Shim(await connectShim(bootstrap), { program });
+  }
+
+  /** A shim that is to keep the sandbox of this bundle, for the tasks of its containers as well. @throws see `start` */
+  async startForSandbox(
+    runtime: string,
+    bundle: Bundle,
+    options: { options?: TypedBytes; spec: Uint8Array; signal: AbortSignal },
+  ): Promise<Shim> {
+    const shim = await this.start(runtime, bundle, options);
+    this.#sandboxes.set(keyOf(bundle), shim);
+    return shim;
+  }
+
+  /**
+   * The shim of the sandbox that a task is to be in. `task` is the shim of a task by the sandbox's id: pods that are containers themselves
+   * are found so.
+   * @throws NotFound
+   */
+  async join(bundle: Bundle, sandbox: TaskSandbox, task: Shim | undefined): Promise<Shim> {
+    const known = this.#sandboxes.get(keyOf({ namespace: bundle.namespace, id: sandbox.id })) ?? task;
+    if (known === undefined && (sandbox.address ?? "") === "") throw notFound(`can't find sandbox ${sandbox.id}`);
+    const shim = known ?? new Shim(await connectShim(bootstrapOf(sandbox)), { foreign: true });
+    if (known !== undefined) known.containers++;
+    bundle.record(shim.connected.bootstrap, shim.program);
+    bundle.recordSandbox(sandbox.id);
+    return shim;
+  }
+
+  /** The sandbox is gone, or is left alone: no task joins it any more. */
+  forgetSandbox(bundle: Bundle): void {
+    this.#sandboxes.delete(keyOf(bundle));
+  }
+
+  /** Finds the shim of a sandbox of an earlier run again. @returns undefined if it doesn't answer */
+  async reconnectSandbox(bundle: Bundle): Promise<Shim | undefined> {
+    const shim = await this.#reconnect(bundle);
+    if (shim !== undefined) this.#sandboxes.set(keyOf(bundle), shim);
+    return shim;
+  }
+
+  /** The shim that a bundle names, connected once for all that name it. */
+  async #reconnect(bundle: Bundle): Promise<Shim | undefined> {
+    const { bootstrap, program } = bundle.recorded();
+    if (bootstrap === undefined) return undefined;
+    const known = this.#found.get(bootstrap.address);
+    const connecting =
+      known ?? connectShim(bootstrap).then((connected) => this.#foundAgain(connected, bundle, program));
+    this.#found.set(bootstrap.address, connecting);
+    try {
+      const shim = await connecting;
+      if (known !== undefined) shim.containers++;
+      else if (program !== undefined) this.#followLog(`${bundle.path}/log`, bundle);
+      return shim;
+    } catch {
+      return undefined;
+    }
+  }
+
+  #foundAgain(connected: ShimConnection, bundle: Bundle, program: string | undefined): Shim {
+    const group = program === undefined ? groupOf(bundle, bundle.spec()) : undefined;
+    const shim = new Shim(connected, { group, program });
+    if (group !== undefined) this.#groups.set(group, shim);
+    void shim.lost.then(() => this.#found.delete(connected.bootstrap.address));
+    return shim;
   }
 
   #followLog(path: string, { namespace, id }: Bundle): void {
     const fd = openFifo(path, { nonBlocking: true });
     const stop = new AbortController();
-    this.#logs.set(`${namespace}/${id}`, stop);
+    this.#logs.set(keyOf({ namespace, id }), stop);
     const follow = async (): Promise<void> => {
       const decoder = new TextDecoder();
       const signal = AbortSignal.any([stop.signal, this.#closing.signal]);
@@ -143,19 +230,20 @@ export class ShimDirectory {
   readonly #logs = new Map<string, AbortController>();
 
   /** Reads a task's log no longer. */
-  #endLog({ namespace, id }: Bundle): void {
-    this.#logs.get(`${namespace}/${id}`)?.abort();
-    this.#logs.delete(`${namespace}/${id}`);
+  #endLog(bundle: Bundle): void {
+    this.#logs.get(keyOf(bundle))?.abort();
+    this.#logs.delete(keyOf(bundle));
   }
 
-  /** A container of the shim is gone; with the last one the shim goes too, or becomes a spare. */
-  async release(shim: Shim, bundle: Bundle): Promise<void> {
+  /** A container of the shim is gone; with the last one the shim goes too, or becomes a spare if it can be used again. */
+  async release(shim: Shim, bundle: Bundle, { reuse = true } = {}): Promise<void> {
     this.#endLog(bundle);
     if (--shim.containers > 0) return;
     this.forget(shim, bundle);
-    if (shim.spare !== undefined && this.#spares.giveBack(shim.spare)) return;
+    if (reuse && shim.spare !== undefined && this.#spares.giveBack(shim.spare)) return;
     const { shutdown: timeoutMs } = this.#options.timeouts;
     const { connection } = shim.connected;
+    if (shim.foreign) return await connection.close();
     // It may close the connection before it answers.
     await shim
       .client(bundle.namespace)
@@ -178,31 +266,34 @@ export class ShimDirectory {
    * @returns undefined if it doesn't answer, or has no such task (then it is ended)
    */
   async reconnect(bundle: Bundle): Promise<{ shim: Shim; client: TaskClient; pid: number } | undefined> {
-    const { bootstrap, program } = bundle.recorded();
-    if (bootstrap === undefined) return undefined;
+    const shim = await this.#reconnect(bundle);
+    if (shim === undefined) return undefined;
     const timeoutMs = this.#options.timeouts.load;
-    let connected: ShimConnection;
+    const client = shim.client(bundle.namespace);
     try {
-      connected = await connectShim(bootstrap);
-    } catch {
-      return undefined;
-    }
-    const client = taskClient(connected, bundle.namespace);
-    try {
-      if (program !== undefined) this.#followLog(`${bundle.path}/log`, bundle);
       const { taskPid: pid } = await client.connect({ id: bundle.id }, { timeoutMs });
-      return { shim: new Shim(connected), client, pid };
+      return { shim, client, pid };
     } catch (error) {
+      // Others live in it.
+      if (--shim.containers > 0) return undefined;
       this.#endLog(bundle);
       this.#options.log.log("warn", "a shim doesn't know its task", { id: bundle.id, error: String(error) });
       if (isCode(error, "notFound")) await client.shutdown({ id: bundle.id, now: true }, { timeoutMs }).catch(() => {});
-      await connected.connection.close();
+      await shim.connected.connection.close();
       return undefined;
     }
   }
 
   /** After a shim that is gone: ends its container, publishes exit and deletion, removes the bundle. */
   async cleanUpAndTell(bundle: Bundle, events: Pick<EventExchange, "publish">): Promise<Exit> {
+    const exit = await this.cleanUp(bundle);
+    publishEnd(events, bundle, exit);
+    await bundle.delete();
+    return exit;
+  }
+
+  /** After a shim that is gone: has its program end what it kept. */
+  async cleanUp(bundle: Bundle): Promise<Exit> {
     const { program } = bundle.recorded();
     const command = program === undefined ? this.#options.shimCommand : [program];
     let exit: Exit = { pid: 0, exitStatus: unknownStatus, exitedAt: nowNanos() };
@@ -215,8 +306,6 @@ export class ShimDirectory {
       this.#options.log.log("warn", "cleaning up after a shim failed", { id: bundle.id, error: String(error) });
     }
     unmountAll(bundle.rootfs);
-    publishEnd(events, bundle, exit);
-    await bundle.delete();
     return exit;
   }
 
@@ -251,6 +340,16 @@ function publishEnd(events: Pick<EventExchange, "publish">, bundle: Bundle, { pi
   events.publish({ namespace }, "/tasks/exit", exit);
   const deletion = { typeUrl: "containerd.events.TaskDelete", value: TaskDelete.encode({ ...end, id: "" }).finish() };
   events.publish({ namespace }, "/tasks/delete", deletion);
+}
+
+/** From `ttrpc+unix:///…`, as controllers name a sandbox's address. */
+function bootstrapOf({ address = "", version = 3 }: TaskSandbox): Bootstrap {
+  const [, protocol = "ttrpc", rest = address] = /^(ttrpc|grpc)\+(.*)$/.exec(address) ?? [];
+  return { protocol, address: rest, version: version === 0 ? 3 : version };
+}
+
+function keyOf({ namespace, id }: Pick<Bundle, "namespace" | "id">): string {
+  return `${namespace}/${id}`;
 }
 
 function groupOf({ namespace }: Bundle, spec: Uint8Array): string | undefined {

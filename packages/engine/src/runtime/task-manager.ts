@@ -17,7 +17,7 @@ import type { CreateTask, ExecProcess, Exit, ProcessState, TaskManager, TaskStat
 import { KeyedLock } from "./keyed-lock.ts";
 import { loadBundles } from "./load.ts";
 import { defaultOciRuntime } from "./oci-runtime.ts";
-import { ShimDirectory } from "./shim-directory.ts";
+import { type Shim, ShimDirectory, type TaskSandbox } from "./shim-directory.ts";
 import type { DaemonAddress } from "./shim-process.ts";
 import type { Task } from "./task.ts";
 
@@ -83,18 +83,18 @@ export class ShimTaskManager implements TaskManager {
       const bundle = new Bundle(this.#options.directories, ctx.namespace, request.id);
       const runtime = request.runtimePath ?? container.runtime.name;
       const given = request.options ?? container.runtime.options;
-      const options = this.#shims.isOwn(runtime) ? this.#withDefaults(given) : given;
+      const options = this.optionsFor(runtime, given);
       // A bundle without a task is what a crash left.
       await bundle.delete();
       void expectCgroupMigration();
       await using undo = new AsyncDisposableStack();
       bundle.create(container.spec.value);
       undo.defer(() => bundle.delete());
-      const shim = await this.#shims.start(runtime, bundle, {
-        options,
-        spec: container.spec.value,
-        signal: ctx.signal,
-      });
+      const spec = container.spec.value;
+      const shim =
+        container.sandbox === ""
+          ? await this.#shims.start(runtime, bundle, { options, spec, signal: ctx.signal })
+          : await this.#join(ctx, bundle, { id: container.sandbox, ...request.sandboxApi });
       undo.defer(() => this.#shims.release(shim, bundle));
       const { id, rootfs, terminal, stdin, stdout, stderr, checkpoint = "" } = request;
       const creation = shim.client(ctx.namespace).create({
@@ -115,6 +115,20 @@ export class ShimTaskManager implements TaskManager {
       this.#register({ namespace: ctx.namespace, id, bundle, shim, client: shim.client(ctx.namespace), pid });
       return { pid };
     });
+  }
+
+  #join(ctx: Context, bundle: Bundle, sandbox: TaskSandbox): Promise<Shim> {
+    return this.#shims.join(bundle, sandbox, this.#tasks.get(keyOf(ctx, sandbox.id))?.shim);
+  }
+
+  /** The shims, for controllers of sandboxes. */
+  get shims(): ShimDirectory {
+    return this.#shims;
+  }
+
+  /** The options that a runtime's shim is given: for our own with what the configuration decides. */
+  optionsFor(runtime: string, given: TypedBytes | undefined): TypedBytes | undefined {
+    return this.#shims.isOwn(runtime) ? this.#withDefaults(given) : given;
   }
 
   #register(task: Task): void {
