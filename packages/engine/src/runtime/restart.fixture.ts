@@ -21,7 +21,7 @@ const manager = new ShimTaskManager({
     async get(_, id) {
       const task = tasks.find(({ request }) => request.id === id);
       const spec = { typeUrl: "", value: new TextEncoder().encode(task?.spec) };
-      return { id, runtime: { name: task?.runtime ?? "" }, spec } as Container;
+      return { id, runtime: { name: task?.runtime ?? "" }, spec, sandbox: "" } as Container;
     },
   },
 });
