@@ -14,31 +14,30 @@ const retries = 5;
 const maximumWaiting = 1024;
 
 interface WaitingEvent {
+  namespace: string;
   topic: string;
   typeUrl: string;
   value: Uint8Array;
   at: bigint;
 }
 
-/** Delivers events in order. */
+/** Delivers events in order, of whatever namespaces, over one connection. */
 export class Publisher {
-  readonly #address: string;
-  readonly #namespace: string;
+  readonly address: string;
   readonly #waiting: WaitingEvent[] = [];
   #connection: TtrpcConnection | undefined;
   #delivering: Promise<void> | undefined;
   #wake: (() => void) | undefined;
 
   /** @param address socket of the daemon's ttrpc server; empty to deliver nothing */
-  constructor(address: string, namespace: string) {
-    this.#address = address;
-    this.#namespace = namespace;
+  constructor(address: string) {
+    this.address = address;
   }
 
   /** Takes an event; returns at once. */
-  publish(topic: string, typeUrl: string, value: Uint8Array): void {
-    if (this.#address === "") return;
-    this.#waiting.push({ topic, typeUrl, value, at: nowNanos() });
+  publish(namespace: string, topic: string, typeUrl: string, value: Uint8Array): void {
+    if (this.address === "") return;
+    this.#waiting.push({ namespace, topic, typeUrl, value, at: nowNanos() });
     if (this.#waiting.length > maximumWaiting) this.#waiting.shift();
     this.retry();
   }
@@ -79,10 +78,17 @@ export class Publisher {
     }
   }
 
-  async #deliver({ topic, typeUrl, value, at }: WaitingEvent): Promise<void> {
-    this.#connection ??= await connectTtrpc(this.#address);
+  /** Lets the connection go once all is delivered, or can't be. */
+  async close(): Promise<void> {
+    await this.#delivering;
+    await this.#connection?.close();
+    this.#connection = undefined;
+  }
+
+  async #deliver({ namespace, topic, typeUrl, value, at }: WaitingEvent): Promise<void> {
+    this.#connection ??= await connectTtrpc(this.address);
     const client = ttrpcClient(EventsDefinition, this.#connection);
-    const envelope = { timestamp: timestampOfNanos(at), namespace: this.#namespace, topic, event: { typeUrl, value } };
+    const envelope = { timestamp: timestampOfNanos(at), namespace, topic, event: { typeUrl, value } };
     await client.forward({ envelope }, { timeoutMs: deliveryMs });
   }
 

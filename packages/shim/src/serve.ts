@@ -59,8 +59,12 @@ export async function serve(socket: string, identity: () => Promise<Identity>): 
     async identity() {
       const known = await identity();
       if (current?.identity !== known) {
-        const publisher = new Publisher(known.eventsAddress, known.namespace);
-        current = { identity: known, publisher, events: new TaskEvents(publisher) };
+        const { namespace, eventsAddress } = known;
+        const before = current?.publisher;
+        const publisher = before?.address === eventsAddress ? before : new Publisher(eventsAddress);
+        if (publisher !== before) void before?.close();
+        const events = new TaskEvents({ publish: (...event) => publisher.publish(namespace, ...event) });
+        current = { identity: known, publisher, events };
       }
       return { namespace: known.namespace, events: current.events };
     },
