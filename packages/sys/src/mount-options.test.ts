@@ -21,9 +21,21 @@ test("a later option overrides an earlier one", () => {
   expect(parseMountOptions(["noexec", "nodev", "exec"]).flags).toBe(f.noDevices);
 });
 
-test("what is not supported says so", () => {
-  expect(() => parseMountOptions(["loop"])).toThrow('mount option "loop" is not supported');
-  expect(() => parseMountOptions(["uidmap=0:1000:10"])).toThrow("not supported");
+test("loop devices and mapped ids are told apart from what the file system is told", () => {
+  expect(parseMountOptions(["loop", "discard", "ro"])).toEqual({
+    flags: f.readOnly,
+    propagation: [],
+    data: ["discard"],
+    loop: { directIo: false },
+  });
+  expect(parseMountOptions(["direct-io", "loop"])).toMatchObject({ data: [], loop: { directIo: true } });
+  expect(parseMountOptions(["direct-io"]).data).toEqual(["direct-io"]);
+  const mapping = { uidmap: "0:1000:10", gidmap: "0:2000:10" };
+  expect(parseMountOptions(["gidmap=0:2000:10", "uidmap=0:1000:10", "rbind"])).toMatchObject({ data: [], mapping });
+});
+
+test("what can't be says so", () => {
+  expect(() => parseMountOptions(["uidmap=0:1000:10"])).toThrow("go together");
   expect(() => parseMountOptions(["a\0b"])).toThrow("NUL");
 });
 

@@ -4,7 +4,7 @@
  * Flags: include/uapi/linux/mount.h. Names: mount(8), "FILESYSTEM-INDEPENDENT MOUNT OPTIONS".
  */
 
-import { invalidArgument, unimplemented } from "@hull/errors";
+import { invalidArgument } from "@hull/errors";
 
 /** mount(2)'s flags. */
 export const mountFlags = {
@@ -91,6 +91,10 @@ export interface ParsedMountOptions {
   readonly propagation: readonly number[];
   /** What the file system's own driver is told, to be joined by commas. */
   readonly data: readonly string[];
+  /** The source is a file, which a loop device makes a block device of; `direct-io` past the page cache. */
+  readonly loop?: { readonly directIo: boolean };
+  /** Owners are shown as others. */
+  readonly mapping?: { readonly uidmap: string; readonly gidmap: string };
 }
 
 /**
@@ -98,21 +102,31 @@ export interface ParsedMountOptions {
  *
  * Options that start with "X-containerd." speak to the mount manager, not to the kernel, and are left out.
  *
- * @throws unimplemented for "loop", "uidmap=" and "gidmap="; invalidArgument for an option that has a NUL in it.
+ * @throws invalidArgument for an option that has a NUL in it, and for one of "uidmap=" and "gidmap=" without the other
  */
 export function parseMountOptions(options: readonly string[]): ParsedMountOptions {
   let flags = 0;
   const propagation: number[] = [];
   const data: string[] = [];
+  let isLoop = false;
+  const maps: { uidmap?: string; gidmap?: string } = {};
   for (const option of options) {
     const change = Object.hasOwn(flagOptions, option) ? flagOptions[option] : undefined;
     const kind = Object.hasOwn(propagationOptions, option) ? propagationOptions[option] : undefined;
+    const map = /^([ug]idmap)=(.*)$/s.exec(option);
+    if (option.includes("\0")) throw invalidArgument(`mount option "${option}" contains a NUL byte`);
     if (change !== undefined) flags = (flags & ~(change.clear ?? 0)) | (change.set ?? 0);
     else if (kind !== undefined) propagation.push(kind);
-    else if (option === "loop" || /^[ug]idmap=/.test(option)) {
-      throw unimplemented(`mount option "${option}" is not supported: mount without it`);
-    } else if (option.includes("\0")) throw invalidArgument(`mount option "${option}" contains a NUL byte`);
+    else if (option === "loop") isLoop = true;
+    else if (map !== null) maps[map[1] === "uidmap" ? "uidmap" : "gidmap"] = map[2];
     else if (option !== "" && !option.startsWith("X-containerd.")) data.push(option);
   }
-  return { flags, propagation, data };
+  const { uidmap, gidmap } = maps;
+  if ((uidmap === undefined) !== (gidmap === undefined)) {
+    throw invalidArgument('mount options "uidmap=" and "gidmap=" go together: give both');
+  }
+  const mapping = uidmap === undefined || gidmap === undefined ? {} : { mapping: { uidmap, gidmap } };
+  if (!isLoop) return { flags, propagation, data, ...mapping };
+  const own = data.filter((option) => option !== "direct-io");
+  return { flags, propagation, data: own, loop: { directIo: own.length < data.length }, ...mapping };
 }

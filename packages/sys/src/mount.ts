@@ -5,11 +5,13 @@
  * in fstab's manner); `unmountAll` takes down whatever is at a place, however often it was mounted over.
  */
 
-import { invalidArgument } from "@hull/errors";
+import { invalidArgument, unimplemented } from "@hull/errors";
 import { isErrno, SysError } from "./errno.ts";
 import { lastErrno, libc } from "./libc.ts";
+import { attachLoop, type LoopDevice } from "./loop.ts";
+import { type IdMapping, mappedDirectories, mountAttributes, mountMapped } from "./mount-idmap.ts";
 import { mountInfo } from "./mount-info.ts";
-import { mountFlags, parseMountOptions } from "./mount-options.ts";
+import { mountFlags, type ParsedMountOptions, parseMountOptions } from "./mount-options.ts";
 import { mountOverlayLong } from "./mount-overlay.ts";
 import { cString } from "./strings.ts";
 
@@ -94,28 +96,66 @@ function placeOf({ target }: Mount, root: string): string {
 function mountOne({ type, source, options }: Mount, target: string): void {
   const parsed = parseMountOptions(options);
   const { flags, propagation } = parsed;
-  const data = parsed.data.join(",");
   const bind = (flags & mountFlags.bind) !== 0;
   const remountOnly = (flags & mountFlags.remount) !== 0;
-  if (type === "overlay" && Buffer.byteLength(data) > maximumData) {
-    mountOverlayLong({ source, target, flags, data: parsed.data });
+  if (parsed.mapping !== undefined && bind && !remountOnly) {
+    mountMapped(source, target, parsed.mapping, attributesOf(flags));
   } else {
-    if (Buffer.byteLength(data) > maximumData) {
-      throw invalidArgument(`options of the mount on "${target}" are longer than ${maximumData} bytes`);
-    }
-    mount({ source, target, type, flags, data: data === "" ? undefined : data });
+    using scope = new DisposableStack();
+    const device = parsed.loop === undefined ? source : scope.use(loopOf(source, parsed)).path;
+    const data = parsed.mapping === undefined ? parsed.data : mappedOverlay(type, parsed.data, parsed.mapping, scope);
+    mountPlain({ source: device, target, type, flags }, data);
   }
   try {
     for (const kind of propagation) mount({ target, flags: kind });
     // The first call of a bind mount ignores all flags but its own; a second one sets them.
     const extra = flags & ~(mountFlags.bind | mountFlags.recursive | mountFlags.remount);
-    if (bind && !remountOnly && extra !== 0) {
+    if (bind && !remountOnly && parsed.mapping === undefined && extra !== 0) {
       mount({ source, target, flags: (flags & ~mountFlags.recursive) | mountFlags.remount });
     }
   } catch (error) {
     if (!remountOnly) unmount(target, { detach: true });
     throw error;
   }
+}
+
+function mountPlain(call: MountCall & { source: string; flags: number }, options: readonly string[]): void {
+  const data = options.join(",");
+  if (Buffer.byteLength(data) <= maximumData) {
+    mount({ ...call, data: data === "" ? undefined : data });
+  } else if (call.type === "overlay") {
+    mountOverlayLong({ source: call.source, target: call.target, flags: call.flags, data: options });
+  } else {
+    throw invalidArgument(`options of the mount on "${call.target}" are longer than ${maximumData} bytes`);
+  }
+}
+
+function loopOf(source: string, { flags, loop }: ParsedMountOptions): LoopDevice {
+  return attachLoop(source, { readOnly: (flags & mountFlags.readOnly) !== 0, directIo: loop?.directIo });
+}
+
+/** The options of an overlay whose lower directories are shown with mapped ids; what shows them is needed until it is mounted. */
+function mappedOverlay(type: string, data: readonly string[], mapping: IdMapping, scope: DisposableStack): string[] {
+  if (type !== "overlay") {
+    throw unimplemented(`a mount of type "${type}" can't have mapped ids: only bind mounts and overlays can`);
+  }
+  return data.map((option) => {
+    if (!option.startsWith("lowerdir=")) return option;
+    const lower = option.slice("lowerdir=".length).split(":");
+    const shown = mappedDirectories(lower, mapping, (target) => unmount(target, { detach: true }));
+    return `lowerdir=${scope.use(shown).paths.join(":")}`;
+  });
+}
+
+/** A mount's flags as the newer calls have them. */
+function attributesOf(flags: number): bigint {
+  const pairs = [
+    [mountFlags.readOnly, mountAttributes.readOnly],
+    [mountFlags.noSuid, mountAttributes.noSuid],
+    [mountFlags.noDevices, mountAttributes.noDevices],
+    [mountFlags.noExec, mountAttributes.noExec],
+  ] as const;
+  return pairs.reduce((sum, [flag, attribute]) => (flags & flag ? sum | attribute : sum), 0n);
 }
 
 /**

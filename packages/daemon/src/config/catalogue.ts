@@ -117,7 +117,6 @@ export const absent: Readonly<Record<string, string>> = {
   "io.containerd.runtime.v2.task.sched_core": "core scheduling isn't there yet",
   "io.containerd.shim.v1.manager": "the shim's environment and socket directory are fixed",
   "io.containerd.service.v1.tasks-service": "block I/O and RDT classes aren't there yet",
-  "io.containerd.snapshotter.v1.overlayfs.slow_chown": "remapped ids aren't there yet",
   "io.containerd.runtime.v1.linux": "shims of containerd 1.0 aren't supported",
   "io.containerd.snapshotter.v1.aufs": "hull has no aufs snapshotter",
   "io.containerd.snapshotter.v1.btrfs": "hull has no btrfs snapshotter yet",

@@ -163,6 +163,7 @@ function mountTrees(left: readonly Mount[], right: readonly Mount[], temporary: 
 function topLayer(left: readonly Mount[], right: readonly Mount[]): { mount: Mount; opaque: string } | undefined {
   const [only, ...others] = right;
   if (only === undefined || others.length > 0 || only.type !== "overlay" || only.target !== "") return undefined;
+  if (only.options.some((option) => /^[ug]idmap=/.test(option))) return undefined;
   const { userAttributes, isPlain } = overlayParts(only);
   const [top, ...rest] = layersOf(right) ?? [];
   const below = layersOf(left);

@@ -19,6 +19,7 @@ export function directTarget(mounts: readonly Mount[], rebase: boolean): DirectT
     throw failedPrecondition(`a layer can't be applied onto "${mount.source}": the mount is read-only`);
   }
   if (others.length > 0 || mount.target !== "") return undefined;
+  if (mount.options.some((option) => /^[ug]idmap=/.test(option))) return undefined;
   if (mount.options.includes("bind") || mount.options.includes("rbind")) {
     return { target: mount.source, whiteouts: rebase ? "overlay" : "plain", lower: [] };
   }

@@ -1,6 +1,8 @@
 import { chmodSync, chownSync, existsSync, lstatSync, mkdirSync, readFileSync } from "node:fs";
+import { release } from "node:os";
 import { join } from "node:path";
-import { unimplemented } from "@hull/errors";
+import { invalidArgument, unimplemented } from "@hull/errors";
+import { type IdMapping, mappedId, parseIdRanges } from "@hull/sys/mount-idmap";
 import type { Context } from "../context.ts";
 import type { Labels } from "../labels.ts";
 import type { Mount } from "../mount/index.ts";
@@ -16,6 +18,8 @@ export interface OverlayOptions extends SnapshotterOptions {
   syncRemove?: boolean;
   /** Options for every overlay mount, e.g. `volatile`. */
   mountOptions?: readonly string[];
+  /** The kernel can show files with mapped ids. Default: found out. */
+  mapsIds?: boolean;
 }
 
 const upperdirLabel = "containerd.io/snapshot/overlay.upperdir";
@@ -26,12 +30,13 @@ const upperdirLabel = "containerd.io/snapshot/overlay.upperdir";
  */
 export class OverlaySnapshotter implements Snapshotter, AsyncDisposable {
   readonly name = "overlayfs";
-  readonly capabilities = ["rebase"];
+  readonly capabilities: readonly string[];
   readonly #records: SnapshotRecords;
   readonly #directories: SnapshotDirectories;
   readonly #showUpperdir: boolean;
   readonly #syncRemove: boolean;
   readonly #options: readonly string[];
+  readonly #mapsIds: boolean;
 
   constructor(options: OverlayOptions) {
     this.#records = new SnapshotRecords(this.name, options);
@@ -39,6 +44,8 @@ export class OverlaySnapshotter implements Snapshotter, AsyncDisposable {
     this.#showUpperdir = options.upperdirLabel ?? false;
     this.#syncRemove = options.syncRemove ?? false;
     this.#options = [...kernelOptions(), ...(options.mountOptions ?? [])];
+    this.#mapsIds = options.mapsIds ?? kernelMapsIds();
+    this.capabilities = [...(this.#mapsIds ? ["remap-ids"] : []), "rebase"];
   }
 
   async stat(ctx: Context, key: string): Promise<SnapshotInfo> {
@@ -55,7 +62,7 @@ export class OverlaySnapshotter implements Snapshotter, AsyncDisposable {
   }
 
   async mounts(ctx: Context, key: string): Promise<Mount[]> {
-    return this.#mountsOf(this.#records.getMountable(ctx, key));
+    return this.#mountsOf(this.#records.getMountable(ctx, key), mappingOf(this.#records.stat(ctx, key).labels));
   }
 
   async prepare(ctx: Context, key: string, parent: string, { labels }: SnapshotOptions = {}): Promise<Mount[]> {
@@ -101,12 +108,17 @@ export class OverlaySnapshotter implements Snapshotter, AsyncDisposable {
   }
 
   #create(ctx: Context, snapshot: NewSnapshot): Mount[] {
-    refuseRemapping(snapshot.labels);
+    const mapping = mappingOf(snapshot.labels);
+    const owner = mapping === undefined ? undefined : rootOf(mapping);
     const record = this.#records.insert(ctx, snapshot, ({ id, parents: [parent], kind }) =>
       this.#directories.create(id, (path) => {
         const files = join(path, "fs");
         mkdirSync(files, { mode: 0o755 });
-        if (parent === undefined) {
+        if (owner !== undefined) {
+          // What a container makes belongs to the ids that its own are mapped to, so its root directory has to as well.
+          chownSync(files, owner.uid, owner.gid);
+          chmodSync(files, parent === undefined ? 0o755 : lstatSync(this.#files(parent)).mode & 0o7777);
+        } else if (parent === undefined) {
           chmodSync(files, 0o755); // whatever the umask is
         } else {
           // The root directory of a mount shows what the uppermost layer's has.
@@ -117,15 +129,21 @@ export class OverlaySnapshotter implements Snapshotter, AsyncDisposable {
         if (kind === "active") mkdirSync(join(path, "work"), { mode: 0o711 });
       }),
     );
-    return this.#mountsOf(record);
+    return this.#mountsOf(record, mapping);
   }
 
-  #mountsOf({ id, kind, parents }: SnapshotRecord): Mount[] {
+  #mountsOf({ id, kind, parents }: SnapshotRecord, mapping: IdMapping | undefined): Mount[] {
     const [parent] = parents;
     const access = kind === "active" ? "rw" : "ro";
-    if (parent === undefined) return [bind(this.#files(id), access)];
-    if (kind === "view" && parents.length === 1) return [bind(this.#files(parent), access)];
-    const options = [...this.#options];
+    const mapped =
+      mapping === undefined || !this.#mapsIds ? [] : [`uidmap=${mapping.uidmap}`, `gidmap=${mapping.gidmap}`];
+    const bound = (files: string): Mount => {
+      const mount = bind(files, access);
+      return { ...mount, options: [...mapped, ...mount.options] };
+    };
+    if (parent === undefined) return [bound(this.#files(id))];
+    if (kind === "view" && parents.length === 1) return [bound(this.#files(parent))];
+    const options = [...mapped, ...this.#options];
     if (kind === "active") {
       options.push(`workdir=${join(this.#directories.path(id), "work")}`, `upperdir=${this.#files(id)}`);
     }
@@ -144,11 +162,35 @@ export function bind(source: string, access: "rw" | "ro"): Mount {
   return { type: "bind", source, target: "", options: [access, "rbind"] };
 }
 
+const mappingLabels = ["containerd.io/snapshot/uidmapping", "containerd.io/snapshot/gidmapping"] as const;
+
 /** @throws Unimplemented if the labels ask for other owners of the files than they have */
 export function refuseRemapping(labels: Labels = {}): void {
-  for (const label of ["containerd.io/snapshot/uidmapping", "containerd.io/snapshot/gidmapping"]) {
+  for (const label of mappingLabels) {
     if (labels[label]) throw unimplemented(`label "${label}": this snapshotter does not map user and group ids`);
   }
+}
+
+/** The mapping that a snapshot's labels ask for. @throws InvalidArgument if one stands without the other */
+function mappingOf(labels: Labels = {}): IdMapping | undefined {
+  const [uids, gids] = mappingLabels;
+  const { [uids]: uidmap = "", [gids]: gidmap = "" } = labels;
+  if (uidmap === "" && gidmap === "") return undefined;
+  if (uidmap === "" || gidmap === "") {
+    throw invalidArgument(`failed to unmarshal snapshot ID mapped labels: "${uids}" and "${gids}" go together`);
+  }
+  return { uidmap, gidmap };
+}
+
+/** Who a container's root is outside. @throws InvalidArgument for a mapping that is none */
+function rootOf({ uidmap, gidmap }: IdMapping): { uid: number; gid: number } {
+  return { uid: mappedId(parseIdRanges(uidmap), 0), gid: mappedId(parseIdRanges(gidmap), 0) };
+}
+
+/** Linux 5.19: overlays on top of mounts with mapped ids. */
+function kernelMapsIds(): boolean {
+  const [major = 0, minor = 0] = release().split(".").map(Number);
+  return process.getuid?.() === 0 && (major > 5 || (major === 5 && minor >= 19));
 }
 
 /** Options that this kernel, or the user namespace we are in, asks for. */

@@ -22,6 +22,7 @@ export const overlayPlugin = definePlugin({
     upperdir_label: flag(false, "Show in a label where the changed files of a snapshot are"),
     sync_remove: flag(false, "Wait in remove until the files are gone"),
     mount_options: texts([], "Options for every overlay mount"),
+    slow_chown: flag(false, "Let clients copy and chown files where the kernel can't show them with mapped ids"),
   }),
   start: async (init) => {
     const { config, skip, meta, onStop } = init;
@@ -35,7 +36,8 @@ export const overlayPlugin = definePlugin({
       syncRemove: config.sync_remove,
       mountOptions: config.mount_options,
     });
-    meta.capabilities.push(...snapshotter.capabilities);
+    // What clients read of it: whether mapped ids are to be had by nothing but the kernel.
+    meta.capabilities.push(...snapshotter.capabilities, ...(config.slow_chown ? [] : ["only-remap-ids"]));
     onStop(() => snapshotter[Symbol.asyncDispose]());
     return snapshotter;
   },

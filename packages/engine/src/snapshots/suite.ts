@@ -368,9 +368,39 @@ export function snapshotterSuite(name: string, open: () => Promise<SnapshotterSu
       await expectCode(snapshotter.stat(ctx, "k"), "notFound");
     });
 
-    check("owners can't be mapped, and that is said", async (snapshotter, ctx) => {
-      const labels = { "containerd.io/snapshot/uidmapping": "0:1000:65536" };
-      await expectCode(snapshotter.prepare(ctx, "k", "", { labels }), "unimplemented");
+    check("owners are mapped, or it is said that they can't be", async (snapshotter, ctx) => {
+      const [uids, gids] = ["containerd.io/snapshot/uidmapping", "containerd.io/snapshot/gidmapping"] as const;
+      const labels = { [uids]: "0:1000:65536", [gids]: "0:2000:65536" };
+      if (!snapshotter.capabilities.includes("remap-ids")) {
+        await expectCode(snapshotter.prepare(ctx, "k", "", { labels }), "unimplemented");
+        return;
+      }
+      await commit(snapshotter, ctx, "one", "", (root) => writeFileSync(join(root, "f"), ""));
+      await commit(snapshotter, ctx, "two", "one", (root) => {
+        writeFileSync(join(root, "g"), "");
+        chownSync(join(root, "g"), 5, 6);
+      });
+      const owners = (root: string) =>
+        [root, ...readdirSync(root).map((name) => join(root, name))].map((path) => [
+          statSync(path).uid,
+          statSync(path).gid,
+        ]);
+      const wanted = [
+        [1000, 2000],
+        [1000, 2000],
+        [1005, 2006],
+      ];
+      expect(await withTemporaryMount(await snapshotter.prepare(ctx, "k", "two", { labels }), owners)).toEqual(wanted);
+      expect(await withTemporaryMount(await snapshotter.mounts(ctx, "k"), owners)).toEqual(wanted);
+      expect(await withTemporaryMount(await snapshotter.view(ctx, "v", "two", { labels }), owners)).toEqual(wanted);
+      expect(
+        await withTemporaryMount(await snapshotter.mounts(ctx, "k"), (root) => writeFileSync(join(root, "h"), "")),
+      ).toBe(undefined);
+      await expectCode(snapshotter.prepare(ctx, "x", "", { labels: { [uids]: "0:1000:65536" } }), "invalidArgument");
+      await expectCode(
+        snapshotter.prepare(ctx, "x", "", { labels: { ...labels, [uids]: "1:1:1" } }),
+        "invalidArgument",
+      );
     });
   });
 }
