@@ -1,7 +1,7 @@
 import { StreamInit, StreamingDefinition } from "@hull/api/gen/containerd/services/streaming/v1/streaming";
 import { TransferDefinition } from "@hull/api/gen/containerd/services/transfer/v1/transfer";
 import { ImageStore } from "@hull/api/gen/containerd/types/transfer/imagestore";
-import { ImageImportStream } from "@hull/api/gen/containerd/types/transfer/importexport";
+import { ImageExportStream, ImageImportStream } from "@hull/api/gen/containerd/types/transfer/importexport";
 import { Progress } from "@hull/api/gen/containerd/types/transfer/progress";
 import { AuthResponse, AuthType, OCIRegistry } from "@hull/api/gen/containerd/types/transfer/registry";
 import { Data, WindowUpdate } from "@hull/api/gen/containerd/types/transfer/streaming";
@@ -17,6 +17,7 @@ const types = {
   registry: "containerd.types.transfer.OCIRegistry",
   store: "containerd.types.transfer.ImageStore",
   archive: "containerd.types.transfer.ImageImportStream",
+  newArchive: "containerd.types.transfer.ImageExportStream",
   progress: "containerd.types.transfer.Progress",
   authResponse: "containerd.types.transfer.AuthResponse",
   data: "containerd.types.transfer.Data",
@@ -45,6 +46,8 @@ export interface TransferOptions {
 
 export interface PullOptions extends TransferOptions {
   readonly plainHttp?: boolean;
+  /** Directory of `hosts.toml` files on the daemon's machine. */
+  readonly hostDirectory?: string;
   /** Asked for when a registry wants them. */
   readonly credentials?: { readonly username: string; readonly secret: string } | { readonly refreshToken: string };
 }
@@ -58,16 +61,85 @@ export interface ImportOptions extends TransferOptions {
   readonly indexName?: string;
 }
 
+export interface ExportOptions extends Pick<TransferOptions, "onProgress" | "signal"> {
+  /** Which of an index; this host's unless told, every one for "all". */
+  readonly platforms?: readonly Platform[] | "all";
+  /** Leave the `manifest.json` of `docker save` out. */
+  readonly skipDockerManifest?: boolean;
+  /** Leave layers out that may not be distributed. */
+  readonly skipNonDistributable?: boolean;
+}
+
+export interface PushOptions
+  extends Pick<PullOptions, "onProgress" | "signal" | "plainHttp" | "credentials" | "hostDirectory"> {
+  /** Which of an index; all of it unless told. */
+  readonly platforms?: readonly Platform[];
+}
+
 /** Fetches an image, unpacks it and records it under its reference. @throws Unimplemented on a daemon without the transfer service */
 export async function pullImage(client: Client, reference: string, options: PullOptions = {}): Promise<void> {
   await using streams = new ClientStreams(client);
-  const authStream =
-    options.credentials === undefined ? "" : await streams.serve("creds", credentialsAnswer(options.credentials));
-  const source = encodeAny(types.registry, OCIRegistry, {
-    reference,
-    resolver: { authStream, defaultScheme: options.plainHttp ? "http" : "" },
-  });
+  const source = await registryOf(streams, reference, options);
   await transfer(client, streams, source, storeOf(reference, options), options);
+}
+
+/**
+ * Uploads an image to the registry that `reference` names; `image` is what it is called here, if that is something else.
+ * @throws as pullImage; NotFound if there is no such image, or its content isn't all here
+ */
+export async function pushImage(
+  client: Client,
+  reference: string,
+  { image = reference, ...options }: PushOptions & { image?: string } = {},
+): Promise<void> {
+  await using streams = new ClientStreams(client);
+  const destination = await registryOf(streams, reference, options);
+  await transfer(client, streams, storeOf(image, options), destination, options);
+}
+
+/** Gives an image another name, in place of what is called so. @throws as pullImage; NotFound */
+export async function tagImage(client: Client, image: string, name: string): Promise<void> {
+  await using streams = new ClientStreams(client);
+  await transfer(client, streams, storeOf(image, {}), storeOf(name, {}), {});
+}
+
+async function registryOf(
+  streams: ClientStreams,
+  reference: string,
+  { credentials, plainHttp, hostDirectory = "" }: PullOptions,
+): Promise<Any> {
+  const authStream = credentials === undefined ? "" : await streams.serve("creds", credentialsAnswer(credentials));
+  const resolver = { authStream, defaultScheme: plainHttp ? "http" : "", hostDir: hostDirectory };
+  return encodeAny(types.registry, OCIRegistry, { reference, resolver });
+}
+
+/**
+ * The images of these names as one archive: an OCI layout that `docker load` takes too. An error comes after the bytes that there were.
+ * @throws as pullImage; NotFound if there is no such image, or its content isn't all here
+ */
+export async function* exportImages(
+  client: Client,
+  names: readonly string[],
+  { platforms = [], skipDockerManifest = false, skipNonDistributable = false, ...options }: ExportOptions = {},
+): AsyncGenerator<Uint8Array, void, undefined> {
+  await using streams = new ClientStreams(client);
+  const { id, bytes, end } = await streams.receiveBytes("export");
+  const destination = encodeAny(types.newArchive, ImageExportStream, {
+    stream: id,
+    platforms: platforms === "all" ? [] : platforms.map(toWirePlatform),
+    allPlatforms: platforms === "all",
+    skipCompatibilityManifest: skipDockerManifest,
+    skipNonDistributable,
+  });
+  const extraReferences = names.map((name) => ({ name }));
+  const done = transfer(client, streams, storeOf("", {}, extraReferences), destination, options);
+  // containerd leaves its side of the stream open: what it sent arrives before or soon after the answer of the call.
+  done.then(
+    () => setTimeout(end, lastBytesMs),
+    () => end(),
+  );
+  yield* bytes;
+  await done;
 }
 
 /**
@@ -130,16 +202,18 @@ function storeOf(
   return encodeAny(types.store, ImageStore, {
     name,
     labels: { ...labels },
-    platforms: platforms.map(({ os, architecture, variant = "", "os.version": osVersion = "" }) => ({
-      os,
-      architecture,
-      variant,
-      osVersion,
-    })),
+    platforms: platforms.map(toWirePlatform),
     extraReferences,
     unpacks: unpack === undefined ? [] : [{ snapshotter: unpack }],
   });
 }
+
+const toWirePlatform = ({ os, architecture, variant = "", "os.version": osVersion = "" }: Platform) => ({
+  os,
+  architecture,
+  variant,
+  osVersion,
+});
 
 const progressOf =
   (onProgress: (progress: TransferProgress) => void) =>
@@ -159,6 +233,10 @@ function credentialsAnswer(credentials: NonNullable<PullOptions["credentials"]>)
 
 /** The most bytes in one message. */
 const chunk = 256 * 1024;
+/** What the other side may be ahead when it sends. */
+const receiveWindow = 2 * 1024 * 1024;
+/** How long the last bytes are waited for when the other side doesn't say which they are, ms. */
+const lastBytesMs = 250;
 
 /** Streams that are opened for a transfer, and end with it. */
 class ClientStreams implements AsyncDisposable {
@@ -201,6 +279,28 @@ class ClientStreams implements AsyncDisposable {
     // What can't be read is told to the transfer by ending the stream, and by the error of the call.
     sending.catch((error: unknown) => this.#abort.abort(error));
     return id;
+  }
+
+  /** Opens a stream on which the other side sends bytes, and gives them as they come. */
+  async receiveBytes(kind: string): Promise<{ id: string; bytes: AsyncIterable<Uint8Array>; end: () => void }> {
+    const outgoing = new Outgoing();
+    const incoming = new Incoming();
+    const id = await this.#open(kind, outgoing, (message) => {
+      incoming.push(decodeAny(message, types.data, Data).data);
+    });
+    this.#ends.get(id)?.then(
+      () => incoming.end(),
+      (error: unknown) => incoming.end(error),
+    );
+    const open = (update: number): void => outgoing.push(encodeAny(types.window, WindowUpdate, { update }));
+    async function* bytes(): AsyncGenerator<Uint8Array, void, undefined> {
+      open(receiveWindow);
+      for await (const data of incoming.bytes()) {
+        yield data;
+        open(data.length);
+      }
+    }
+    return { id, bytes: bytes(), end: () => incoming.end() };
   }
 
   /** Resolves when the other side has ended the stream. */
@@ -265,6 +365,40 @@ class Outgoing {
         yield next.message;
         next.taken?.();
       } else if (this.#ended) return;
+      else
+        await new Promise<void>((resolve) => {
+          this.#wake = resolve;
+        });
+    }
+  }
+}
+
+/** Bytes on their way in; there are never more than the window that was opened for them. */
+class Incoming {
+  readonly #queue: Uint8Array[] = [];
+  #ended = false;
+  #failure: unknown;
+  #wake: (() => void) | undefined;
+
+  push(data: Uint8Array): void {
+    this.#queue.push(data);
+    this.#wake?.();
+  }
+
+  /** Nothing follows; the first word on that counts. */
+  end(failure?: unknown): void {
+    if (this.#ended) return;
+    this.#ended = true;
+    this.#failure = failure;
+    this.#wake?.();
+  }
+
+  async *bytes(): AsyncGenerator<Uint8Array, void, undefined> {
+    for (;;) {
+      const next = this.#queue.shift();
+      if (next !== undefined) yield next;
+      else if (this.#failure !== undefined) throw this.#failure;
+      else if (this.#ended) return;
       else
         await new Promise<void>((resolve) => {
           this.#wake = resolve;

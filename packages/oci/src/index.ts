@@ -6,6 +6,7 @@
 export * from "./descriptor.ts";
 export * from "./digest.ts";
 export * from "./image-layout.ts";
+export * from "./json.ts";
 export * from "./manifest.ts";
 export * from "./media-types.ts";
 export * from "./platform.ts";

@@ -1,5 +1,6 @@
 import { Data, WindowUpdate } from "@hull/api/gen/containerd/types/transfer/streaming";
 import { decodeAny, encodeAny } from "@hull/api/typeurl";
+import { canceled } from "@hull/errors";
 import type { ServerStream } from "./streaming.ts";
 
 const dataType = "containerd.types.transfer.Data";
@@ -24,5 +25,54 @@ export async function* receiveBytes(stream: ServerStream): AsyncGenerator<Uint8A
     if (consumed < window / 4) continue;
     await stream.send(encodeAny(windowType, WindowUpdate, { update: consumed }));
     consumed = 0;
+  }
+}
+
+/** The most bytes in one message; more would hold up what else the connection carries. */
+const chunk = 256 * 1024;
+
+/**
+ * Sends bytes to a client over a stream, as much ahead as the client opens its window with WindowUpdate. Resolves when the last of them
+ * is on its way. @throws Canceled if the client has gone; what `bytes` throws
+ */
+export async function sendBytes(
+  stream: ServerStream,
+  bytes: AsyncIterable<Uint8Array>,
+  signal: AbortSignal,
+): Promise<void> {
+  let open = 0;
+  let gone = false;
+  let wake = (): void => {};
+  const onAbort = (): void => wake();
+  signal.addEventListener("abort", onAbort);
+  (async () => {
+    for (let message = await stream.receive(); message !== undefined; message = await stream.receive()) {
+      open += decodeAny(message, windowType, WindowUpdate).update;
+      wake();
+    }
+  })()
+    .catch(() => {})
+    .finally(() => {
+      gone = true;
+      wake();
+    });
+  try {
+    for await (const part of bytes) {
+      for (let at = 0; at < part.length; ) {
+        while (open <= 0) {
+          signal.throwIfAborted();
+          if (gone) throw canceled("the client ended the stream before all was sent");
+          await new Promise<void>((resolve) => {
+            wake = resolve;
+          });
+        }
+        const data = part.subarray(at, at + Math.min(open, chunk));
+        open -= data.length;
+        at += data.length;
+        await stream.send(encodeAny(dataType, Data, { data }));
+      }
+    }
+  } finally {
+    signal.removeEventListener("abort", onAbort);
   }
 }

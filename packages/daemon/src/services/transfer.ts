@@ -1,39 +1,26 @@
 import { TransferDefinition } from "@hull/api/gen/containerd/services/transfer/v1/transfer";
 import { ImageStore as WireImageStore } from "@hull/api/gen/containerd/types/transfer/imagestore";
-import { ImageImportStream } from "@hull/api/gen/containerd/types/transfer/importexport";
-import { Progress as WireProgress } from "@hull/api/gen/containerd/types/transfer/progress";
-import {
-  AuthRequest,
-  AuthResponse,
-  AuthType,
-  OCIRegistry,
-  type RegistryResolver,
-} from "@hull/api/gen/containerd/types/transfer/registry";
+import { ImageExportStream, ImageImportStream } from "@hull/api/gen/containerd/types/transfer/importexport";
+import { OCIRegistry } from "@hull/api/gen/containerd/types/transfer/registry";
 import type { Any } from "@hull/api/gen/google/protobuf/any";
-import { decodeAny, encodeAny, typeNameOf } from "@hull/api/typeurl";
+import { decodeAny, typeNameOf } from "@hull/api/typeurl";
 import type { Context } from "@hull/engine/context";
 import type { ImageStore } from "@hull/engine/images/index";
-import {
-  type CredentialsProvider,
-  hostsFromDirectories,
-  openRegistry,
-  type Registry,
-} from "@hull/engine/registry/index";
-import type { Progress, ProgressListener, PullOptions, Transfer, UnpackOptions } from "@hull/engine/transfer/index";
-import { HullError, isCode, unimplemented } from "@hull/errors";
+import type { ImportOptions, PullOptions, Transfer, UnpackOptions } from "@hull/engine/transfer/index";
+import { isCode, unimplemented } from "@hull/errors";
 import type { Platform } from "@hull/oci/descriptor";
 import { type Service, service } from "../server/service.ts";
-import { receiveBytes } from "./byte-stream.ts";
+import { receiveBytes, sendBytes } from "./byte-stream.ts";
 import type { ServerStream, Streams } from "./streaming.ts";
-import { contextOf, need, toWireDescriptor } from "./wire.ts";
+import { ProgressSender } from "./transfer-progress.ts";
+import { registryOf } from "./transfer-registry.ts";
+import { contextOf, need } from "./wire.ts";
 
 const types = {
   registry: "containerd.types.transfer.OCIRegistry",
   store: "containerd.types.transfer.ImageStore",
   archive: "containerd.types.transfer.ImageImportStream",
-  progress: "containerd.types.transfer.Progress",
-  authRequest: "containerd.types.transfer.AuthRequest",
-  authResponse: "containerd.types.transfer.AuthResponse",
+  newArchive: "containerd.types.transfer.ImageExportStream",
 } as const;
 
 export interface TransferServiceOptions {
@@ -42,81 +29,176 @@ export interface TransferServiceOptions {
   streams: Streams;
 }
 
-/** containerd's transfer service: pulls, imports and tags, with progress and credentials over streams that the client opens before. */
+/**
+ * containerd's transfer service: pulls, pushes, imports, exports and tags, with progress, bytes and credentials over streams that the
+ * client opens before.
+ */
 export const transferService = (options: TransferServiceOptions): Service =>
   service(TransferDefinition, {
     async transfer(request, call) {
       const ctx = contextOf(call);
       await using stack = new AsyncDisposableStack();
+      const claim = (id: string): ServerStream => stack.use(options.streams.claim(ctx.namespace, id));
       const progressId = request.options?.progressStream ?? "";
       let progress: ProgressSender | undefined;
       if (progressId !== "") {
-        progress = new ProgressSender(stack.use(options.streams.claim(ctx.namespace, progressId)));
+        progress = new ProgressSender(claim(progressId));
         stack.defer(() => progress?.flushed());
       }
-      await run(
-        options,
-        stack,
-        ctx,
-        need(request.source, "source"),
-        need(request.destination, "destination"),
-        progress,
-      );
+      const source = need(request.source, "source");
+      const destination = need(request.destination, "destination");
+      await run({ ...options, ctx, claim, progress }, source, destination);
       return {};
     },
   });
 
-async function run(
-  { transfer, images, streams }: TransferServiceOptions,
-  stack: AsyncDisposableStack,
-  ctx: Context,
-  source: Any,
-  destination: Any,
-  progress: ProgressSender | undefined,
-): Promise<void> {
-  const route = `${typeNameOf(source.typeUrl)} > ${typeNameOf(destination.typeUrl)}`;
-  switch (route) {
-    case `${types.registry} > ${types.store}`: {
-      const { reference, resolver } = decodeAny(source, types.registry, OCIRegistry);
-      const store = decodeAny(destination, types.store, WireImageStore);
-      const registry = registryOf(transfer, resolver, (id) => stack.use(streams.claim(ctx.namespace, id)), reference);
-      progress?.step(`Pulling from OCI Registry (${reference})`);
-      const image = await transfer.pull(ctx, registry, reference, {
-        platforms: "all",
-        ...pullOptions(store),
-        progress: progress?.listener,
-      });
-      // The engine records what the registry calls it; the client may want another name for it.
-      if (store.name !== "" && store.name !== image.name) await tag(images, ctx, image.name, store.name);
-      progress?.step(`Completed pull from OCI Registry (${reference})`);
-      return;
-    }
-    case `${types.archive} > ${types.store}`: {
-      const { stream, mediaType, forceCompress } = decodeAny(source, types.archive, ImageImportStream);
-      const store = decodeAny(destination, types.store, WireImageStore);
-      if (forceCompress)
-        throw unimplemented("compressing the layers of an archive is not supported: import it as it is");
-      const bytes = receiveBytes(stack.use(streams.claim(ctx.namespace, stream)));
-      progress?.step(mediaType === "" ? "Importing" : `Importing ${mediaType}`);
-      const prefix = store.extraReferences.find(({ isPrefix }) => isPrefix);
-      await transfer.import(ctx, bytes, {
-        ...pullOptions(store),
-        ...(store.name === "" ? {} : { indexName: store.name }),
-        ...(prefix === undefined ? {} : { baseName: prefix.name }),
-        ...(prefix?.addDigest ? { digestPrefix: prefix.name } : {}),
-        progress: progress?.listener,
-      });
-      progress?.step("Completed import");
-      return;
-    }
+/** One call and what it works with. */
+interface Run extends TransferServiceOptions {
+  readonly ctx: Context;
+  /** Takes a stream that the client opened; it ends with the call. */
+  readonly claim: (stream: string) => ServerStream;
+  readonly progress: ProgressSender | undefined;
+}
+
+function run(one: Run, source: Any, destination: Any): Promise<void> {
+  switch (`${typeNameOf(source.typeUrl)} > ${typeNameOf(destination.typeUrl)}`) {
+    case `${types.registry} > ${types.store}`:
+      return pull(
+        one,
+        decodeAny(source, types.registry, OCIRegistry),
+        decodeAny(destination, types.store, WireImageStore),
+      );
+    case `${types.store} > ${types.registry}`:
+      return push(
+        one,
+        decodeAny(source, types.store, WireImageStore),
+        decodeAny(destination, types.registry, OCIRegistry),
+      );
+    case `${types.archive} > ${types.store}`:
+      return importArchive(
+        one,
+        decodeAny(source, types.archive, ImageImportStream),
+        decodeAny(destination, types.store, WireImageStore),
+      );
+    case `${types.store} > ${types.newArchive}`:
+      return exportArchive(
+        one,
+        decodeAny(source, types.store, WireImageStore),
+        decodeAny(destination, types.newArchive, ImageExportStream),
+      );
+    case `${types.archive} > ${types.newArchive}`:
+      return echo(
+        one,
+        decodeAny(source, types.archive, ImageImportStream),
+        decodeAny(destination, types.newArchive, ImageExportStream),
+      );
     case `${types.store} > ${types.store}`: {
       const from = decodeAny(source, types.store, WireImageStore);
-      const to = decodeAny(destination, types.store, WireImageStore);
-      return await tag(images, ctx, from.name, to.name);
+      return tag(one.images, one.ctx, from.name, decodeAny(destination, types.store, WireImageStore).name);
     }
     default:
-      throw unimplemented(`transfer from "${source.typeUrl}" to "${destination.typeUrl}" is not supported`);
+      throw unimplemented(`Transfer method not implemented for ${source.typeUrl} to ${destination.typeUrl}`);
   }
+}
+
+async function pull(
+  { transfer, images, ctx, claim, progress }: Run,
+  { reference, resolver }: OCIRegistry,
+  store: WireImageStore,
+): Promise<void> {
+  const registry = registryOf(transfer, resolver, claim, reference);
+  progress?.step(`Resolving from OCI Registry (${reference})`);
+  const image = await transfer.pull(ctx, registry, reference, {
+    platforms: "all",
+    ...pullOptions(store),
+    progress: (step) => {
+      if (step.event === "resolved") {
+        progress?.step(`Pulling from OCI Registry (${reference})`);
+        progress?.listener({ event: "fetching image content", name: store.name || reference });
+      } else if (step.event === "done") progress?.listener({ ...step, event: "saved", name: store.name || step.name });
+      else if (step.event !== "resolving" && step.event !== "saving") progress?.listener(step);
+    },
+  });
+  // The engine records what the registry calls it; the client may want another name for it.
+  if (store.name !== "" && store.name !== image.name) await tag(images, ctx, image.name, store.name);
+  progress?.step(`Completed pull from OCI Registry (${reference})`);
+}
+
+async function push(
+  { transfer, images, ctx, claim, progress }: Run,
+  store: WireImageStore,
+  { reference, resolver }: OCIRegistry,
+): Promise<void> {
+  const registry = registryOf(transfer, resolver, claim, reference);
+  progress?.step(`Pushing to OCI Registry (${reference})`);
+  const { name, target } = await images.get(ctx, store.name);
+  progress?.listener({ event: "pushing content", name });
+  const wished = store.platforms.map(fromWirePlatform);
+  await transfer.push(ctx, registry, reference, target, {
+    ...(wished.length === 0 ? {} : { platforms: wished }),
+    parents: [name],
+    progress: progress?.listener,
+  });
+  progress?.listener({ event: "pushed content", name });
+  progress?.step(`Completed push to OCI Registry (${reference})`);
+}
+
+async function importArchive(
+  { transfer, ctx, claim, progress }: Run,
+  { stream, mediaType, forceCompress }: ImageImportStream,
+  store: WireImageStore,
+): Promise<void> {
+  const bytes = receiveBytes(claim(stream));
+  progress?.step(mediaType === "" ? "Importing" : `Importing ${mediaType}`);
+  await transfer.import(ctx, bytes, {
+    ...pullOptions(store),
+    ...importNames(store),
+    compressLayers: forceCompress,
+    progress: (step) => {
+      if (step.event === "done") progress?.listener({ ...step, event: "saved" });
+      else if (step.event === "extracting" || step.event === "extracted") progress?.listener(step);
+    },
+  });
+  progress?.step("Completed import");
+}
+
+/** How the images of an archive are called: by its own names below a prefix, and the whole of it by the store's name. */
+function importNames({ name, extraReferences }: WireImageStore): ImportOptions {
+  const [prefix, ...others] = extraReferences.filter(({ isPrefix }) => isPrefix);
+  if (others.length > 0) throw unimplemented("more than one prefix for the images of an archive is not supported");
+  return {
+    ...(name === "" ? {} : { indexName: name }),
+    ...(prefix === undefined ? {} : { baseName: prefix.name, onlyBaseName: !prefix.allowOverwrite }),
+    ...(prefix?.addDigest ? { digestPrefix: prefix.name, skipDigestForNamed: prefix.skipNamedDigest } : {}),
+  };
+}
+
+async function exportArchive(
+  { transfer, ctx, claim, progress }: Run,
+  store: WireImageStore,
+  { stream, platforms, allPlatforms, skipCompatibilityManifest, skipNonDistributable }: ImageExportStream,
+): Promise<void> {
+  const destination = claim(stream);
+  progress?.step("Exporting");
+  if (store.extraReferences.some(({ isPrefix }) => isPrefix))
+    throw unimplemented("prefix lookup on export is not supported: name the images");
+  const names = [...(store.name === "" ? [] : [store.name]), ...store.extraReferences.map(({ name }) => name)];
+  const archive = transfer.export(ctx, names, {
+    ...(allPlatforms
+      ? { platforms: "all" }
+      : platforms.length > 0
+        ? { platforms: platforms.map(fromWirePlatform) }
+        : {}),
+    skipDockerManifest: skipCompatibilityManifest,
+    skipForeignLayers: skipNonDistributable,
+  });
+  await sendBytes(destination, archive, ctx.signal);
+  progress?.step("Completed export");
+}
+
+/** An archive straight back: what clients try their streams with. */
+async function echo({ ctx, claim }: Run, source: ImageImportStream, destination: ImageExportStream): Promise<void> {
+  await sendBytes(claim(destination.stream), receiveBytes(claim(source.stream)), ctx.signal);
 }
 
 async function tag(images: ImageStore, ctx: Context, from: string, to: string): Promise<void> {
@@ -162,92 +244,3 @@ function fromWirePlatform({
     ...(osVersion === "" ? {} : { "os.version": osVersion }),
   };
 }
-
-/** A registry as the client wishes it: its directory of hosts.toml files, if it names one, or the configuration's. */
-function registryOf(
-  { hostDirectories }: Transfer,
-  resolver: RegistryResolver | undefined,
-  claim: (stream: string) => ServerStream,
-  reference: string,
-): Registry {
-  const { hostDir = "", defaultScheme = "", authStream = "", headers = {} } = resolver ?? {};
-  const directories = hostDir === "" ? hostDirectories : [hostDir];
-  return openRegistry({
-    hosts: hostsFromDirectories(directories, { plainHttp: defaultScheme === "http" }),
-    headers,
-    ...(authStream === "" ? {} : { credentials: askOver(claim(authStream), reference) }),
-  });
-}
-
-/** Asks the client for credentials, one question at a time. */
-function askOver(stream: ServerStream, reference: string): CredentialsProvider {
-  let last: Promise<unknown> = Promise.resolve();
-  return (host) => {
-    const answer = last.then(async () => {
-      await stream.send(encodeAny(types.authRequest, AuthRequest, { host, reference, wwwauthenticate: [] }));
-      const message = await stream.receive();
-      if (message === undefined) return undefined;
-      const { authType, username, secret } = decodeAny(message, types.authResponse, AuthResponse);
-      switch (authType) {
-        case AuthType.CREDENTIALS:
-          return { username, secret };
-        case AuthType.REFRESH:
-          return { identityToken: secret };
-        default:
-          return undefined;
-      }
-    });
-    last = answer.catch(() => {});
-    return answer;
-  };
-}
-
-/** Progress on its way to a client. A slow one misses what is in between, never what is last. */
-class ProgressSender {
-  readonly #stream: ServerStream;
-  readonly #pending = new Map<string, Progress>();
-  #sending: Promise<void> | undefined;
-
-  constructor(stream: ServerStream) {
-    this.#stream = stream;
-  }
-
-  readonly listener: ProgressListener = (progress) => {
-    // The order of first mention is kept; what is newer replaces what has not gone out.
-    this.#pending.set(progress.name, progress);
-    this.#sending ??= this.#send().finally(() => {
-      this.#sending = undefined;
-    });
-  };
-
-  /** What the transfer as a whole is doing. */
-  step(event: string): void {
-    this.listener({ event, name: "" });
-  }
-
-  async flushed(): Promise<void> {
-    await this.#sending;
-  }
-
-  async #send(): Promise<void> {
-    for (const [name, progress] of this.#pending) {
-      this.#pending.delete(name);
-      try {
-        await this.#stream.send(encodeAny(types.progress, WireProgress, toWire(progress)));
-      } catch (error) {
-        // Nobody looks any more; the transfer itself goes on until it is canceled.
-        if (HullError.from(error).code !== "canceled") throw error;
-        this.#pending.clear();
-      }
-    }
-  }
-}
-
-const toWire = ({ event, name, parents = [], progress = 0, total = 0, descriptor }: Progress): WireProgress => ({
-  event,
-  name,
-  parents: [...parents],
-  progress: BigInt(progress),
-  total: BigInt(total),
-  desc: descriptor === undefined ? undefined : toWireDescriptor(descriptor),
-});

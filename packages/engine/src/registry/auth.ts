@@ -2,8 +2,15 @@ import { unauthenticated, unavailable } from "@hull/errors";
 import { type Challenge, parseChallenges } from "./challenge.ts";
 import { discard, displayUrl, type RegistryRequest, type Send } from "./request.ts";
 
-/** Who we are to a registry: a name with a secret, or a token to get tokens with (OAuth 2's refresh token). */
-export type Credentials = { username: string; secret: string } | { identityToken: string };
+/**
+ * Who we are to a registry: a name with a secret, a token to get tokens with (OAuth 2's refresh token), a token that the registry itself
+ * takes, or the whole value of the header `Authorization`.
+ */
+export type Credentials =
+  | { username: string; secret: string }
+  | { identityToken: string }
+  | { registryToken: string }
+  | { header: string };
 
 /** Gives the credentials for a host (with its port), or none to be anonymous. */
 export type CredentialsProvider = (host: string) => Credentials | undefined | Promise<Credentials | undefined>;
@@ -60,6 +67,7 @@ export function withAuth(send: Send, credentials: CredentialsProvider = () => un
   async function authorizationFor(request: RegistryRequest, challenge: Challenge): Promise<string | undefined> {
     if (challenge.scheme === "basic") {
       const own = await credentials(request.host.host);
+      if (own !== undefined && "header" in own) return own.header;
       return own !== undefined && "username" in own ? basic(own) : undefined;
     }
     const key = tokenKey(request, challenge);
@@ -67,7 +75,9 @@ export function withAuth(send: Send, credentials: CredentialsProvider = () => un
     const kept = await pending?.catch(() => undefined);
     if (kept === undefined || kept.expiresAt - expiryMargin < Date.now()) {
       if (tokens.get(key) === pending) {
-        pending = fetchToken(send, request, challenge, await credentials(request.host.host));
+        const own = await credentials(request.host.host);
+        if (own !== undefined && "header" in own) return own.header;
+        pending = fetchToken(send, request, challenge, own);
         pending.catch(() => tokens.delete(key));
         tokens.set(key, pending);
       } else pending = tokens.get(key);
@@ -88,7 +98,7 @@ function basic({ username, secret }: { username: string; secret: string }): stri
 }
 
 function scopes(request: RegistryRequest, challenge: Challenge): string {
-  const wanted = [request.scope ?? "", ...(challenge.parameters.scope ?? "").split(" ")];
+  const wanted = [...(request.scope ?? "").split(" "), ...(challenge.parameters.scope ?? "").split(" ")];
   return [...new Set(wanted.filter((scope) => scope !== ""))].sort().join(" ");
 }
 
@@ -105,7 +115,7 @@ async function fetchToken(
   send: Send,
   request: RegistryRequest,
   challenge: Challenge,
-  credentials: Credentials | undefined,
+  credentials: Exclude<Credentials, { header: string }> | undefined,
 ): Promise<Token> {
   const realm = URL.parse(challenge.parameters.realm ?? "");
   const registry = `"${request.url.host}"`;
@@ -120,6 +130,8 @@ async function fetchToken(
     throw unauthenticated(
       `registry ${registry} wants the credentials sent in plain text to "${displayUrl(realm)}", which is refused`,
     );
+  if (credentials !== undefined && "registryToken" in credentials)
+    return { value: credentials.registryToken, expiresAt: Number.POSITIVE_INFINITY };
   const fields = new URLSearchParams();
   const { service } = challenge.parameters;
   const scope = scopes(request, challenge);

@@ -1,4 +1,4 @@
-import { HullError, invalidArgument, isCode, notFound, unimplemented } from "@hull/errors";
+import { HullError, invalidArgument, isCode, unimplemented } from "@hull/errors";
 import {
   type Descriptor,
   Digester,
@@ -15,10 +15,13 @@ import {
 import { errorOf } from "./answers.ts";
 import { type CredentialsProvider, withAuth } from "./auth.ts";
 import { openBody } from "./body.ts";
+import { Endpoints } from "./endpoints.ts";
 import { withHttpFallback } from "./fallback.ts";
-import { defaultHosts, type HostCapability, type HostsProvider, type RegistryHost } from "./hosts.ts";
+import type { HostsProvider, RegistryHost } from "./hosts.ts";
 import type { Registry } from "./index.ts";
+import { pushObject } from "./push.ts";
 import { withRedirects } from "./redirect.ts";
+import { listReferrers } from "./referrers.ts";
 import { discard, displayUrl, type RegistryRequest, type Send, sendByFetch } from "./request.ts";
 import { defaultRetryPolicy, type RetryPolicy, withRetry } from "./retry.ts";
 
@@ -37,43 +40,36 @@ export interface RegistryOptions {
   send?: Send;
 }
 
-const accept = [
-  mediaTypes.ociIndex,
-  mediaTypes.ociManifest,
-  mediaTypes.dockerList,
-  mediaTypes.dockerManifest,
-  "*/*",
-].join(", ");
-
 /** Opens a client for all registries. It holds what it learned of them (tokens, plain HTTP), nothing that needs closing. */
 export function openRegistry(options: RegistryOptions = {}): Registry {
   const send = withRetry(
     withRedirects(withAuth(withHttpFallback(options.send ?? sendByFetch), options.credentials)),
     options.retry ?? defaultRetryPolicy,
   );
-  const client = new Client(send, options);
+  const endpoints = new Endpoints(send, options);
+  const client = new Client(endpoints, options.stallTimeout);
   return {
     resolve: (reference, signal) => client.resolve(reference, signal),
     fetch: (reference, descriptor, { offset = 0, signal }) => client.fetch(reference, descriptor, offset, signal),
+    referrers: (reference, subject, options) => listReferrers(endpoints, reference, subject, options),
+    push: (reference, descriptor, source) => pushObject(endpoints, reference, descriptor, source),
   };
 }
 
 class Client {
-  readonly #send: Send;
-  readonly #options: RegistryOptions;
-  readonly #hosts: HostsProvider;
+  readonly #endpoints: Endpoints;
+  readonly #stallTimeout: number;
 
-  constructor(send: Send, options: RegistryOptions) {
-    this.#send = send;
-    this.#options = options;
-    this.#hosts = options.hosts ?? defaultHosts();
+  constructor(endpoints: Endpoints, stallTimeout = 60_000) {
+    this.#endpoints = endpoints;
+    this.#stallTimeout = stallTimeout;
   }
 
   async resolve(text: string, signal: AbortSignal): Promise<{ name: string; descriptor: Descriptor }> {
     const reference = parseReference(text);
     const object = reference.digest ?? reference.tag;
     if (object === undefined) throw invalidArgument(`reference "${text}" has neither a tag nor a digest`);
-    const descriptor = await this.#firstOf(reference, "resolve", (host) =>
+    const descriptor = await this.#endpoints.firstOf(reference, "resolve", (host) =>
       this.#resolveAt(host, reference, object, signal),
     );
     return { name: text, descriptor };
@@ -100,8 +96,8 @@ class Client {
     object: string,
     signal: AbortSignal,
   ): Promise<Descriptor> {
-    const head = this.#request(host, reference, path, "HEAD", signal);
-    const response = await this.#send(head);
+    const head = this.#endpoints.request(host, reference, path, "HEAD", signal);
+    const response = await this.#endpoints.send(head);
     await discard(response);
     const digest = response.headers.get("docker-content-digest") ?? (isDigest(object) ? object : undefined);
     const length = response.headers.get("content-length");
@@ -123,8 +119,8 @@ class Client {
     object: string,
     signal: AbortSignal,
   ): Promise<Descriptor> {
-    const get = this.#request(host, reference, path, "GET", signal);
-    const response = await this.#send(get);
+    const get = this.#endpoints.request(host, reference, path, "GET", signal);
+    const response = await this.#endpoints.send(get);
     if (!response.ok) throw await errorOf(response, "GET", get.url);
     const digester = new Digester(isDigest(object) ? parseDigest(object).algorithm : "sha256");
     let size = 0;
@@ -172,15 +168,16 @@ class Client {
     }
     const manifest = isManifest(descriptor.mediaType) || isIndex(descriptor.mediaType);
     const kinds = manifest ? ["manifests", "blobs"] : ["blobs", "manifests"];
-    return this.#firstOf(reference, "pull", async (host) => {
+    return this.#endpoints.firstOf(reference, "pull", async (host) => {
       let failure: unknown;
       for (const kind of kinds) {
         try {
-          return await this.#body(descriptor, offset, signal, (headers, own) => ({
-            ...this.#request(host, reference, `${kind}/${descriptor.digest}`, "GET", own),
-            patience: "patient",
-            headers: { ...this.#headers(host), ...headers },
-          }));
+          return await this.#body(descriptor, offset, signal, (headers, own) =>
+            this.#endpoints.request(host, reference, `${kind}/${descriptor.digest}`, "GET", own, {
+              patience: "patient",
+              headers,
+            }),
+          );
         } catch (error) {
           if (!isCode(error, "notFound")) throw error;
           failure ??= error;
@@ -200,65 +197,14 @@ class Client {
       descriptor,
       offset,
       signal,
-      stallTimeout: this.#options.stallTimeout ?? 60_000,
+      stallTimeout: this.#stallTimeout,
       open: async (from, own) => {
         const request = make(from > 0 ? { range: `bytes=${from}-` } : {}, own);
-        const response = await this.#send(request);
+        const response = await this.#endpoints.send(request);
         if (response.ok) return response;
         throw await errorOf(response, "GET", request.url);
       },
     });
-  }
-
-  /** Asks the hosts in order. Of their errors the most telling one is thrown: "not found" only if all say so. */
-  async #firstOf<T>(
-    reference: Reference,
-    capability: HostCapability,
-    ask: (host: RegistryHost) => Promise<T>,
-  ): Promise<T> {
-    let failure: unknown;
-    for (const host of await this.#hosts(reference.domain)) {
-      if (!host.capabilities.includes(capability)) continue;
-      try {
-        return await ask(host);
-      } catch (error) {
-        if (isCode(error, "canceled") || isCode(error, "deadlineExceeded")) throw error;
-        if (failure === undefined || isCode(failure, "notFound")) failure = error;
-      }
-    }
-    throw failure ?? notFound(`no host is set up to ${capability} from "${reference.domain}"`);
-  }
-
-  #headers(host: RegistryHost): Record<string, string> {
-    return {
-      accept,
-      "accept-encoding": "identity",
-      "user-agent": this.#options.userAgent ?? "hull",
-      ...this.#options.headers,
-      ...host.headers,
-    };
-  }
-
-  #request(
-    host: RegistryHost,
-    reference: Reference,
-    path: string,
-    method: "GET" | "HEAD",
-    signal: AbortSignal,
-  ): RegistryRequest {
-    const url = new URL(`${host.scheme}://${host.host}${host.path}/${reference.path}/${path}`);
-    const own = reference.domain === "docker.io" ? "registry-1.docker.io" : reference.domain;
-    // A mirror of several registries has to know which one is meant.
-    if (host.host !== own) url.searchParams.set("ns", reference.domain);
-    return {
-      method,
-      url,
-      headers: this.#headers(host),
-      signal,
-      host,
-      scope: `repository:${reference.path}:pull`,
-      patience: "quick",
-    };
   }
 }
 

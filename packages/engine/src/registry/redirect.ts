@@ -5,7 +5,7 @@ const maxRedirects = 10;
 const statuses: ReadonlySet<number> = new Set([301, 302, 303, 307, 308]);
 
 /**
- * Follows redirects of GET and HEAD. Another host gets none of the first one's headers, certificates or scope: what it needs, the layers
+ * Follows redirects. Another host gets none of the first one's headers, certificates or scope: what it needs, the layers
  * below find out for it anew.
  * @throws Unavailable after ten of them
  */
@@ -15,7 +15,10 @@ export function withRedirects(send: Send): Send {
     for (let count = 0; ; count++) {
       const response = await send(current);
       const location = response.headers.get("location");
-      if (!statuses.has(response.status) || location === null || request.method === "POST") return response;
+      if (!statuses.has(response.status) || location === null) return response;
+      // Only these two say that the same is to be sent again elsewhere.
+      const reads = request.method === "GET" || request.method === "HEAD";
+      if (!reads && response.status !== 307 && response.status !== 308) return response;
       await discard(response);
       if (count === maxRedirects)
         throw unavailable(`"${displayUrl(request.url)}" redirects more than ${maxRedirects} times`);
@@ -36,7 +39,7 @@ function follow(request: RegistryRequest, location: string): RegistryRequest {
     return { ...request, url };
   }
   const headers: Record<string, string> = { "accept-encoding": "identity" };
-  for (const name of ["range", "accept", "user-agent"]) {
+  for (const name of ["range", "accept", "user-agent", "content-type", "content-range"]) {
     const value = request.headers[name];
     if (value !== undefined) headers[name] = value;
   }

@@ -9,7 +9,7 @@ import { defaultHosts, openRegistry, type RegistryOptions } from "./index.ts";
 import { retryAfter } from "./retry.ts";
 
 const { signal } = new AbortController();
-const retry = { attempts: { quick: 2, patient: 3 }, pause: 1, maxPause: 5, maxRetryAfter: 1000 };
+const retry = { attempts: { once: 1, quick: 2, patient: 3 }, pause: 1, maxPause: 5, maxRetryAfter: 1000 };
 
 const open = (options: RegistryOptions = {}) =>
   openRegistry({ hosts: defaultHosts({ plainHttp: true }), retry, stallTimeout: 300, ...options });

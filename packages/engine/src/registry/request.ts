@@ -4,17 +4,20 @@ import { systemAuthorities } from "./system-ca.ts";
 
 /** One HTTP request to a registry or to what it refers to. */
 export interface RegistryRequest {
-  method: "GET" | "HEAD" | "POST";
+  method: "GET" | "HEAD" | "POST" | "PUT" | "PATCH";
   url: URL;
   headers: Readonly<Record<string, string>>;
-  body?: string;
+  body?: string | Uint8Array;
   signal: AbortSignal;
   /** Whose certificates, headers and credentials the request goes with. */
   host: RegistryHost;
   /** What access it needs, as a token server names it: `repository:<name>:pull`. */
   scope?: string;
-  /** How long to go on after failures: `quick` for the first word with a registry, `patient` amid a transfer. */
-  patience: "quick" | "patient";
+  /**
+   * How long to go on after failures: `quick` for the first word with a registry, `patient` amid a transfer; `once` where the same request
+   * again would do something else.
+   */
+  patience: "once" | "quick" | "patient";
 }
 
 /**
@@ -37,7 +40,7 @@ export const sendByFetch: Send = async (request) => {
     return await fetch(request.url, {
       method: request.method,
       headers: request.headers,
-      body: request.body,
+      body: request.body as string | Uint8Array<ArrayBuffer> | undefined,
       signal: request.signal,
       redirect: "manual",
       // A layer is compressed as a file, not for the way: its bytes must arrive as they are stored.

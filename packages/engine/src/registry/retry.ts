@@ -13,7 +13,7 @@ export interface RetryPolicy {
 
 /** Three tries to begin with; amid a transfer long enough (about 10 s) for a registry to be restarted. */
 export const defaultRetryPolicy: RetryPolicy = {
-  attempts: { quick: 3, patient: 8 },
+  attempts: { once: 1, quick: 3, patient: 8 },
   pause: 100,
   maxPause: 4000,
   maxRetryAfter: 60_000,

@@ -8,7 +8,7 @@ import {
   maxConfigSize,
   mediaTypes,
   normalizeReference,
-  type Platform,
+  orderedPlatform,
   parseImageConfig,
 } from "@hull/oci";
 import type { ContentStore } from "../content/index.ts";
@@ -50,23 +50,11 @@ export async function convertDockerArchive(
       manifests.push({
         ...bare,
         ...(name === undefined ? {} : { annotations: name }),
-        ...(platform === undefined ? {} : { platform: inOrder(platform) }),
+        ...(platform === undefined ? {} : { platform: orderedPlatform(platform) }),
       });
   }
   const descriptor = await storeJson(ctx, content, mediaTypes.ociIndex, { schemaVersion: 2, manifests });
   return { index: manifests, descriptor };
-}
-
-function inOrder({ architecture, os, ...rest }: Platform): Platform {
-  const version = rest["os.version"];
-  const features = rest["os.features"];
-  return {
-    architecture,
-    os,
-    ...(version === undefined ? {} : { "os.version": version }),
-    ...(features === undefined ? {} : { "os.features": features }),
-    ...(rest.variant === undefined ? {} : { variant: rest.variant }),
-  };
 }
 
 function readDescription(bytes: Uint8Array): SavedImage[] {

@@ -190,21 +190,30 @@ interface NamedTarget {
 function imagesOf(manifests: readonly Descriptor[], index: Descriptor, options: ImportOptions): NamedTarget[] {
   const named: NamedTarget[] = options.indexName === undefined ? [] : [{ name: options.indexName, target: index }];
   for (const target of manifests) {
-    const name = nameOf(target, options.baseName);
+    const name = nameOf(target, options);
     if (name !== undefined) named.push({ name, target });
-    if (options.digestPrefix !== undefined) named.push({ name: `${options.digestPrefix}@${target.digest}`, target });
+    const byDigest = name === undefined || options.skipDigestForNamed !== true;
+    if (options.digestPrefix !== undefined && byDigest)
+      named.push({ name: `${options.digestPrefix}@${target.digest}`, target });
   }
   return named;
 }
 
 /** The name that an archive gives an image; a bare tag needs a base name in front. */
-function nameOf(descriptor: Descriptor, baseName: string | undefined): string | undefined {
-  const full = descriptor.annotations?.[annotations.imageName];
-  if (full !== undefined && full !== "") return full;
-  const ref = descriptor.annotations?.[annotations.refName];
-  if (ref === undefined || ref === "") return undefined;
-  if (/[/:@]/.test(ref)) return ref;
-  return baseName === undefined ? undefined : `${baseName}:${ref}`;
+function nameOf(
+  { annotations: given = {} }: Descriptor,
+  { baseName, onlyBaseName }: ImportOptions,
+): string | undefined {
+  const name = given[annotations.imageName] || given[annotations.refName] || "";
+  if (name === "") return undefined;
+  if (!/[/:@]/.test(name) && name !== given[annotations.imageName])
+    return baseName === undefined ? undefined : `${baseName}:${name}`;
+  return onlyBaseName === true && !hasPrefix(name, baseName ?? "") ? undefined : name;
+}
+
+/** True if a name is the prefix, or goes on behind it with another part. */
+function hasPrefix(name: string, prefix: string): boolean {
+  return name.startsWith(prefix) && (name.length === prefix.length || "/:@".includes(name.charAt(prefix.length)));
 }
 
 /** Labels the tree of a target, and makes sure that what is wished of it is all there. Gives the images that are. */

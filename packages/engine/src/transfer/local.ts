@@ -6,14 +6,25 @@ import type { Context } from "../context.ts";
 import type { Applier } from "../diff/index.ts";
 import type { Image, ImageStore } from "../images/index.ts";
 import type { LeaseStore } from "../leases/index.ts";
-import type { Registry } from "../registry/index.ts";
+import { type Logger, silent } from "../log.ts";
+import { type CredentialsProvider, hostsFromDirectories, openRegistry, type Registry } from "../registry/index.ts";
 import type { Snapshotter } from "../snapshots/index.ts";
+import { exportImages } from "./export.ts";
 import { importArchive } from "./import.ts";
-import type { ImportOptions, PullOptions, Transfer, UnpackOptions } from "./index.ts";
+import type {
+  CallerRegistry,
+  ExportOptions,
+  ImportOptions,
+  PullOptions,
+  PushOptions,
+  Transfer,
+  UnpackOptions,
+} from "./index.ts";
 import { withLease } from "./lease.ts";
 import { KeyedLocks, Slots } from "./locks.ts";
 import { ProgressReporter } from "./progress.ts";
 import { type PullDependencies, pullImage } from "./pull.ts";
+import { pushImage } from "./push.ts";
 import { walkImages } from "./tree.ts";
 import { unpackImage } from "./unpack.ts";
 
@@ -28,25 +39,62 @@ export interface LocalTransferOptions {
   maxConcurrentUnpacks?: number;
   /** Layers of one image that are fetched at the same time, unless a pull says: 3. */
   maxConcurrentDownloads?: number;
-  /** See Transfer: none. */
+  /** Objects that are sent at the same time, unless a push says: 3. */
+  maxConcurrentUploads?: number;
+  /** Directories of hosts.toml files, for registries that a caller doesn't say more about: none. */
   hostDirectories?: readonly string[];
+  /** Credentials for hosts that the caller has none for. */
+  credentials?: CredentialsProvider;
+  /** Told of keys in hosts.toml files that mean nothing. */
+  logger?: Logger;
 }
 
 /** Transfers between the stores of this process. One for all callers, so that they share what they fetch and unpack. */
 export class LocalTransfer implements Transfer {
-  readonly hostDirectories: readonly string[];
+  #hostDirectories: readonly string[];
+  readonly #credentials: CredentialsProvider | undefined;
+  readonly #logger: Logger;
   readonly #dependencies: PullDependencies;
-  readonly #maxConcurrentDownloads: number;
+  #maxConcurrentDownloads: number;
+  readonly #maxConcurrentUploads: number;
 
   constructor({
     maxConcurrentUnpacks = availableParallelism(),
     maxConcurrentDownloads = 3,
+    maxConcurrentUploads = 3,
     hostDirectories = [],
+    credentials,
+    logger = silent,
     ...stores
   }: LocalTransferOptions) {
-    this.hostDirectories = hostDirectories;
+    this.#hostDirectories = hostDirectories;
+    this.#credentials = credentials;
+    this.#logger = logger;
     this.#dependencies = { ...stores, locks: new KeyedLocks(), slots: new Slots(maxConcurrentUnpacks) };
     this.#maxConcurrentDownloads = maxConcurrentDownloads;
+    this.#maxConcurrentUploads = maxConcurrentUploads;
+  }
+
+  /** Changes what counts from the next transfer on. */
+  reconfigure({
+    hostDirectories,
+    maxConcurrentDownloads,
+  }: {
+    hostDirectories: readonly string[];
+    maxConcurrentDownloads: number;
+  }): void {
+    this.#hostDirectories = hostDirectories;
+    this.#maxConcurrentDownloads = maxConcurrentDownloads;
+  }
+
+  registry({ hostDirectory, plainHttp, headers, credentials }: CallerRegistry = {}): Registry {
+    const directories = hostDirectory === undefined ? this.#hostDirectories : [hostDirectory];
+    const warn = (message: string): void => this.#logger.log("warn", message);
+    return openRegistry({
+      hosts: hostsFromDirectories(directories, { plainHttp, warn }),
+      headers,
+      credentials: async (host) => (await credentials?.(host)) ?? (await this.#credentials?.(host)),
+    });
   }
 
   pull(ctx: Context, registry: Registry, reference: string, options: PullOptions = {}): Promise<Image> {
@@ -58,6 +106,24 @@ export class LocalTransfer implements Transfer {
 
   import(ctx: Context, archive: AsyncIterable<Uint8Array>, options: ImportOptions = {}): Promise<Image[]> {
     return importArchive(ctx, this.#dependencies, archive, options);
+  }
+
+  push(
+    ctx: Context,
+    registry: Registry,
+    reference: string,
+    target: Descriptor,
+    options: PushOptions = {},
+  ): Promise<void> {
+    const { content } = this.#dependencies;
+    const maxConcurrentUploads = this.#maxConcurrentUploads;
+    return pushImage(ctx, { content, registry }, reference, target, { maxConcurrentUploads, ...options });
+  }
+
+  async *export(ctx: Context, names: readonly string[], options: ExportOptions = {}): AsyncGenerator<Uint8Array> {
+    const { images, content } = this.#dependencies;
+    const found = await Promise.all(names.map((name) => images.get(ctx, name)));
+    yield* exportImages(ctx, content, found, options);
   }
 
   async unpack(ctx: Context, target: Descriptor, options: Parameters<Transfer["unpack"]>[2]): Promise<string> {

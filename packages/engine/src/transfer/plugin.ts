@@ -12,12 +12,15 @@ import type { Snapshotter } from "../snapshots/index.ts";
 import type { Transfer } from "./index.ts";
 import { LocalTransfer } from "./local.ts";
 
+const directoriesOf = (path: string): string[] => path.split(":").filter((directory) => directory !== "");
+
 export const transferPlugin = definePlugin({
   type: pluginTypes.transfer,
   id: "local",
   requires: [pluginTypes.content, pluginTypes.lease, pluginTypes.service, pluginTypes.snapshotter],
   config: configTable({
     max_concurrent_downloads: integer(3, "Layers of an image that are fetched at the same time", { min: 1 }),
+    max_concurrent_uploaded_layers: integer(3, "Objects of an image that are pushed at the same time", { min: 1 }),
     max_concurrent_unpacks: integer(
       0,
       "Layers that are unpacked at the same time; 0: as many as there are processors",
@@ -31,10 +34,10 @@ export const transferPlugin = definePlugin({
     ),
     config_path: text("", "Directories of hosts.toml files, separated by colons"),
   }),
-  start: ({ config, get, all, meta }): Transfer => {
+  start: ({ config, get, all, meta, log, onReload }): Transfer => {
     meta.platforms.push(hostPlatform);
     const snapshotters = all<Snapshotter>(pluginTypes.snapshotter);
-    return new LocalTransfer({
+    const transfer = new LocalTransfer({
       content: get<ContentStore>(pluginTypes.content),
       images: get<ImageStore>(pluginTypes.service, "images-service"),
       leases: get<LeaseStore>(pluginTypes.lease),
@@ -50,7 +53,16 @@ export const transferPlugin = definePlugin({
       maxConcurrentUnpacks:
         config.max_concurrent_unpacks === 0 ? availableParallelism() : config.max_concurrent_unpacks,
       maxConcurrentDownloads: config.max_concurrent_downloads,
-      hostDirectories: config.config_path.split(":").filter((directory) => directory !== ""),
+      maxConcurrentUploads: config.max_concurrent_uploaded_layers,
+      logger: log,
+      hostDirectories: directoriesOf(config.config_path),
     });
+    onReload(["config_path", "max_concurrent_downloads"], ({ config_path, max_concurrent_downloads }) =>
+      transfer.reconfigure({
+        hostDirectories: directoriesOf(config_path),
+        maxConcurrentDownloads: max_concurrent_downloads,
+      }),
+    );
+    return transfer;
   },
 });

@@ -15,10 +15,13 @@ interface Throttle {
 /** Tells a listener of steps at once, of bytes no more often than it can use them. */
 export class ProgressReporter implements Disposable {
   readonly #listener: ProgressListener | undefined;
+  readonly #nameOf: (descriptor: Descriptor) => string;
   readonly #throttles = new Map<string, Throttle>();
 
-  constructor(listener: ProgressListener | undefined) {
+  /** @param nameOf what a blob is called; by default as the ingest that fetches it */
+  constructor(listener: ProgressListener | undefined, nameOf: (descriptor: Descriptor) => string = ingestRef) {
     this.#listener = listener;
+    this.#nameOf = nameOf;
   }
 
   /** A step that isn't about one blob. */
@@ -65,7 +68,7 @@ export class ProgressReporter implements Disposable {
   #send(event: string, descriptor: Descriptor, bytes: number, parents?: readonly string[]): void {
     this.#listener?.({
       event,
-      name: ingestRef(descriptor),
+      name: this.#nameOf(descriptor),
       descriptor,
       progress: bytes,
       total: descriptor.size,

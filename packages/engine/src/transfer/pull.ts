@@ -6,6 +6,7 @@ import type { Labels } from "../labels.ts";
 import type { LeaseStore } from "../leases/index.ts";
 import type { Registry } from "../registry/index.ts";
 import type { Snapshotter } from "../snapshots/index.ts";
+import { sourceLabels } from "./blob-source.ts";
 import { storeBlob } from "./blobs.ts";
 import type { PullOptions } from "./index.ts";
 import { withLease } from "./lease.ts";
@@ -149,18 +150,13 @@ class Pull {
     this.#progress.state(stored || began ? "complete" : "already exists", descriptor, descriptor.size, parents);
   }
 
-  /** Where a blob came from, for later pushes to mount it: `containerd.io/distribution.source.<host>` lists repositories. */
   async #sourceLabels({ digest }: Descriptor): Promise<Labels> {
-    const { domain, path } = parseReference(this.#reference);
-    const key = `containerd.io/distribution.source.${domain}`;
-    let present = "";
     try {
-      present = (await this.#dependencies.content.info(this.#ctx, digest)).labels[key] ?? "";
+      return sourceLabels((await this.#dependencies.content.info(this.#ctx, digest)).labels, this.#reference);
     } catch (error) {
       if (!isCode(error, "notFound")) throw error;
+      return sourceLabels({}, this.#reference);
     }
-    const repositories = new Set(present.split(",").filter((repository) => repository !== ""));
-    return { [key]: [...repositories.add(path)].sort().join(",") };
   }
 
   #watch(work: Promise<unknown>): void {

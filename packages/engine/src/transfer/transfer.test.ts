@@ -26,7 +26,7 @@ const probe = mkdtempSync(join(tmpdir(), "hull-probe-"));
 const overlay = root && (await whyNoOverlay(probe)) === undefined;
 rmSync(probe, { recursive: true, force: true });
 
-const retry = { attempts: { quick: 3, patient: 5 }, pause: 1, maxPause: 5, maxRetryAfter: 1000 };
+const retry = { attempts: { once: 1, quick: 3, patient: 5 }, pause: 1, maxPause: 5, maxRetryAfter: 1000 };
 const client = () => openRegistry({ hosts: defaultHosts({ plainHttp: true }), retry, stallTimeout: 500 });
 
 const file = (name: string, content: string | Uint8Array): Entry => ({ name, content });
@@ -498,7 +498,7 @@ test.skipIf(registryBinary === null)(
       let killed = false;
       const patient = openRegistry({
         hosts: defaultHosts({ plainHttp: true }),
-        retry: { ...retry, attempts: { quick: 40, patient: 40 }, pause: 20, maxPause: 100 },
+        retry: { ...retry, attempts: { once: 1, quick: 40, patient: 40 }, pause: 20, maxPause: 100 },
       });
       const pulled = fixture.transfer.pull(fixture.ctx, patient, `${host}/a:1`, {
         progress: ({ name, progress = 0 }) => {

@@ -4,9 +4,12 @@ import { failedPrecondition, invalidArgument } from "@hull/errors";
 import type { ImageConfig } from "../manifest.ts";
 import { defaultPath } from "./default.ts";
 import type {
+  BlockIo,
   Capabilities,
   Device,
   DeviceRule,
+  IdMapping,
+  IntelRdt,
   Linux,
   LinuxNamespace,
   NamespaceType,
@@ -223,10 +226,11 @@ export const withDevices =
 
 /**
  * As little between the container and the host as containerd's `--privileged` leaves: all of `capabilities` (those that the caller has itself),
- * nothing masked or read-only, no seccomp and no noNewPrivileges change, all devices allowed and `devices` (the host's) made.
+ * nothing masked or read-only, no seccomp and no noNewPrivileges change, all devices allowed and `devices` (the host's) made; with
+ * "none" devices stay as they are.
  */
 export const withPrivileged =
-  (options: { capabilities: readonly string[]; devices?: readonly Device[] }): SpecMiddleware =>
+  (options: { capabilities: readonly string[]; devices?: readonly Device[] | "none" }): SpecMiddleware =>
   (spec) =>
     buildSpec(
       spec,
@@ -236,7 +240,7 @@ export const withPrivileged =
         maskedPaths: undefined,
         readonlyPaths: undefined,
         seccomp: undefined,
-        ...(options.devices === undefined ? {} : { devices: [...options.devices] }),
+        ...(Array.isArray(options.devices) ? { devices: [...options.devices] } : {}),
       })),
       (before) => ({
         ...before,
@@ -246,7 +250,7 @@ export const withPrivileged =
             : mount,
         ),
       }),
-      changeResources(() => ({ devices: [{ allow: true, access: "rwm" }] })),
+      ...(options.devices === "none" ? [] : [changeResources(() => ({ devices: [{ allow: true, access: "rwm" }] }))]),
     );
 
 /** Bytes. @throws InvalidArgument if not a positive whole number */
@@ -267,6 +271,22 @@ export const withCgroupsPath = (cgroupsPath: string): SpecMiddleware => withLinu
 
 export const withRootfsPropagation = (rootfsPropagation: string): SpecMiddleware =>
   withLinux(() => ({ rootfsPropagation }));
+
+/** A class of service for cache and memory bandwidth. */
+export const withIntelRdt = (intelRdt: IntelRdt): SpecMiddleware => withLinux(() => ({ intelRdt }));
+
+export const withBlockIo = (blockIO: BlockIo): SpecMiddleware => changeResources(() => ({ blockIO }));
+
+/** A user namespace of its own, with the host's ids that stand behind its ids. */
+export const withUserNamespace = (
+  uidMappings: readonly IdMapping[],
+  gidMappings: readonly IdMapping[],
+): SpecMiddleware =>
+  withLinux(({ namespaces = [] }) => ({
+    namespaces: [...namespaces.filter(({ type }) => type !== "user"), { type: "user" }],
+    uidMappings: [...uidMappings],
+    gidMappings: [...gidMappings],
+  }));
 
 export const withSeccomp = (seccomp: Seccomp): SpecMiddleware => withLinux(() => ({ seccomp }));
 
