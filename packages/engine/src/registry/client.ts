@@ -42,11 +42,7 @@ export interface RegistryOptions {
 
 /** Opens a client for all registries. It holds what it learned of them (tokens, plain HTTP), nothing that needs closing. */
 export function openRegistry(options: RegistryOptions = {}): Registry {
-  const send = withRetry(
-    withRedirects(withAuth(withHttpFallback(options.send ?? sendByFetch), options.credentials)),
-    options.retry ?? defaultRetryPolicy,
-  );
-  const endpoints = new Endpoints(send, options);
+  const endpoints = new Endpoints(layersOf(options), options);
   const client = new Client(endpoints, options.stallTimeout);
   return {
     resolve: (reference, signal) => client.resolve(reference, signal),
@@ -54,6 +50,29 @@ export function openRegistry(options: RegistryOptions = {}): Registry {
     referrers: (reference, subject, options) => listReferrers(endpoints, reference, subject, options),
     push: (reference, descriptor, source) => pushObject(endpoints, reference, descriptor, source),
   };
+}
+
+/**
+ * Asks a registry whether it knows who we are, as before credentials are kept.
+ * @throws Unauthenticated or PermissionDenied if it doesn't; as Registry.resolve
+ */
+export async function checkAccess(domain: string, options: RegistryOptions, signal: AbortSignal): Promise<void> {
+  const endpoints = new Endpoints(layersOf(options), options);
+  await endpoints.firstOf({ domain, path: "" }, "resolve", async (host) => {
+    const url = new URL(`${host.scheme}://${host.host}${host.path}/`);
+    const headers = endpoints.headers(host);
+    const response = await endpoints.send({ method: "GET", url, headers, signal, host, patience: "quick" });
+    if (!response.ok) throw await errorOf(response, "GET", url);
+    await discard(response);
+  });
+}
+
+/** What sends, with all that makes requests succeed around it. */
+function layersOf(options: RegistryOptions): Send {
+  return withRetry(
+    withRedirects(withAuth(withHttpFallback(options.send ?? sendByFetch), options.credentials)),
+    options.retry ?? defaultRetryPolicy,
+  );
 }
 
 class Client {

@@ -49,7 +49,8 @@ export interface PushSource {
 export type PushResult = "exists" | "mounted" | "pushed";
 
 export type { Credentials, CredentialsProvider } from "./auth.ts";
-export { openRegistry, type RegistryOptions } from "./client.ts";
+export { checkAccess, openRegistry, type RegistryOptions } from "./client.ts";
+export { dockerCredentials, eraseCredentials, storeCredentials } from "./docker-config.ts";
 export { defaultHosts, type HostCapability, type HostsProvider, isLocalhost, type RegistryHost } from "./hosts.ts";
 export { type HostsFileOptions, hostsFromDirectories } from "./hosts-file.ts";
 export { defaultRetryPolicy, type RetryPolicy } from "./retry.ts";

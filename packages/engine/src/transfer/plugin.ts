@@ -8,6 +8,7 @@ import { configTable, flag, integer, text } from "../plugin/config.ts";
 import { definePlugin } from "../plugin/index.ts";
 import { hostPlatform } from "../plugin/platform.ts";
 import { pluginTypes } from "../plugin/types.ts";
+import { dockerCredentials } from "../registry/index.ts";
 import type { Snapshotter } from "../snapshots/index.ts";
 import type { Transfer } from "./index.ts";
 import { LocalTransfer } from "./local.ts";
@@ -32,6 +33,10 @@ export const transferPlugin = definePlugin({
       false,
       "Accepted as containerd writes it; a missing snapshotter is an error in any case",
     ),
+    docker_config: text(
+      "",
+      "Docker's config.json with credentials of registries (auths, credHelpers, credsStore), for clients that bring none; none if empty",
+    ),
     config_path: text("", "Directories of hosts.toml files, separated by colons"),
   }),
   start: ({ config, get, all, meta, log, onReload }): Transfer => {
@@ -54,6 +59,7 @@ export const transferPlugin = definePlugin({
         config.max_concurrent_unpacks === 0 ? availableParallelism() : config.max_concurrent_unpacks,
       maxConcurrentDownloads: config.max_concurrent_downloads,
       maxConcurrentUploads: config.max_concurrent_uploaded_layers,
+      ...(config.docker_config === "" ? {} : { credentials: dockerCredentials(config.docker_config) }),
       logger: log,
       hostDirectories: directoriesOf(config.config_path),
     });
