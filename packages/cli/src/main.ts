@@ -48,27 +48,14 @@ const [, , ...args] = process.argv;
 const byName = names.find(([pattern]) => pattern.test(basename(process.argv0)));
 const [first = "", ...rest] = args;
 const part = byName?.[1] ?? first;
-const load = parts[part];
+// Which daemon to stop may be said by the environment, as to all other commands.
+const load = byName === undefined && part === "daemon" && rest[0] === "stop" ? undefined : parts[part];
 const main = load === undefined ? await dockerMain() : await load();
 const status = await main(byName === undefined && load !== undefined ? rest : args);
 if (status !== undefined) process.exitCode = status;
 
 /** The docker-like commands, which are everything else; the other parts are in their help. */
 async function dockerMain(): Promise<Main> {
-  const [{ dockerProgram }, { processHost, runCommand }] = await Promise.all([
-    import("./docker/program.ts"),
-    import("./command/index.ts"),
-  ]);
-  const summaries: Readonly<Record<string, string>> = {
-    config: "The daemon's configuration: default, dump or migrate",
-    ctr: "containerd's debug client: all of the API, command by command",
-    daemon: "Run the daemon, or stop it: hull daemon stop",
-  };
-  const commands = Object.entries(summaries).flatMap(([name, summary]) => {
-    const part = parts[name];
-    if (part === undefined) return [];
-    const act = async ({ args: own }: { args: readonly string[] }): Promise<number | undefined> => (await part())(own);
-    return [{ name, summary, rawArguments: true, load: async () => act }];
-  });
-  return (given) => runCommand(dockerProgram(commands), given, processHost);
+  const { hullMain } = await import("./docker/main.ts");
+  return hullMain(parts);
 }

@@ -1,3 +1,5 @@
+import type { NameKind } from "../completion/complete.ts";
+
 /** What the value of a flag is. `duration` is in milliseconds, written as Go does ("1m30s"). */
 export type FlagKind = "switch" | "text" | "list" | "integer" | "number" | "duration";
 
@@ -17,6 +19,10 @@ export interface Flag {
   readonly supported?: false;
   /** True to keep it out of the help. */
   readonly hidden?: boolean;
+  /** What the value can be, where that is known: for completion. */
+  readonly choices?: readonly string[];
+  /** What the value is the name of: for completion. */
+  readonly names?: NameKind;
 }
 
 export type Flags = Readonly<Record<string, Flag>>;

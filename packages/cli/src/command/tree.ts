@@ -1,3 +1,4 @@
+import type { NameKind } from "../completion/complete.ts";
 import type { Flags, FlagValues } from "./flags.ts";
 import type { Host } from "./host.ts";
 import type { Dialect } from "./parse.ts";
@@ -45,6 +46,8 @@ export interface Command {
   readonly hidden?: boolean;
   /** Why it is known and not served: calling it is an error that says so. */
   readonly unsupported?: string;
+  /** The program that what follows the name is for. */
+  readonly program?: () => Promise<Program>;
 }
 
 /** A whole command line program. */
@@ -56,6 +59,8 @@ export interface Program {
   readonly help: (path: readonly Command[]) => string;
   /** What is printed for --version; no such flag without it. */
   readonly version?: string;
+  /** What a command's argument is the name of, at a position from 0 on; the command as a path, "images rm". For completion. */
+  readonly completes?: (path: string, position: number) => NameKind | undefined;
   /** Turns what an action threw into what is printed after the program's name. The bare message unless told. */
   readonly explain?: (thrown: unknown, globals: Readonly<Record<string, unknown>>) => string;
 }

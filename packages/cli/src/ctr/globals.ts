@@ -18,6 +18,7 @@ export const globalFlags = defineFlags({
     summary: "namespace to use with commands",
     default: "default",
     env: ["CONTAINERD_NAMESPACE"],
+    names: "namespace",
   },
   version: { kind: "switch", aliases: ["v"], summary: "print the version" },
 });
@@ -26,6 +27,7 @@ export const snapshotterFlag = {
   kind: "text",
   summary: "snapshotter name. Empty value stands for the default value.",
   env: ["CONTAINERD_SNAPSHOTTER"],
+  names: "snapshotter",
 } as const;
 
 /** A group's flags are among the globals of its commands. */

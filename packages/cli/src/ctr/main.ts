@@ -1,19 +1,14 @@
-import { version } from "@hull/daemon/version";
-import { type Program, processHost, runCommand } from "../command/index.ts";
-import { root } from "./commands.ts";
-import { explain } from "./errors.ts";
-import { formatCtrHelp } from "./help.ts";
-
-const program: Program = {
-  name: "ctr",
-  dialect: "go",
-  root,
-  help: formatCtrHelp,
-  version: `ctr hull ${version}`,
-  explain,
-};
+import { processHost, runCommand } from "../command/index.ts";
+import { ctrProgram } from "./program.ts";
 
 /** `hull ctr`, or hull by the name `ctr`. Gives the exit status. */
-export function ctrMain(args: readonly string[]): Promise<number> {
-  return runCommand(program, args, processHost);
+export async function ctrMain(args: readonly string[]): Promise<number> {
+  if (args[0] === "__complete") {
+    const [{ answerShell }, { ctrNames }] = await Promise.all([
+      import("../completion/main.ts"),
+      import("./completes.ts"),
+    ]);
+    return await answerShell(ctrProgram, await ctrNames(processHost.env), args.slice(1), processHost);
+  }
+  return await runCommand(ctrProgram, args, processHost);
 }

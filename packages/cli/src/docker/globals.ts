@@ -18,17 +18,20 @@ export const globalFlags = defineFlags({
     value: "NAME",
     env: ["CONTAINERD_NAMESPACE"],
     default: "default",
+    names: "namespace",
     summary: "Namespace of images and containers",
   },
   root: {
     kind: "text",
     value: "DIR",
+    names: "directory",
     env: ["HULL_ROOT"],
     summary: `For a daemon that is started by itself: what survives a reboot (default: ${defaults.root})`,
   },
   state: {
     kind: "text",
     value: "DIR",
+    names: "directory",
     env: ["HULL_STATE"],
     summary: `For a daemon that is started by itself: what doesn't (default: ${defaults.state})`,
   },
@@ -37,6 +40,7 @@ export const globalFlags = defineFlags({
     value: "NAME",
     env: ["CONTAINERD_SNAPSHOTTER"],
     default: "overlayfs",
+    names: "snapshotter",
     summary: "Snapshotter that holds the file systems",
   },
   debug: { kind: "switch", aliases: ["D"], summary: "Show where an error came from" },
@@ -61,7 +65,7 @@ export interface Place {
 }
 
 /** What the flags and the environment say, completed. */
-export function placeOf({ address, root, state }: Globals): Place {
+export function placeOf({ address, root, state }: Pick<Globals, "address" | "root" | "state">): Place {
   const own = state === undefined ? defaultAddress : join(resolve(state), "hull.sock");
   const place = address === undefined ? own : address.replace(/^unix:(\/\/)?/, "");
   return {

@@ -1,5 +1,6 @@
 import { version } from "@hull/daemon/version";
 import { type Command, command, defineFlags, formatHelp, type Program } from "../command/index.ts";
+import { completes } from "./completes.ts";
 import { globalFlags } from "./globals.ts";
 import { runFlags } from "./run-flags.ts";
 import { explain } from "./session.ts";
@@ -225,6 +226,32 @@ const imageCommands: readonly Command[] = [
 
 const otherCommands: readonly Command[] = [
   command({
+    name: "completion",
+    summary: "Print a script that completes commands at TAB",
+    description: `Prints a script that completes hull's commands, flags and names in a shell. To have it in every new shell:
+
+  bash   hull completion bash >/etc/bash_completion.d/hull       (or in ~/.bashrc: source <(hull completion bash))
+  zsh    hull completion zsh >/usr/share/zsh/vendor-completions/_hull
+  fish   hull completion fish >/etc/fish/completions/hull.fish
+
+With --for ctr it is for hull's ctr by that name.`,
+    usage: "[flags] bash|zsh|fish",
+    heading: others,
+    flags: defineFlags({
+      for: {
+        kind: "text",
+        value: "NAME",
+        default: "hull",
+        choices: ["hull", "ctr"],
+        summary: "Name that the executable is called by",
+      },
+    }),
+    load: async () => {
+      const { printScript } = await import("../completion/main.ts");
+      return ({ flags, args, host }) => printScript(flags.for, args, host);
+    },
+  }),
+  command({
     name: "migrate",
     summary: "Take over what a stopped containerd has, or give it back",
     description:
@@ -260,6 +287,7 @@ export function dockerProgram(parts: readonly Command[]): Program {
     version: `hull version ${version}`,
     help: formatHelp,
     explain,
+    completes,
     root: {
       name: "hull",
       summary: "runs containers: docker's commands, containerd's API",
