@@ -8,6 +8,7 @@ import type { Spec } from "@hull/oci/spec";
 import type { Client } from "./client.ts";
 import { type PlatformImage, snapshotOf } from "./images.ts";
 import { withLease } from "./lease.ts";
+import type { IdMappings } from "./remapped-snapshot.ts";
 
 export type { Container } from "@hull/api/gen/containerd/services/containers/v1/containers";
 
@@ -19,6 +20,8 @@ export interface ContainerRootfs {
   readonly snapshotter: string;
   /** Of the container's snapshot. */
   readonly snapshotLabels?: Readonly<Record<string, string>>;
+  /** Ids of a user namespace that the files are to belong to: copies the image's files once for each mapping. */
+  readonly remap?: IdMappings;
 }
 
 export interface CreateContainerOptions {
@@ -64,20 +67,30 @@ export function createContainer(client: Client, options: CreateContainerOptions)
 async function prepareSnapshot(
   client: Client,
   id: string,
-  { image, snapshotter, snapshotLabels = {} }: ContainerRootfs,
+  { image, snapshotter, snapshotLabels = {}, remap }: ContainerRootfs,
   undo: AsyncDisposableStack,
 ): Promise<Mount[]> {
   const snapshots = client.service(SnapshotsDefinition);
+  const parent = await parentOf(client, { snapshotter, parent: snapshotOf(image), remap });
   const { mounts } = await snapshots.prepare({
     snapshotter,
     key: id,
-    parent: snapshotOf(image),
+    parent,
     labels: snapshotLabels,
   });
   undo.defer(async () => {
     await snapshots.remove({ snapshotter, key: id });
   });
   return mounts;
+}
+
+async function parentOf(
+  client: Client,
+  { snapshotter, parent, remap }: { snapshotter: string; parent: string; remap: IdMappings | undefined },
+): Promise<string> {
+  if (remap === undefined) return parent;
+  const { remappedSnapshot } = await import("./remapped-snapshot.ts");
+  return await remappedSnapshot(client, { snapshotter, parent, mappings: remap });
 }
 
 /** @throws NotFound */

@@ -29,12 +29,10 @@ export const containerFlags = defineFlags({
   "blockio-config-file": {
     kind: "text",
     summary: "file path to blockio class definitions. By default class definitions are not loaded.",
-    supported: false,
   },
   "blockio-class": {
     kind: "text",
     summary: "name of the blockio class to associate the container with",
-    supported: false,
   },
   "runtime-config-path": { kind: "text", summary: "optional runtime config path" },
   tty: { kind: "switch", aliases: ["t"], summary: "allocate a TTY for the container" },
@@ -43,7 +41,7 @@ export const containerFlags = defineFlags({
     summary: "specify existing Linux namespaces to join at container runtime (format '<nstype>:<path>')",
   },
   "pid-file": { kind: "text", summary: "file path to write the task's pid" },
-  gpus: { kind: "list", summary: "add gpus to the container", supported: false },
+  gpus: { kind: "list", summary: "add gpus to the container" },
   "allow-new-privs": { kind: "switch", summary: "turn off OCI spec's NoNewPrivileges feature flag" },
   "memory-limit": { kind: "integer", summary: "memory limit (in bytes) for the container", default: 0 },
   device: {
@@ -61,14 +59,12 @@ export const containerFlags = defineFlags({
   "apparmor-default-profile": {
     kind: "text",
     summary: 'enable AppArmor with the default profile with the specified name, e.g. "cri-containerd.apparmor.d"',
-    supported: false,
   },
   "apparmor-profile": { kind: "text", summary: "enable AppArmor with an existing custom profile" },
   "rdt-class": {
     kind: "text",
     summary:
       "name of the RDT class to associate the container with. Specifies a Class of Service (CLOS) for cache and memory bandwidth management.",
-    supported: false,
   },
   rootfs: { kind: "switch", summary: "use custom rootfs that is not managed by containerd snapshotter" },
   "no-pivot": { kind: "switch", summary: "disable use of pivot-root (linux only)" },
@@ -102,37 +98,31 @@ export const runFlags = defineFlags({
     value: "container-uid:host-uid:length",
     summary:
       "run inside a user namespace with the specified UID mapping range; specified with the format container-uid:host-uid:length",
-    supported: false,
   },
   gidmap: {
     kind: "list",
     value: "container-gid:host-gid:length",
     summary:
       "run inside a user namespace with the specified GID mapping range; specified with the format container-gid:host-gid:length",
-    supported: false,
   },
   "remap-labels": {
     kind: "switch",
     summary:
       "provide the user namespace ID remapping to the snapshotter via label options; requires snapshotter support",
-    supported: false,
   },
   "cpuset-cpus": {
     kind: "text",
     summary: "set the CPUs the container will run in (e.g., 1-2,4)",
-    supported: false,
   },
   "cpuset-mems": {
     kind: "text",
     summary: "set the memory nodes the container will run in (e.g., 1-2,4)",
-    supported: false,
   },
   "privileged-without-host-devices": {
     kind: "switch",
     summary: "don't pass all host devices to privileged container",
-    supported: false,
   },
-  "rlimit-nofile": { kind: "text", summary: "set RLIMIT_NOFILE", supported: false },
+  "rlimit-nofile": { kind: "text", summary: "set RLIMIT_NOFILE" },
   "sync-fs": {
     kind: "switch",
     summary: "synchronize the underlying filesystem containing files when unpack images, false by default",

@@ -3,15 +3,16 @@ import type { Any } from "@hull/api/gen/google/protobuf/any";
 import { Options as RuntimeOptions } from "@hull/api/gen/runtimeoptions/v1/options";
 import { encodeAny } from "@hull/api/typeurl";
 import type { Client } from "@hull/client/client";
-import { type Container, createContainer } from "@hull/client/containers";
+import { type Container, type ContainerRootfs, createContainer } from "@hull/client/containers";
 import { getImage, isUnpacked, type PlatformImage, platformImage } from "@hull/client/images";
 import { failedPrecondition } from "@hull/errors";
 import { parsePlatform } from "@hull/oci/platform";
+import type { IdMapping } from "@hull/oci/spec";
 import { CtrError } from "./errors.ts";
 import { defaultRuntime, defaultSnapshotter } from "./globals.ts";
 import { parseLabels } from "./labels.ts";
 import { networkExtensions } from "./network.ts";
-import { makeSpec, type SpecFlags } from "./spec.ts";
+import { idMappingsOf, makeSpec, type SpecFlags } from "./spec.ts";
 
 /** What the command line says of a container. */
 export interface ContainerRequest {
@@ -60,7 +61,7 @@ export async function createFrom(client: Client, request: ContainerRequest): Pro
     labels: containerLabels(image, labels, own),
     runtime,
     extensions,
-    rootfs: { image, imageName: ref, snapshotter, snapshotLabels: parseLabels(flags["snapshotter-label"]) },
+    rootfs: { image, imageName: ref, snapshotter, ...ownersOf(flags) },
     spec: (mounts) => makeSpec({ ...common, image, args: command, mounts }),
   }).catch(async (error: unknown) => {
     if (await isUnpacked(client, image, snapshotter)) throw error;
@@ -71,6 +72,22 @@ export async function createFrom(client: Client, request: ContainerRequest): Pro
       },
     );
   });
+}
+
+/** How the files of the image come to belong to the ids of a user namespace: by the snapshotter, told by labels, or by copying them. */
+function ownersOf(flags: SpecFlags): Pick<ContainerRootfs, "snapshotLabels" | "remap"> {
+  const snapshotLabels = parseLabels(flags["snapshotter-label"]);
+  const remap = idMappingsOf(flags);
+  if (remap === undefined) return { snapshotLabels };
+  if (flags["remap-labels"] !== true) return { remap };
+  const text = (map: readonly IdMapping[]): string =>
+    map.map(({ containerID, hostID, size }) => `${containerID}:${hostID}:${size}`).join(",");
+  return {
+    snapshotLabels: {
+      "containerd.io/snapshot/uidmapping": text(remap.uids),
+      "containerd.io/snapshot/gidmapping": text(remap.gids),
+    },
+  };
 }
 
 function containerLabels(

@@ -1,16 +1,20 @@
-import { readFileSync } from "node:fs";
+import { existsSync, readFileSync, statSync } from "node:fs";
 import { hostname } from "node:os";
 import { resolve } from "node:path";
 import type { Mount } from "@hull/api/gen/containerd/types/mount";
 import type { PlatformImage } from "@hull/client/images";
 import { devicesAt, hostDevices, ownCapabilities, userInRoot } from "@hull/client/io/host";
-import { HullError } from "@hull/errors";
+import type { IdMappings } from "@hull/client/remapped-snapshot";
+import { cdiDirectories, openDeviceRegistry } from "@hull/engine/cdi/index";
+import { HullError, unimplemented } from "@hull/errors";
+import { parseQualifiedName } from "@hull/oci/cdi";
 import { hostPlatform } from "@hull/oci/platform";
 import * as oci from "@hull/oci/spec";
 import { isErrno } from "@hull/sys/errno";
 import type { FlagValues } from "../command/index.ts";
 import type { containerFlags, runFlags } from "./container-flags.ts";
 import { CtrError } from "./errors.ts";
+import { parseIdMapping } from "./id-mappings.ts";
 import { parseLabels } from "./labels.ts";
 import { parseMount } from "./mount-flag.ts";
 
@@ -32,17 +36,50 @@ export interface SpecRequest {
 const cfsPeriod = 100_000;
 
 /** The spec of a container as ctr makes it of its flags. @throws CtrError, HullError */
-export function makeSpec(request: SpecRequest): oci.Spec {
+export async function makeSpec(request: SpecRequest): Promise<oci.Spec> {
   const { flags, namespace, id } = request;
   if (flags.config !== undefined) return specFromFile(flags.config);
   const start = oci.defaultSpec({ namespace, id, cgroup2: false });
-  return oci.buildSpec(
+  const spec = oci.buildSpec(
     start,
     ...processSteps(request),
     ...isolationSteps(request),
     ...resourceSteps(request),
-    ...lastSteps(request),
+    ...pathDevices(flags).map((path) => oci.withDevices(nodesAt(path))),
   );
+  return oci.buildSpec(await withNamedDevices(spec, flags), ...(await lastSteps(request)));
+}
+
+/** @throws CtrError in ctr's words */
+function nodesAt(path: string): oci.Device[] {
+  if (!existsSync(path)) throw new CtrError(`error stating device path: stat ${path}: no such file or directory`);
+  const info = statSync(path);
+  if (!info.isDirectory() && !info.isCharacterDevice() && !info.isBlockDevice())
+    throw new CtrError("not a device node");
+  return devicesAt(path);
+}
+
+/** Of `--device`, what is no name of a CDI device. */
+const pathDevices = ({ device }: SpecFlags): string[] =>
+  device.filter((name) => parseQualifiedName(name) === undefined);
+
+/** Makers of GPUs whose devices `--gpus` finds. */
+const gpuVendors = ["nvidia.com", "amd.com"];
+
+async function withNamedDevices(spec: oci.Spec, { device, gpus }: SpecFlags): Promise<oci.Spec> {
+  const named = device.filter((name) => parseQualifiedName(name) !== undefined);
+  if (named.length === 0 && gpus.length === 0) return spec;
+  const registry = openDeviceRegistry(cdiDirectories());
+  if (gpus.length === 0) return await registry.inject(spec, named);
+  const wrong = gpus.find((id) => !/^-?\d+$/.test(id));
+  if (wrong !== undefined) throw new CtrError(`invalid value "${wrong}" for flag -gpus: a number is needed`);
+  const vendors = await registry.vendors();
+  const vendor = gpuVendors.find((known) => vendors.includes(known));
+  if (vendor === undefined)
+    throw new CtrError(
+      "detect GPU vendor failed: no known GPU vendor detected in CDI specs, only AMD and NVIDIA are supported",
+    );
+  return await registry.inject(spec, [...named, ...gpus.map((id) => `${vendor}/gpu=${id}`)]);
 }
 
 function specFromFile(path: string): oci.Spec {
@@ -57,9 +94,11 @@ function specFromFile(path: string): oci.Spec {
 function processSteps({ flags, image, rootfs, args, mounts }: SpecRequest): oci.SpecMiddleware[] {
   const steps: oci.SpecMiddleware[] = [];
   const env = [...(flags["env-file"] === undefined ? [] : readEnvFile(flags["env-file"])), ...flags.env];
+  const mappings = idMappingsOf(flags);
   if (image === undefined) steps.push(oci.withEnv([oci.defaultPath]));
   else steps.push(...imageSteps(image, args, mounts, flags.user));
   steps.push(oci.withEnv(env), oci.withMounts(flags.mount.map(parseMount)));
+  if (image !== undefined && mappings !== undefined) steps.push(oci.withUserNamespace(mappings.uids, mappings.gids));
   if (rootfs !== undefined) steps.push((spec) => ({ ...spec, root: { ...spec.root, path: resolve(rootfs) } }));
   if (flags["read-only"]) steps.push(oci.withReadOnlyRoot);
   if (args.length > 0) steps.push(oci.withArgs(args));
@@ -84,7 +123,13 @@ function imageSteps(
 
 function isolationSteps({ flags, given }: SpecRequest): oci.SpecMiddleware[] {
   const steps: oci.SpecMiddleware[] = [];
-  if (flags.privileged) steps.push(oci.withPrivileged({ capabilities: ownCapabilities(), devices: hostDevices() }));
+  const noDevices = flags["privileged-without-host-devices"] === true;
+  if (noDevices && !flags.privileged)
+    throw new CtrError("can't use 'privileged-without-host-devices' without 'privileged' specified");
+  if (flags.privileged) {
+    const devices = noDevices ? "none" : hostDevices();
+    steps.push(oci.withPrivileged({ capabilities: ownCapabilities(), devices }));
+  }
   if (flags["net-host"]) steps.push(oci.withHostNetwork(hostname()));
   if (flags.annotation.length > 0) steps.push(oci.withAnnotations(parseLabels(flags.annotation)));
   for (const name of [...flags["cap-add"], ...flags["cap-drop"]]) {
@@ -94,11 +139,21 @@ function isolationSteps({ flags, given }: SpecRequest): oci.SpecMiddleware[] {
   if (flags["cap-drop"].length > 0) steps.push(oci.withDroppedCapabilities(flags["cap-drop"]));
   steps.push(...seccompSteps(flags));
   const profile = flags["apparmor-profile"];
+  if (flags["apparmor-default-profile"] !== undefined) refuseAppArmor(flags["apparmor-default-profile"], profile);
   if (profile !== undefined)
     steps.push((spec) => ({ ...spec, process: { ...spec.process, apparmorProfile: profile } }));
   for (const text of flags["with-ns"]) steps.push(oci.withNamespace(parseNamespace(text)));
   if (given.has("allow-new-privs")) steps.push(oci.withNoNewPrivileges(!flags["allow-new-privs"]));
   return steps;
+}
+
+function refuseAppArmor(name: string, other: string | undefined): never {
+  if (other !== undefined) throw new CtrError("apparmor-profile conflicts with apparmor-default-profile");
+  if (!existsSync("/sys/kernel/security/apparmor"))
+    throw new CtrError(`load apparmor profile ${name}: this kernel has no AppArmor, or it is turned off`);
+  throw unimplemented(
+    `making and loading the default AppArmor profile "${name}" is not supported: load one with apparmor_parser, and name it with --apparmor-profile`,
+  );
 }
 
 function seccompSteps(flags: SpecFlags): oci.SpecMiddleware[] {
@@ -135,6 +190,8 @@ function resourceSteps({ flags, given }: SpecRequest): oci.SpecMiddleware[] {
   const steps: oci.SpecMiddleware[] = [];
   const { cpus = 0, "cpu-shares": shares = 0, "cpu-quota": quota, "cpu-period": period } = flags;
   if (cpus > 0) steps.push(oci.withCpu({ quota: Math.trunc(cpus * cfsPeriod), period: cfsPeriod }));
+  if (flags["cpuset-cpus"]) steps.push(oci.withCpu({ cpus: flags["cpuset-cpus"] }));
+  if (flags["cpuset-mems"]) steps.push(oci.withCpu({ mems: flags["cpuset-mems"] }));
   if (shares > 0) steps.push(oci.withCpu({ shares }));
   if (quota !== -1 || period !== 0) {
     if (cpus > 0) throw new CtrError("cpus and quota/period should be used separately");
@@ -146,12 +203,34 @@ function resourceSteps({ flags, given }: SpecRequest): oci.SpecMiddleware[] {
   return steps;
 }
 
-function lastSteps({ flags }: SpecRequest): oci.SpecMiddleware[] {
-  const steps: oci.SpecMiddleware[] = flags.device.map((path) => oci.withDevices(devicesAt(path)));
+async function lastSteps({ flags }: SpecRequest): Promise<oci.SpecMiddleware[]> {
+  const steps: oci.SpecMiddleware[] = [];
   if (flags["rootfs-propagation"] !== undefined) steps.push(oci.withRootfsPropagation(flags["rootfs-propagation"]));
-  if (flags.hostname !== undefined) steps.push(oci.withHostname(flags.hostname));
+  const { "blockio-class": blockIo, "blockio-config-file": classes, "rdt-class": closID } = flags;
+  if (blockIo) steps.push(oci.withBlockIo(await (await import("./blockio.ts")).blockIoOf(blockIo, classes)));
+  if (closID) steps.push(oci.withIntelRdt({ closID }));
+  if (flags.hostname) steps.push(oci.withHostname(flags.hostname));
+  if (flags["rlimit-nofile"]) steps.push(oci.withRlimits([parseOpenFiles(flags["rlimit-nofile"])]));
   if (flags.label.length > 0) steps.push(oci.withAnnotations(parseLabels(flags.label)));
   return steps;
+}
+
+/** `soft[:hard]` */
+function parseOpenFiles(text: string): oci.Rlimit {
+  const [soft = "", hard = soft, ...rest] = text.split(":");
+  const wrong = [soft, [hard, ...rest].join(":")].find((part) => !/^\d{1,15}$/.test(part));
+  if (wrong !== undefined)
+    throw new CtrError(
+      `failed to parse rlimit-nofile "${text}": strconv.ParseUint: parsing "${wrong}": invalid syntax`,
+    );
+  return { type: "RLIMIT_NOFILE", soft: Number(soft), hard: Number(hard) };
+}
+
+/** What `--uidmap` and `--gidmap` say; as ctr, nothing unless both are given. */
+export function idMappingsOf(flags: SpecFlags): IdMappings | undefined {
+  const { uidmap = [], gidmap = [] } = flags;
+  if (uidmap.length === 0 || gidmap.length === 0) return undefined;
+  return { uids: uidmap.map(parseIdMapping), gids: gidmap.map(parseIdMapping) };
 }
 
 /** Lines of `NAME=value`; blank ones and those that begin with "#" are left out. @throws CtrError */

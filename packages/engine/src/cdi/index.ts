@@ -25,6 +25,12 @@ export interface DeviceRegistry {
 /** Where vendors put their files: what is fixed, and what comes and goes. */
 export const defaultCdiDirectories: readonly string[] = ["/etc/cdi", "/var/run/cdi"];
 
+/** The directories that clients look into: the default ones, or those that `HULL_CDI_DIRS` names, with colons between. */
+export function cdiDirectories(env: Readonly<Record<string, string | undefined>> = process.env): readonly string[] {
+  const own = (env.HULL_CDI_DIRS ?? "").split(":").filter((directory) => directory !== "");
+  return own.length > 0 ? own : defaultCdiDirectories;
+}
+
 /** Annotations that ask for devices begin so; their values are names with commas between. */
 export const cdiAnnotationPrefix = "cdi.k8s.io/";
 

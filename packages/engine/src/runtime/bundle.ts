@@ -13,7 +13,17 @@
  * The layout is containerd's. A name that starts with a dot is a bundle that is being deleted.
  */
 
-import { existsSync, mkdirSync, readFileSync, renameSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import {
+  chmodSync,
+  chownSync,
+  existsSync,
+  mkdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
 import { rm } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { isErrno } from "@hull/sys/errno";
@@ -63,6 +73,12 @@ export class Bundle {
   create(spec: Uint8Array): void {
     mkdirSync(dirname(this.path), { recursive: true, mode: 0o711 });
     mkdirSync(this.path, { mode: 0o700 });
+    const group = remappedGroup(spec);
+    if (group !== 0) {
+      // Root of a user namespace comes to the rootfs as this group.
+      chownSync(this.path, -1, group);
+      chmodSync(this.path, 0o710);
+    }
     mkdirSync(join(this.path, "rootfs"), { mode: 0o711 });
     mkdirSync(this.work, { recursive: true, mode: 0o711 });
     symlinkSync(this.work, join(this.path, "work"));
@@ -161,4 +177,13 @@ function isBootstrap(value: unknown): value is Bootstrap {
     "protocol" in value &&
     typeof value.protocol === "string"
   );
+}
+
+/** The host's id of group 0 in a container with a user namespace; 0 for any other. */
+function remappedGroup(spec: Uint8Array): number {
+  const text = new TextDecoder().decode(spec);
+  // Most containers have none: don't parse for them.
+  if (!text.includes('"gidMappings"')) return 0;
+  const { linux } = JSON.parse(text) as { linux?: { gidMappings?: { containerID?: number; hostID?: number }[] } };
+  return linux?.gidMappings?.find(({ containerID = 0 }) => containerID === 0)?.hostID ?? 0;
 }
