@@ -3,10 +3,11 @@ import { ControllerDefinition, StoreDefinition } from "@hull/api/gen/containerd/
 import { Sandbox as WireSandbox } from "@hull/api/gen/containerd/types/sandbox";
 import { timestampOfNanos } from "@hull/api/timestamp";
 import { encodeAny } from "@hull/api/typeurl";
+import type { Context } from "@hull/engine/context";
 import type { EventExchange } from "@hull/engine/events/index";
-import type { SandboxController } from "@hull/engine/sandbox/controller";
+import type { CreateSandbox, SandboxController } from "@hull/engine/sandbox/controller";
 import type { Sandbox, SandboxInput, SandboxStore } from "@hull/engine/sandbox/index";
-import { invalidArgument, notFound } from "@hull/errors";
+import { notFound } from "@hull/errors";
 import { type Service, service } from "../server/service.ts";
 import { contextOf, fromWireMount, need } from "./wire.ts";
 
@@ -39,13 +40,27 @@ export interface SandboxParts {
   events: EventExchange;
 }
 
+/** The controller of requests that name none. */
+const defaultController = "shim";
+
 /** Sandboxes that run, each by the controller that the request names. */
 export const sandboxControllerService = ({ controllers, sandboxes, events }: SandboxParts): Service => {
-  const named = (name: string): SandboxController => {
-    if (name === "") throw invalidArgument("sandbox controller name can not be empty");
+  const named = (given: string): SandboxController => {
+    // Clients of containerd that name none, `ctr sandboxes run` among them, fail there.
+    const name = given === "" ? defaultController : given;
     const controller = controllers.get(name);
     if (controller === undefined) throw notFound(`failed to get sandbox controller by ${name}`);
     return controller;
+  };
+  const create = async (
+    ctx: Context,
+    controller: SandboxController,
+    sandbox: SandboxInput,
+    options?: CreateSandbox,
+  ): Promise<void> => {
+    await controller.create(ctx, sandbox, options);
+    const event = encodeAny("containerd.events.SandboxCreate", SandboxCreate, { sandboxId: sandbox.id });
+    events.publish(ctx, "/sandboxes/create", event);
   };
   return service(ControllerDefinition, {
     async create({ sandboxId, sandboxer, sandbox, rootfs, options, netnsPath, annotations }, call) {
@@ -55,18 +70,17 @@ export const sandboxControllerService = ({ controllers, sandboxes, events }: San
       const wanted = sandbox === undefined ? await sandboxes.get(ctx, sandboxId) : fromWireSandbox(sandbox);
       const id = sandboxId === "" ? wanted.id : sandboxId;
       const surroundings = { rootfs: rootfs.map(fromWireMount), options, netnsPath, annotations };
-      await controller.create(ctx, { ...wanted, id }, surroundings);
-      events.publish(
-        ctx,
-        "/sandboxes/create",
-        encodeAny("containerd.events.SandboxCreate", SandboxCreate, { sandboxId: id }),
-      );
+      await create(ctx, controller, { ...wanted, id }, surroundings);
       return { sandboxId: id };
     },
     async start({ sandboxId, sandboxer }, call) {
       const ctx = contextOf(call);
-      const { pid, createdAt, spec, address, version } = await named(sandboxer).start(ctx, sandboxId);
-      events.publish(ctx, "/sandboxes/start", encodeAny("containerd.events.SandboxStart", SandboxStart, { sandboxId }));
+      const controller = named(sandboxer);
+      // `ctr sandboxes run` stores it and starts it, and asks nobody to create it.
+      if (sandboxer === "") await create(ctx, controller, await sandboxes.get(ctx, sandboxId));
+      const { pid, createdAt, spec, address, version } = await controller.start(ctx, sandboxId);
+      const event = encodeAny("containerd.events.SandboxStart", SandboxStart, { sandboxId });
+      events.publish(ctx, "/sandboxes/start", event);
       return { sandboxId, pid, createdAt: timestampOfNanos(createdAt), labels: {}, address, version, spec };
     },
     async platform({ sandboxId, sandboxer }, call) {

@@ -162,7 +162,9 @@ export class ShimDirectory {
    */
   async join(bundle: Bundle, sandbox: TaskSandbox, task: Shim | undefined): Promise<Shim> {
     const known = this.#sandboxes.get(keyOf({ namespace: bundle.namespace, id: sandbox.id })) ?? task;
-    if (known === undefined && (sandbox.address ?? "") === "") throw notFound(`can't find sandbox ${sandbox.id}`);
+    if (known === undefined && (sandbox.address ?? "") === "") {
+      throw notFound(`failed to start shim: can't find shim for sandbox ${sandbox.id}`);
+    }
     const shim = known ?? new Shim(await connectShim(bootstrapOf(sandbox)), { foreign: true });
     if (known !== undefined) known.containers++;
     bundle.record(shim.connected.bootstrap, shim.program);

@@ -26,9 +26,13 @@ describe("sandboxes", () => {
     expect(await sandboxes.list(ctx)).toEqual([sandbox, bare]);
     expect(await sandboxes.list(ctx, ["labels.a==b"])).toEqual([sandbox]);
     await sandboxes.delete(ctx, "s1");
-    for (const missing of [sandboxes.get(ctx, "s1"), sandboxes.delete(ctx, "s1"), sandboxes.update(ctx, input)]) {
-      await expect(missing).rejects.toMatchObject({ code: "notFound", message: 'sandbox "s1"' });
+    for (const missing of [sandboxes.get(ctx, "s1"), sandboxes.update(ctx, input)]) {
+      await expect(missing).rejects.toMatchObject({ code: "notFound", message: 'bucket "s1" not found' });
     }
+    await expect(sandboxes.delete(ctx, "s1")).rejects.toMatchObject({
+      code: "notFound",
+      message: 'failed to delete sandbox "s1"',
+    });
   });
 
   test("update by path, or all but the runtime's name", async () => {
@@ -55,6 +59,9 @@ describe("sandboxes", () => {
     await expect(create({ runtime: { name: "" } })).rejects.toThrow("sandbox.Runtime.Name must be set");
     await expect(create({ extensions: { "": any } })).rejects.toThrow("zero-length");
     await create({});
-    await expect(create({})).rejects.toMatchObject({ code: "alreadyExists", message: 'sandbox "s1"' });
+    await expect(create({})).rejects.toMatchObject({
+      code: "alreadyExists",
+      message: 'write error: sandbox bucket "s1" already exists',
+    });
   });
 });

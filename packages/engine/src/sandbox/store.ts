@@ -53,7 +53,7 @@ export class SqlSandboxStore implements SandboxStore {
              updated_at, namespace, id, sandboxer, created_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
         )
         .run(...mutableCells(sandbox), namespace, sandbox.id, sandbox.sandboxer, sandbox.createdAt);
-      if (added === 0) throw alreadyExists(`sandbox "${sandbox.id}"`);
+      if (added === 0) throw alreadyExists(`write error: sandbox bucket "${sandbox.id}" already exists`);
     });
     await this.#options.metadata.durable();
     this.#options.collector?.changed("mutation");
@@ -90,20 +90,17 @@ export class SqlSandboxStore implements SandboxStore {
     const removed = this.#options.metadata.write(() =>
       this.#sql.prepare("DELETE FROM sandboxes WHERE namespace = ? AND id = ?").run(namespace, id),
     );
-    if (removed === 0) throw unknownSandbox(id);
+    if (removed === 0) throw notFound(`failed to delete sandbox "${id}"`);
     await this.#options.metadata.durable();
     this.#options.collector?.changed("deletion");
   }
 
   #get(namespace: string, id: string): Sandbox {
     const row = this.#sql.prepare("SELECT * FROM sandboxes WHERE namespace = ? AND id = ?").get(namespace, id);
-    if (row === undefined) throw unknownSandbox(id);
+    // The texts are containerd's, here and above: a bucket is a table of its database.
+    if (row === undefined) throw notFound(`bucket "${id}" not found`);
     return sandboxOf(row);
   }
-}
-
-function unknownSandbox(id: string) {
-  return notFound(`sandbox "${id}"`);
 }
 
 function sandboxOf(row: SqlRow): Sandbox {
