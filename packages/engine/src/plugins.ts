@@ -13,7 +13,7 @@ import type { AnyPlugin } from "./plugin/graph.ts";
 import { restartPlugin } from "./restart/plugin.ts";
 import { tasksPlugin } from "./runtime/plugin.ts";
 import { sandboxStorePlugin, shimControllerPlugin } from "./sandbox/plugin.ts";
-import { nativePlugin, overlayPlugin } from "./snapshots/plugin.ts";
+import { blockfilePlugin, btrfsPlugin, nativePlugin, overlayPlugin } from "./snapshots/plugin.ts";
 import { transferPlugin } from "./transfer/plugin.ts";
 
 /** Every plugin of the engine. */
@@ -24,6 +24,8 @@ export const enginePlugins: readonly AnyPlugin[] = [
   contentPlugin,
   overlayPlugin,
   nativePlugin,
+  blockfilePlugin,
+  btrfsPlugin,
   collectorPlugin,
   namespacesPlugin,
   imagesPlugin,

@@ -49,6 +49,10 @@ export const tables = {
   grpc: configTable({
     address: text(defaults.address, "Unix socket of the gRPC services"),
     ...socketKeys,
+    tcp_address: text("", "Where clients with a certificate reach the gRPC services, as host:port; empty: nowhere"),
+    tcp_tls_cert: text("", "The server's certificate for them, a PEM file"),
+    tcp_tls_key: text("", "The key of the certificate, a PEM file"),
+    tcp_tls_ca: text("", "Who signs the certificates of these clients, a PEM file"),
     max_recv_message_size: integer(16 * 1024 * 1024, "Largest message taken, bytes", messageSize),
     max_send_message_size: integer(16 * 1024 * 1024, "Largest message sent, bytes", messageSize),
   }),
@@ -71,6 +75,9 @@ export const tables = {
     address: text("", "Where Prometheus finds /v1/metrics, as host:port; empty: nowhere"),
     grpc_histogram: flag(false, "Keep how long calls took, too"),
   }),
+  cgroup: configTable({
+    path: text("", "Control group that the daemon enters, such as /hull; empty: the one that it was started in"),
+  }),
 } as const;
 
 /** Timeouts by name: what they bound, and containerd's defaults. */
@@ -87,6 +94,7 @@ export const timeoutKeys = {
 /** Tables of the user's own keys. */
 export const openTables = {
   timeouts: table("Timeouts by name, as durations"),
+  access: table("Further sockets with limits, by name: address, uid, gid, read_only, namespaces"),
   proxy_plugins: table("Plugins that other processes serve"),
   stream_processors: table("Programs that decode layers"),
   plugins: table("Tables of the plugins by <type>.<id>"),
@@ -96,13 +104,8 @@ export const openTables = {
 export const absent: Readonly<Record<string, string>> = {
   proxy_plugins: "plugins served by other processes aren't there yet",
   plugin_dir: "Go plugins can't be loaded",
-  "grpc.tcp_address": "serving over TCP isn't there yet",
-  "grpc.tcp_tls_ca": "serving over TCP isn't there yet",
-  "grpc.tcp_tls_cert": "serving over TCP isn't there yet",
-  "grpc.tcp_tls_key": "serving over TCP isn't there yet",
-  "grpc.tcp_tls_common_name": "serving over TCP isn't there yet",
+  "grpc.tcp_tls_common_name": "it names a certificate in the store of Windows",
   "debug.log_trace_id": "tracing isn't there yet",
-  "cgroup.path": "the daemon stays in the cgroup that it was started in",
   "io.containerd.cri.v1.images": "the CRI isn't there yet",
   "io.containerd.cri.v1.runtime": "the CRI isn't there yet",
   "io.containerd.grpc.v1.cri": "the CRI isn't there yet",
@@ -112,17 +115,14 @@ export const absent: Readonly<Record<string, string>> = {
   "io.containerd.internal.v1.opt": "installing from images isn't there yet",
   "io.containerd.internal.v1.tracing": "tracing isn't there yet",
   "io.containerd.tracing.processor.v1.otlp": "tracing isn't there yet",
-  "io.containerd.server.v1.grpc-tcp": "serving over TCP isn't there yet",
   "io.containerd.metadata.v1.bolt.no_sync": "what was answered is always on disk",
   "io.containerd.runtime.v2.task.sched_core": "core scheduling isn't there yet",
   "io.containerd.shim.v1.manager": "the shim's environment and socket directory are fixed",
   "io.containerd.service.v1.tasks-service": "block I/O and RDT classes aren't there yet",
   "io.containerd.runtime.v1.linux": "shims of containerd 1.0 aren't supported",
   "io.containerd.snapshotter.v1.aufs": "hull has no aufs snapshotter",
-  "io.containerd.snapshotter.v1.btrfs": "hull has no btrfs snapshotter yet",
   "io.containerd.snapshotter.v1.devmapper": "hull has no devmapper snapshotter yet",
   "io.containerd.snapshotter.v1.zfs": "hull has no zfs snapshotter",
-  "io.containerd.snapshotter.v1.blockfile": "hull has no blockfile snapshotter yet",
   "io.containerd.snapshotter.v1.erofs": "hull has no erofs snapshotter yet",
   "io.containerd.differ.v1.erofs": "hull has no erofs differ yet",
 };
@@ -150,11 +150,23 @@ export const renamedPlugins: Readonly<Record<string, string>> = {
   zfs: "io.containerd.snapshotter.v1.zfs",
 };
 
-/** Tables of version 4 that were tables of their own before, by plugin. */
-export const serverPlugins: Readonly<Record<string, keyof typeof tables>> = {
-  "io.containerd.server.v1.grpc": "grpc",
-  "io.containerd.server.v1.ttrpc": "ttrpc",
-  "io.containerd.server.v1.debug": "debug",
-  "io.containerd.server.v1.metrics": "metrics",
-  "io.containerd.metrics.v1.grpc-prometheus": "metrics",
+/** Tables of version 4 that were tables of their own before, by plugin; `keys` are those with another name there. */
+export const serverPlugins: Readonly<
+  Record<string, { table: keyof typeof tables; keys?: Readonly<Record<string, string>> }>
+> = {
+  "io.containerd.server.v1.grpc": { table: "grpc" },
+  "io.containerd.server.v1.grpc-tcp": {
+    table: "grpc",
+    keys: {
+      address: "tcp_address",
+      tls_ca: "tcp_tls_ca",
+      tls_cert: "tcp_tls_cert",
+      tls_key: "tcp_tls_key",
+      tls_common_name: "tcp_tls_common_name",
+    },
+  },
+  "io.containerd.server.v1.ttrpc": { table: "ttrpc" },
+  "io.containerd.server.v1.debug": { table: "debug" },
+  "io.containerd.server.v1.metrics": { table: "metrics" },
+  "io.containerd.metrics.v1.grpc-prometheus": { table: "metrics" },
 };

@@ -115,7 +115,7 @@ describe.skipIf(!root)("compare (needs root)", () => {
           expect(shown(copy)).toEqual(wanted);
         },
       ),
-      { numRuns: Number(process.env.HULL_FUZZ_RUNS ?? 15) },
+      { numRuns: Number(process.env.HULL_FUZZ_RUNS ?? 10) },
     );
   }, 60_000);
 

@@ -45,12 +45,14 @@ export class SnapshotDirectories implements AsyncDisposable {
     }
   }
 
-  /** A directory for a snapshot that has no id yet; disposing removes it, unless it was adopted. */
-  unborn(): AsyncDisposable & { readonly path: string; adopt(id: number): void } {
+  /** A directory for a snapshot that has no id yet, or a path for a file; disposing removes it, unless it was adopted. */
+  unborn(
+    kind: "directory" | "file" = "directory",
+  ): AsyncDisposable & { readonly path: string; adopt(id: number): void } {
     const name = `new-${randomBytes(6).toString("hex")}`;
     const path = join(this.#root, name);
     this.#unborn.add(name);
-    mkdirSync(path, { mode: 0o700 });
+    if (kind === "directory") mkdirSync(path, { mode: 0o700 });
     return {
       path,
       adopt: (id) => {
@@ -127,7 +129,7 @@ export class SnapshotDirectories implements AsyncDisposable {
     try {
       make();
     } catch (error) {
-      if (!isErrno(error, "EEXIST", "ENOTEMPTY")) throw error;
+      if (!isErrno(error, "EEXIST", "ENOTEMPTY", "EISDIR")) throw error;
       renameSync(this.path(id), this.#doomed(String(id)));
       make();
     }

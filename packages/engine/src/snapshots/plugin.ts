@@ -1,3 +1,6 @@
+import { existsSync, mkdirSync } from "node:fs";
+import { dirname, join } from "node:path";
+import { fileSystemType } from "@hull/sys/mount-support";
 import type { EventExchange } from "../events/index.ts";
 import { collectorLater } from "../gc/later.ts";
 import type { MetadataInstance } from "../metadata/plugin.ts";
@@ -5,10 +8,13 @@ import { configTable, flag, text, texts } from "../plugin/config.ts";
 import { definePlugin, type PluginInit } from "../plugin/index.ts";
 import { hostPlatform } from "../plugin/platform.ts";
 import { pluginTypes } from "../plugin/types.ts";
+import { BlockfileSnapshotter } from "./blockfile.ts";
+import { BtrfsSnapshotter } from "./btrfs.ts";
+import { copyTree } from "./copy-tree.ts";
 import { NativeSnapshotter } from "./native.ts";
 import { OverlaySnapshotter } from "./overlayfs.ts";
 import type { SnapshotterOptions } from "./records.ts";
-import { whyNoOverlay } from "./supports.ts";
+import { deviceOf, whyNoOverlay } from "./supports.ts";
 
 const requires = [pluginTypes.metadata, pluginTypes.event];
 const rootPath = text("", "Where the snapshots are; empty: below the daemon's root");
@@ -54,6 +60,61 @@ export const nativePlugin = definePlugin({
     return new NativeSnapshotter(options);
   },
 });
+
+export const blockfilePlugin = definePlugin({
+  type: pluginTypes.snapshotter,
+  id: "blockfile",
+  requires,
+  config: configTable({
+    root_path: rootPath,
+    scratch_file: text("", "File with an empty file system: what snapshots begin as"),
+    fs_type: text("", "Type of that file system; empty: ext4"),
+    mount_options: texts([], "Options for every mount, beside loop"),
+    recreate_scratch: flag(false, "Copy scratch_file at every start, not only at the first"),
+  }),
+  start: async (init) => {
+    const { config, skip, meta, onStop } = init;
+    const options = optionsOf(init, config.root_path);
+    meta.exports.root = options.root;
+    const scratch = join(options.root, "scratch");
+    if (config.recreate_scratch || !existsSync(scratch)) {
+      if (config.scratch_file === "") skip("no scratch file: make one with mkfs and name it as scratch_file");
+      mkdirSync(options.root, { recursive: true, mode: 0o700 });
+      await copyTree(config.scratch_file, scratch, new AbortController().signal);
+    }
+    const snapshotter = new BlockfileSnapshotter({
+      ...options,
+      scratch,
+      fsType: config.fs_type === "" ? "ext4" : config.fs_type,
+      mountOptions: config.mount_options,
+    });
+    onStop(() => snapshotter[Symbol.asyncDispose]());
+    return snapshotter;
+  },
+});
+
+export const btrfsPlugin = definePlugin({
+  type: pluginTypes.snapshotter,
+  id: "btrfs",
+  requires,
+  config: configTable({ root_path: rootPath }),
+  start: (init) => {
+    const options = optionsOf(init, init.config.root_path);
+    init.meta.exports.root = options.root;
+    // The directory itself need not be there: a daemon that doesn't use it shouldn't make it.
+    const existing = nearestDirectory(options.root);
+    const type = fileSystemType(existing);
+    const device =
+      (type === "btrfs" ? deviceOf(existing) : undefined) ??
+      init.skip(`path ${options.root} (${type}) must be a btrfs filesystem to be used with the btrfs snapshotter`);
+    mkdirSync(options.root, { recursive: true, mode: 0o700 });
+    return new BtrfsSnapshotter({ ...options, device });
+  },
+});
+
+function nearestDirectory(path: string): string {
+  return existsSync(path) ? path : nearestDirectory(dirname(path));
+}
 
 function optionsOf(init: PluginInit<unknown>, rootPath: string): SnapshotterOptions {
   init.meta.platforms.push(hostPlatform);

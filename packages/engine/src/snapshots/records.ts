@@ -160,6 +160,7 @@ export class SnapshotRecords {
       parent = "",
       usage,
     }: { key: string; name: string; labels?: Labels; parent?: string; usage: Usage },
+    withFiles: () => void = () => undefined,
   ): void {
     const namespace = requireNamespace(ctx);
     validateLabels(labels);
@@ -195,6 +196,7 @@ export class SnapshotRecords {
         );
       this.#endLeases(namespace, key);
       addToLease(this.#sql, ctx, this.#leaseType, name);
+      withFiles();
     });
     this.#publish(namespace, "/snapshot/commit", "containerd.events.SnapshotCommit", () =>
       SnapshotCommit.encode({ key, name, snapshotter: this.#snapshotter }).finish(),
