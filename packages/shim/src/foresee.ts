@@ -40,7 +40,7 @@ export function execWillFail(root: string, spec: Uint8Array): boolean {
   } catch {
     return true;
   }
-  return !hasProgram(root, process) || !isDirectory(resolveInRoot(root, process.cwd ?? "/"));
+  return !hasProgram(root, process) || !isDirectory(root, process.cwd ?? "/");
 }
 
 function canStart(root: string, process: ProcessPart): boolean {
@@ -50,24 +50,34 @@ function canStart(root: string, process: ProcessPart): boolean {
 /** Looks as execvp(3) does, by the $PATH that the process will have. */
 function hasProgram(root: string, { args = [], cwd = "/", env = [] }: ProcessPart): boolean {
   const [name = ""] = args;
-  if (name.includes("/")) return isProgram(resolveInRoot(root, name.startsWith("/") ? name : join(cwd, name)));
+  if (name.includes("/")) return isProgram(root, name.startsWith("/") ? name : join(cwd, name));
   const path = env.findLast((entry) => entry.startsWith("PATH="))?.slice("PATH=".length) ?? "";
-  return path.split(":").some((directory) => isProgram(resolveInRoot(root, join("/", directory, name))));
+  return path.split(":").some((directory) => isProgram(root, join("/", directory, name)));
 }
 
-function isProgram(path: string): boolean {
+/** Of a path in the container. What can't be looked at (a name too long, a circle of links) is none. */
+function isProgram(root: string, path: string): boolean {
   try {
-    accessSync(path, constants.X_OK);
-    return statSync(path).isFile();
+    const found = resolveInRoot(root, path);
+    accessSync(found, constants.X_OK);
+    return statSync(found).isFile();
   } catch {
     return false;
   }
 }
 
 function exists(path: string): boolean {
-  return statSync(path, { throwIfNoEntry: false }) !== undefined;
+  try {
+    return statSync(path, { throwIfNoEntry: false }) !== undefined;
+  } catch {
+    return false;
+  }
 }
 
-function isDirectory(path: string): boolean {
-  return statSync(path, { throwIfNoEntry: false })?.isDirectory() ?? false;
+function isDirectory(root: string, path: string): boolean {
+  try {
+    return statSync(resolveInRoot(root, path)).isDirectory();
+  } catch {
+    return false;
+  }
 }

@@ -201,7 +201,8 @@ function readIfThere(path: string): string | undefined {
     return readFileSync(path, "utf8");
   } catch (error) {
     if (isErrno(error, "ENOENT", "ENOTDIR")) return undefined;
-    throw error;
+    const how = error instanceof Error ? error.message : String(error);
+    throw invalidArgument(`"${path}" can't be read: ${how}`, { cause: error });
   }
 }
 

@@ -1,0 +1,16 @@
+import { describe, expect, test } from "bun:test";
+import { fuzz } from "./fuzz.ts";
+import { targets } from "./targets.ts";
+
+describe("foreign bytes are taken or refused", () => {
+  for (const target of targets) {
+    test(target.name, async () => {
+      for (const sample of target.samples) await target.parse(sample);
+      const { tried, findings } = await fuzz(target, { milliseconds: 300, seed: 20_260_101 });
+      expect(findings.map(({ problem, input }) => ({ problem, input: Buffer.from(input).toString("base64") }))).toEqual(
+        [],
+      );
+      expect(tried).toBeGreaterThan(0);
+    });
+  }
+});
