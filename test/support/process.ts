@@ -83,16 +83,14 @@ export interface Server extends AsyncDisposable {
   stop(signal?: NodeJS.Signals): Promise<number>;
 }
 
-/** Starts a server and waits until its stderr shows `ready`. @throws Error with the log if it ends or takes over 20 s before that */
+/** Starts a server and waits until its stderr shows `ready`. `descriptors` become its 3, 4 and so on. @throws Error with the log if it ends or takes over 20 s before that */
 export async function startServer(
   command: readonly string[],
   ready: RegExp,
-  options: { env?: Record<string, string | undefined>; cwd?: string } = {},
+  options: { env?: Record<string, string | undefined>; cwd?: string; descriptors?: readonly number[] } = {},
 ): Promise<Server> {
   const child = Bun.spawn([...command], {
-    stdin: "ignore",
-    stdout: "ignore",
-    stderr: "pipe",
+    stdio: ["ignore", "ignore", "pipe", ...(options.descriptors ?? [])],
     env: { ...process.env, ...options.env },
     cwd: options.cwd,
   });

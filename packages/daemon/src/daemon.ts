@@ -1,37 +1,39 @@
-import type { Socket } from "node:net";
 import { resolve } from "node:path";
 import { type Engine, enginePlugins, openEngine } from "@hull/engine";
 import { parseStreamProcessors } from "@hull/engine/diff/processors";
 import { type Logger, silent } from "@hull/engine/log";
 import { requireNoOpenMigration } from "@hull/engine/migrate/journal";
+import type { ReloadReport } from "@hull/engine/plugin/graph";
 import { pluginTypes } from "@hull/engine/plugin/types";
-import { HullError } from "@hull/errors";
+import { failedPrecondition, HullError } from "@hull/errors";
+import { cgroupAt, createCgroup, joinCgroup } from "@hull/sys/cgroup";
 import { setOomScoreAdjust } from "@hull/sys/process";
 import type { DaemonConfig } from "./config/load.ts";
+import { listenGrpc } from "./listen.ts";
 import { lockRoot } from "./lock.ts";
 import type { LevelLogger } from "./log.ts";
 import { type TaskMonitor, taskMonitorType } from "./metrics/plugin.ts";
+import type { RunningMetrics } from "./metrics/start.ts";
 import { servicePlugins } from "./plugins.ts";
+import { reloadInto } from "./reload.ts";
 import { restWhenIdle } from "./rest.ts";
-import { GrpcServer } from "./server/grpc.ts";
-import { type Interceptor, intercept } from "./server/intercept.ts";
+import { ActivatedSockets } from "./server/activation.ts";
+import type { Interceptor } from "./server/intercept.ts";
 import type { Service } from "./server/service.ts";
 import { serveTtrpc } from "./server/ttrpc.ts";
-import { acceptAt, placeSocket } from "./server/unix-socket.ts";
 
 /** All plugins that a daemon has: what a configuration may name. */
 export const daemonPlugins = [...enginePlugins, ...servicePlugins];
 
 const silentLevel: LevelLogger = { ...silent, level: "panic" };
 
-/** How long calls may still run when the daemon stops, ms. */
-const stopGrace = 2000;
-
 export interface Daemon extends AsyncDisposable {
   readonly engine: Engine;
   readonly services: readonly Service[];
   readonly address: string;
   readonly ttrpcAddress: string;
+  /** Puts what can change of a new configuration into force. @throws what `reloadInto` throws */
+  reload(config: DaemonConfig): ReloadReport;
   /** Stops serving, ends running calls, stops the plugins. Containers go on. */
   stop(): Promise<void>;
 }
@@ -40,7 +42,11 @@ export interface Daemon extends AsyncDisposable {
  * Starts a daemon in this process: ready to serve when this resolves.
  * @throws FailedPrecondition if another daemon has the root or the socket; InvalidArgument for plugins that can't be started
  */
-export async function startDaemon(config: DaemonConfig, log: LevelLogger = silentLevel): Promise<Daemon> {
+export async function startDaemon(
+  config: DaemonConfig,
+  log: LevelLogger = silentLevel,
+  activated: ActivatedSockets = new ActivatedSockets(new Map(), []),
+): Promise<Daemon> {
   await using starting = new AsyncDisposableStack();
   const root = resolve(config.root);
   const address = resolve(config.grpc.address);
@@ -48,6 +54,7 @@ export async function startDaemon(config: DaemonConfig, log: LevelLogger = silen
   starting.use(lockRoot(root));
   requireNoOpenMigration(root);
   adjustOomScore(config.oom_score, log);
+  if (config.cgroup.path !== "") enterCgroup(config.cgroup.path);
   const engine = starting.use(
     await openEngine({
       root,
@@ -66,27 +73,14 @@ export async function startDaemon(config: DaemonConfig, log: LevelLogger = silen
     }),
   );
   const ttrpcOwner = config.ttrpc.address === "" ? config.grpc : config.ttrpc;
-  starting.use(await serveTtrpc(ttrpcAddress, ttrpcOwner, engine.events));
+  starting.use(await serveTtrpc(ttrpcAddress, ttrpcOwner, engine.events, activated.take(ttrpcAddress)));
   // Shims that are found again send what happened meanwhile, so somebody has to listen before.
   await engine.resume();
-  const interceptors = await startWatchers(engine, config, starting, log);
-  const services = intercept([...engine.plugins.all<Service>(pluginTypes.grpc).values()], interceptors);
-  const server = new GrpcServer(services, {
-    maxReceiveMessageSize: config.grpc.max_recv_message_size,
-    maxSendMessageSize: config.grpc.max_send_message_size,
-  });
-  starting.defer(() => server.close(stopGrace));
-  starting.use(
-    await placeSocket(address, config.grpc, async (path) => {
-      const accept = (socket: Socket): void => {
-        server.accept(socket);
-        restWhenIdle();
-        // One that stays for long has had most of its work done after it came.
-        socket.once("close", restWhenIdle);
-      };
-      starting.use(await acceptAt(path, accept));
-    }),
-  );
+  const { interceptors, metrics } = await startWatchers(engine, config, starting, log);
+  const services = [...engine.plugins.all<Service>(pluginTypes.grpc).values()];
+  starting.use(await listenGrpc({ config, services, interceptors, activated, log }));
+  for (const unused of activated.closeRest())
+    log.log("warn", `nothing is configured to be served at "${unused}", which the service manager listens at`);
   restWhenIdle();
   log.log("info", "serving...", { address });
   log.log("info", "serving... (ttrpc)", { address: ttrpcAddress });
@@ -96,7 +90,9 @@ export async function startDaemon(config: DaemonConfig, log: LevelLogger = silen
     stopping ??= running.disposeAsync();
     return stopping;
   };
-  return { engine, services, address, ttrpcAddress, stop, [Symbol.asyncDispose]: stop };
+  const inForce = { ...config };
+  const reload = (wanted: DaemonConfig): ReloadReport => reloadInto({ engine, log, metrics }, inForce, wanted);
+  return { engine, services, address, ttrpcAddress, reload, stop, [Symbol.asyncDispose]: stop };
 }
 
 /** Starts what looks on if it is configured, and gives what it wants around every call. */
@@ -105,11 +101,12 @@ async function startWatchers(
   config: DaemonConfig,
   stack: AsyncDisposableStack,
   log: LevelLogger,
-): Promise<Interceptor[]> {
+): Promise<{ interceptors: Interceptor[]; metrics: RunningMetrics | undefined }> {
   const interceptors: Interceptor[] = [];
+  let metrics: RunningMetrics | undefined;
   if (config.metrics.address !== "") {
     const { startMetrics } = await import("./metrics/start.ts");
-    const metrics = stack.use(
+    metrics = stack.use(
       startMetrics(engine, {
         address: config.metrics.address,
         histogram: config.metrics.grpc_histogram,
@@ -128,7 +125,21 @@ async function startWatchers(
     log.log("info", "serving... (debug)", { address });
     interceptors.push(debug.interceptor);
   }
-  return interceptors;
+  return { interceptors, metrics };
+}
+
+/** Puts the daemon into a control group, which is made if it is missing. */
+function enterCgroup(path: string): void {
+  try {
+    const cgroup = cgroupAt(path);
+    createCgroup(cgroup);
+    joinCgroup(cgroup, process.pid);
+  } catch (cause) {
+    const { message } = HullError.from(cause);
+    throw failedPrecondition(`the daemon can't enter the control group "${path}" of "cgroup.path": ${message}`, {
+      cause,
+    });
+  }
 }
 
 function adjustOomScore(score: number, log: Logger): void {

@@ -4,10 +4,12 @@ import type { Logger } from "@hull/engine/log";
 import { HullError, invalidArgument } from "@hull/errors";
 import { type DaemonConfig, defaultConfig, loadConfig } from "./config/load.ts";
 import { writeConfig } from "./config/write.ts";
-import { daemonPlugins, startDaemon } from "./daemon.ts";
+import { type Daemon, daemonPlugins, startDaemon } from "./daemon.ts";
 import { type DaemonFlags, parseFlags, usage } from "./flags.ts";
 import { createLogger, parseLogLevel } from "./log.ts";
 import { type Readiness, takeReadiness } from "./readiness.ts";
+import { logLevelOf } from "./reload.ts";
+import { type ActivatedSockets, takeActivation } from "./server/activation.ts";
 import { type ServiceManager, takeServiceManager } from "./service-manager.ts";
 import { stopDaemonOf } from "./stop.ts";
 import { revision, version } from "./version.ts";
@@ -19,7 +21,7 @@ export async function daemonMain(args: readonly string[]): Promise<number> {
     writeSync(2, `hull: the service manager can't be told: ${message}\n`),
   );
   try {
-    return await run(parseFlags(args), readiness, manager);
+    return await run(parseFlags(args), readiness, manager, takeActivation());
   } catch (error) {
     const { message } = HullError.from(error);
     readiness.failed(message);
@@ -29,7 +31,12 @@ export async function daemonMain(args: readonly string[]): Promise<number> {
   }
 }
 
-async function run(flags: DaemonFlags, readiness: Readiness, manager: ServiceManager): Promise<number> {
+async function run(
+  flags: DaemonFlags,
+  readiness: Readiness,
+  manager: ServiceManager,
+  activated: ActivatedSockets,
+): Promise<number> {
   if (flags.help) return print(usage);
   if (flags.version) return print(`hull ${version} ${revision}\n`);
   const [command, ...rest] = flags.command;
@@ -40,7 +47,7 @@ async function run(flags: DaemonFlags, readiness: Readiness, manager: ServiceMan
   const loaded = loadConfig(flags.config, daemonPlugins);
   const config = withFlags(loaded.config, flags);
   const log = createLogger({
-    level: parseLogLevel(config.debug.level === "" ? "info" : config.debug.level),
+    level: logLevelOf(config),
     format: config.debug.format === "json" ? "json" : "text",
     write: (line) => process.stderr.write(line),
   });
@@ -49,7 +56,9 @@ async function run(flags: DaemonFlags, readiness: Readiness, manager: ServiceMan
   surviveErrors(log);
   if (config.temp !== "") useTemporaryDirectory(resolve(config.temp));
   const stopped = stopSignal(log);
-  const daemon = await startDaemon(config, log);
+  const daemon = await startDaemon(config, log, activated);
+  process.removeAllListeners("SIGHUP");
+  process.on("SIGHUP", () => reload(daemon, flags, manager, log));
   readiness.ready();
   manager.ready();
   // Since the process began, which is what its user waits for.
@@ -96,13 +105,28 @@ function useTemporaryDirectory(directory: string): void {
 
 /** Resolves with the first signal that means "stop". */
 function stopSignal(log: Logger): Promise<string> {
-  process.on("SIGHUP", () => log.log("info", "nothing to reload: the configuration is read at the start alone"));
+  process.on("SIGHUP", () => log.log("info", "SIGHUP is ignored while the daemon starts"));
   // The runtime would open a debugger.
   process.on("SIGUSR1", () => log.log("info", "SIGUSR1 is ignored"));
   return new Promise((resolve) => {
     process.once("SIGTERM", resolve);
     process.once("SIGINT", resolve);
   });
+}
+
+/** Reads the configuration anew. One that is bad changes nothing. */
+function reload(daemon: Daemon, flags: DaemonFlags, manager: ServiceManager, log: Logger): void {
+  manager.reloading();
+  try {
+    const { config, warnings } = loadConfig(flags.config, daemonPlugins);
+    for (const warning of warnings) log.log("warn", warning);
+    const { applied, waiting } = daemon.reload(withFlags(config, flags));
+    log.log("info", "configuration reloaded", { changed: applied.join(", ") || "nothing" });
+    if (waiting.length > 0) log.log("warn", "some changes need a restart of the daemon", { keys: waiting.join(", ") });
+  } catch (error) {
+    log.log("error", "the configuration stays as it was", { error: HullError.from(error).message });
+  }
+  manager.ready();
 }
 
 /** A slip in one call must not end the others: everything that has to last is in files. */

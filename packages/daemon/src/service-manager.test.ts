@@ -23,6 +23,8 @@ test("the manager hears what the daemon does, and no child can speak to it", () 
     expect(received()).toBe(`READY=1\nMAINPID=${process.pid}`);
     manager.status("two\nlines");
     expect(received()).toBe("STATUS=two lines");
+    manager.reloading();
+    expect(received()).toMatch(/^RELOADING=1\nMONOTONIC_USEC=\d+$/);
     manager.stopping();
     expect(received()).toBe("STOPPING=1");
     expect(failures).toEqual([]);

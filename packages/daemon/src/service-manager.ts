@@ -1,4 +1,5 @@
 import { HullError } from "@hull/errors";
+import { monotonicNanos } from "@hull/sys/clock";
 import { sendDatagram } from "@hull/sys/socket";
 
 /** Names the socket of the service manager that started the daemon. */
@@ -11,6 +12,8 @@ const socketVariable = "NOTIFY_SOCKET";
 export interface ServiceManager {
   /** Clients can connect. */
   ready(): void;
+  /** The configuration is read anew; `ready` tells when that is done. */
+  reloading(): void;
   /** The daemon ends by intention. */
   stopping(): void;
   /** The daemon doesn't start, and why. */
@@ -35,6 +38,8 @@ export function takeServiceManager(
   };
   return {
     ready: () => send("READY=1", `MAINPID=${process.pid}`),
+    // systemd tells an old message from a new one by the time since the machine's start, µs.
+    reloading: () => send("RELOADING=1", `MONOTONIC_USEC=${monotonicNanos() / 1000n}`),
     stopping: () => send("STOPPING=1"),
     status: (text) => send(`STATUS=${text.replaceAll("\n", " ")}`),
   };

@@ -26,6 +26,9 @@ const path = "string";
 export const calls = {
   __errno_location: { args: [], result: "pointer" },
 
+  // Time
+  clock_gettime: { args: [int, "bytes"], result: int },
+
   // Memory
   madvise: { args: ["pointer", "ulong", int], result: int },
 

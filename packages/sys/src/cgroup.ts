@@ -5,8 +5,8 @@
  * Formats: cgroups(7), the kernel's Documentation/admin-guide/cgroup-v2.rst and cgroup-v1/.
  */
 
-import { readdirSync, readFileSync, rmdirSync, statfsSync, writeFileSync } from "node:fs";
-import { join } from "node:path";
+import { mkdirSync, readdirSync, readFileSync, rmdirSync, statfsSync, writeFileSync } from "node:fs";
+import { dirname, join } from "node:path";
 import { dataLoss, failedPrecondition, invalidArgument } from "@hull/errors";
 import { isErrno } from "./errno.ts";
 import type { MountInfo } from "./mount-info.ts";
@@ -131,6 +131,21 @@ function readLines(path: string): string[] {
   } catch (error) {
     if (isErrno(error, "ENOENT", "ENODEV", "EOPNOTSUPP")) return [];
     throw error;
+  }
+}
+
+/** Makes a group in every tree, where it is missing. */
+export function createCgroup(cgroup: Cgroup): void {
+  const { cpuset } = cgroup.controllers;
+  for (const directory of directoriesOf(cgroup)) {
+    const above = dirname(directory);
+    mkdirSync(directory, { recursive: true });
+    // Version 1 lets nobody into a set without processors and memory, and new ones have none.
+    if (directory !== cpuset) continue;
+    for (const file of ["cpuset.cpus", "cpuset.mems"]) {
+      if (readFileSync(join(directory, file), "utf8").trim() !== "") continue;
+      writeFileSync(join(directory, file), readFileSync(join(above, file)));
+    }
   }
 }
 

@@ -107,10 +107,10 @@ describe("configuration", () => {
 
   test("what hull can't do yet is accepted, and said", () => {
     const { warnings } = load({
-      c: '[plugins."io.containerd.grpc.v1.cri"]\nsandbox_image = "pause"\n[plugins."io.containerd.snapshotter.v1.btrfs"]\nroot_path = ""\n[cgroup]\npath = "/x"',
+      c: '[plugins."io.containerd.grpc.v1.cri"]\nsandbox_image = "pause"\n[plugins."io.containerd.snapshotter.v1.btrfs"]\nroot_path = ""\n[grpc]\ntcp_tls_common_name = "x"',
     });
     expect(warnings).toEqual([
-      expect.stringContaining('key "cgroup.path" has no effect'),
+      expect.stringContaining('key "grpc.tcp_tls_common_name" has no effect'),
       expect.stringContaining(
         'table [plugins."io.containerd.grpc.v1.cri"] is read but has no effect: the CRI isn\'t there yet',
       ),

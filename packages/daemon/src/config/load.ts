@@ -5,6 +5,7 @@ import type { AnyPlugin } from "@hull/engine/plugin/graph";
 import { nearest } from "@hull/engine/plugin/nearest";
 import { HullError, invalidArgument, notFound } from "@hull/errors";
 import { parse, TomlError } from "smol-toml";
+import { accessTable, parseAccess } from "../access/config.ts";
 import {
   absent,
   defaults,
@@ -25,10 +26,12 @@ export interface DaemonConfig extends ConfigOf<typeof topKeys> {
   ttrpc: TableConfig<"ttrpc">;
   debug: TableConfig<"debug">;
   metrics: TableConfig<"metrics">;
+  cgroup: TableConfig<"cgroup">;
   /** Checked tables by `<type>.<id>`, as the plugins' declarations read them. */
   plugins: Readonly<Record<string, Table>>;
   /** Milliseconds by name. */
   timeouts: Readonly<Record<string, number>>;
+  access: Table;
   proxy_plugins: Table;
   stream_processors: Table;
 }
@@ -86,6 +89,7 @@ class Reader {
   }
 
   config(): DaemonConfig {
+    parseAccess((this.#merged.access ?? {}) as Table);
     const table = (name: string): Table => (this.#merged[name] ?? {}) as Table;
     return {
       ...readKeys("the configuration", topKeys, this.#merged),
@@ -93,8 +97,10 @@ class Reader {
       ttrpc: tables.ttrpc.parse(this.#merged.ttrpc),
       debug: tables.debug.parse(this.#merged.debug),
       metrics: tables.metrics.parse(this.#merged.metrics),
+      cgroup: tables.cgroup.parse(this.#merged.cgroup),
       plugins: table("plugins") as DaemonConfig["plugins"],
       timeouts: readKeys("the configuration", timeoutKeys, table("timeouts")),
+      access: table("access"),
       proxy_plugins: table("proxy_plugins"),
       stream_processors: table("stream_processors"),
     };
@@ -112,6 +118,10 @@ class Reader {
       else if (isTable(value) && !Object.hasOwn(openTables, key)) this.#warnAbsent(file, key, value);
       else if (absent[key] !== undefined && !isEmpty(value)) this.warnings.push(`${file}: "${key}": ${absent[key]}`);
       result[key] = value;
+    }
+    if (isTable(result.access)) {
+      for (const [name, value] of Object.entries(result.access))
+        this.#checkTable(file, `access.${name}`, accessTable, value, "access");
     }
     for (const key of ["disabled_plugins", "required_plugins"] as const) {
       if (Array.isArray(result[key])) result[key] = this.#normalizeNames(file, key, result[key]);
@@ -143,8 +153,9 @@ class Reader {
       const server = serverPlugins[name];
       const schema = this.#schemas.get(name);
       if (server !== undefined) {
-        this.#checkTable(file, path, tables[server], value, server);
-        servers[server] = { ...(servers[server] ?? {}), ...(value as Table) };
+        const named = isTable(value) ? mapKeys(value, (key) => server.keys?.[key] ?? key) : value;
+        this.#checkTable(file, path, tables[server.table], named, server.table);
+        servers[server.table] = { ...(servers[server.table] ?? {}), ...(named as Table) };
       } else if (schema !== undefined) {
         this.#checkTable(file, path, schema, value, name);
         plugins[name] = value;
@@ -205,6 +216,9 @@ class Reader {
   }
 }
 
+const mapKeys = (table: Table, rename: (key: string) => string): Table =>
+  Object.fromEntries(Object.entries(table).map(([key, value]) => [rename(key), value]));
+
 function parseFile(file: string): Table {
   let source: string;
   try {
@@ -237,7 +251,7 @@ function readKeys<K extends ConfigKeys>(where: string, keys: K, given: Table): C
 /** Lists that are united when files are merged. */
 const united: ReadonlySet<string> = new Set(["imports", "disabled_plugins", "required_plugins"]);
 /** Tables whose entries a later file replaces whole. */
-const replaced: ReadonlySet<string> = new Set(["stream_processors", "proxy_plugins", "timeouts"]);
+const replaced: ReadonlySet<string> = new Set(["stream_processors", "proxy_plugins", "timeouts", "access"]);
 
 /** Two files' content as one: tables key by key, of other values the later. */
 function merge(earlier: Table, later: Table, depth = 0): Table {

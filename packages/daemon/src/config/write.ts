@@ -34,7 +34,7 @@ export function writeConfig(config: DaemonConfig, plugins: readonly AnyPlugin[],
   }
   const timeouts = Object.entries(config.timeouts).map(([name, ms]) => [name, durationOf(ms)]);
   writer.table(["timeouts"], Object.fromEntries(timeouts), timeoutKeys);
-  for (const name of ["proxy_plugins", "stream_processors"] as const) {
+  for (const name of ["access", "proxy_plugins", "stream_processors"] as const) {
     for (const [id, entry] of Object.entries(config[name])) {
       writer.table([name, id], entry as Table, {}, openTables[name].about);
     }

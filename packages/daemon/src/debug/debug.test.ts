@@ -21,7 +21,8 @@ async function open() {
   return { get, log, address, interceptor, [Symbol.asyncDispose]: () => stack.disposeAsync() };
 }
 
-const read = async (response: Response): Promise<Profile> => Profile.decode(Bun.gunzipSync(await response.arrayBuffer()));
+const read = async (response: Response): Promise<Profile> =>
+  Profile.decode(Bun.gunzipSync(await response.arrayBuffer()));
 
 const textOf = ({ stringTable }: Profile, index: bigint | undefined): string => stringTable[Number(index)] ?? "?";
 

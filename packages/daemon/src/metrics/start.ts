@@ -24,6 +24,8 @@ export interface RunningMetrics extends Disposable {
   /** Counts the calls of the services that it is put around. */
   readonly interceptor: Interceptor;
   readonly port: number;
+  /** Serves at another address; at the old one still if that fails. @throws what `serveMetrics` throws */
+  move(address: string): void;
 }
 
 /** Serves the metrics of a daemon. @throws what `serveMetrics` throws */
@@ -41,6 +43,19 @@ export function startMetrics(
       timeoutMs: shimTimeoutMs,
       log,
     });
-  const { port, [Symbol.dispose]: close } = serveMetrics(address, tasks ? [...sources, taskMetrics()] : sources, log);
-  return { interceptor: calls.interceptor, port, [Symbol.dispose]: close };
+  const all = tasks ? [...sources, taskMetrics()] : sources;
+  let server = serveMetrics(address, all, log);
+  return {
+    interceptor: calls.interceptor,
+    get port() {
+      return server.port;
+    },
+    move(to) {
+      const next = serveMetrics(to, all, log);
+      server[Symbol.dispose]();
+      server = next;
+      log.log("info", "serving... (metrics)", { address: to, port: server.port });
+    },
+    [Symbol.dispose]: () => server[Symbol.dispose](),
+  };
 }

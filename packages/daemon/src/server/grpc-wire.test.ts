@@ -1,9 +1,16 @@
 import { describe, expect, test } from "bun:test";
-import { type ClientHttp2Session, type ClientHttp2Stream, connect, type OutgoingHttpHeaders } from "node:http2";
+import {
+  type ClientHttp2Session,
+  type ClientHttp2Stream,
+  connect,
+  type IncomingHttpHeaders,
+  type OutgoingHttpHeaders,
+} from "node:http2";
 import { connect as connectSocket } from "node:net";
 import { ContentDefinition } from "@hull/api/gen/containerd/services/content/v1/content";
-import type { Headers } from "@hull/api/grpc/headers";
-import { encodeMessageFrame, MessageDecoder } from "@hull/api/grpc/message";
+
+import { MessageDecoder } from "@hull/api/grpc/message";
+import { encodeMessageFrame } from "@hull/api/grpc/testing";
 import type { ServiceImplementation } from "@hull/api/rpc";
 import fc from "fast-check";
 import { service } from "./service.ts";
@@ -31,7 +38,7 @@ const request = (session: ClientHttp2Session, path: string, headers: OutgoingHtt
 
 /** All that a stream is answered. */
 async function answerOf(stream: ClientHttp2Stream) {
-  const answer: { headers: Headers; trailers: Headers; messages: Uint8Array[] } = {
+  const answer: { headers: IncomingHttpHeaders; trailers: IncomingHttpHeaders; messages: Uint8Array[] } = {
     headers: {},
     trailers: {},
     messages: [],

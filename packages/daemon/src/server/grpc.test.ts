@@ -184,7 +184,7 @@ describe("socket", () => {
     await using stack = new AsyncDisposableStack();
     stack.use(
       await placeSocket(stale, self, async (path) => {
-        stack.use(await acceptAt(path, (socket) => socket.destroy()));
+        stack.use(await acceptAt({ path }, (link) => link.destroy()));
       }),
     );
     expect(statSync(stale).isSocket()).toBe(true);

@@ -25,7 +25,7 @@ export async function serve(services: Service[]): Promise<TestServer> {
   stack.defer(() => server.close(200));
   stack.use(
     await placeSocket(path, self, async (at) => {
-      stack.use(await acceptAt(at, (socket) => server.accept(socket)));
+      stack.use(await acceptAt({ path: at }, (link) => void server.accept(link)));
     }),
   );
   const connection = await connectGrpc(path);

@@ -1,7 +1,7 @@
 import { chmodSync, chownSync, mkdirSync, renameSync, rmSync } from "node:fs";
-import { connect, createServer, type Socket } from "node:net";
 import { dirname } from "node:path";
 import { failedPrecondition, HullError, invalidArgument } from "@hull/errors";
+import { type ByteLink, linkFactory } from "@hull/link";
 
 /** Bytes of `sun_path`, the ending zero left out: unix(7). */
 const longestPath = 107;
@@ -42,24 +42,28 @@ export async function placeSocket(
   return { [Symbol.dispose]: () => rmSync(path, { force: true }) };
 }
 
-/** Accepts connections at `path` until disposed of; connections stay. */
-export async function acceptAt(path: string, onConnection: (socket: Socket) => void): Promise<Disposable> {
-  const server = createServer(onConnection);
-  await new Promise<void>((resolve, reject) => {
-    server.once("error", (error) => reject(HullError.from(error)));
-    server.listen({ path }, resolve);
-  });
-  return { [Symbol.dispose]: () => server.close() };
+/** Accepts connections at a path, or of a descriptor that listens already, until disposed of; connections stay. */
+export async function acceptAt(
+  where: { path: string } | { fd: number },
+  onLink: (link: ByteLink) => void,
+): Promise<Disposable> {
+  const { listen } = await linkFactory();
+  try {
+    const listener = await listen(where, onLink);
+    return { [Symbol.dispose]: () => listener.stop() };
+  } catch (error) {
+    throw HullError.from(error);
+  }
 }
 
 /** True if something accepts connections at `path`. */
-export function answers(path: string): Promise<boolean> {
-  return new Promise((resolve) => {
-    const socket = connect({ path });
-    socket.once("connect", () => {
-      socket.destroy();
-      resolve(true);
-    });
-    socket.once("error", () => resolve(false));
-  });
+export async function answers(path: string): Promise<boolean> {
+  const { connect } = await linkFactory();
+  try {
+    const link = await connect({ path });
+    link.destroy();
+    return true;
+  } catch {
+    return false;
+  }
 }

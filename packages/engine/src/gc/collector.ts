@@ -66,6 +66,11 @@ export class MetadataCollector implements GarbageCollector {
     return this.#next;
   }
 
+  /** Changes when it runs by itself, if it does. */
+  reschedule(options: SchedulerOptions): void {
+    this.#scheduler?.reconfigure(options);
+  }
+
   observe(listener: (run: ObservedRun) => void): void {
     this.#observers.push(listener);
   }

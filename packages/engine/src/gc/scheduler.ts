@@ -24,7 +24,7 @@ const firstInterval = 1000;
 
 /** Runs something after changes, rarely enough. Nothing is timed while there is nothing to do. */
 export class CollectionScheduler {
-  readonly #options: SchedulerOptions;
+  #options: SchedulerOptions;
   readonly #run: () => Promise<number>;
   #deletions = 0;
   #mutations = 0;
@@ -51,6 +51,12 @@ export class CollectionScheduler {
   began(): void {
     this.#deletions = 0;
     this.#mutations = 0;
+  }
+
+  /** Goes by other rules from the next change or run on. */
+  reconfigure(options: SchedulerOptions): void {
+    this.#options = options;
+    this.#plan();
   }
 
   close(): void {

@@ -97,6 +97,41 @@ describe("plugin graph", () => {
   });
 });
 
+describe("reloading", () => {
+  const config = configTable({ size: integer(3, "size"), name: text("x", "name") });
+  const open = (applied: unknown[], options: object = {}): Promise<PluginGraph> => {
+    const live = definePlugin({
+      type: "t.v1",
+      id: "live",
+      config,
+      start: ({ onReload }) => onReload(["size"], (table) => applied.push(table)),
+    });
+    const fixed = definePlugin({ type: "t.v1", id: "fixed", config, start: () => undefined });
+    return PluginGraph.start([live, fixed], { ...directories, ...options });
+  };
+
+  test("a key that can change is applied, others wait, and what is as before is not mentioned", async () => {
+    const applied: unknown[] = [];
+    await using graph = await open(applied, { config: { "t.v1.live": { name: "n" } } });
+    expect(graph.reload({ "t.v1.live": { name: "n" } })).toEqual({ applied: [], waiting: [] });
+    const report = graph.reload({ "t.v1.live": { size: 5 }, "t.v1.fixed": { size: 6 } });
+    expect(report).toEqual({
+      applied: ['plugins."t.v1.live".size'],
+      waiting: ['plugins."t.v1.live".name', 'plugins."t.v1.fixed".size'],
+    });
+    // The name waits, so the plugin goes on with the one that it was started with.
+    expect(applied).toEqual([{ size: 5, name: "n" }]);
+    expect(graph.reload({ "t.v1.live": { size: 5, name: "n" } })).toEqual({ applied: [], waiting: [] });
+  });
+
+  test("a bad table changes nothing", async () => {
+    const applied: unknown[] = [];
+    await using graph = await open(applied);
+    expect(() => graph.reload({ "t.v1.live": { size: 5 }, "t.v1.fixed": { size: "x" } })).toThrow('key "size"');
+    expect(applied).toEqual([]);
+  });
+});
+
 describe("configuration tables", () => {
   const schema = configTable({
     n: integer(0, "", { min: 0 }),

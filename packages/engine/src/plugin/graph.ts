@@ -1,4 +1,5 @@
 import { join } from "node:path";
+import { isDeepStrictEqual } from "node:util";
 import { failedPrecondition, HullError, invalidArgument, notFound } from "@hull/errors";
 import { type Logger, silent } from "../log.ts";
 import type { PluginDeclaration, PluginInit, PluginProperties } from "./index.ts";
@@ -37,6 +38,19 @@ export interface PluginGraphOptions {
   properties?: PluginProperties;
 }
 
+/** What a plugin takes while it runs. */
+interface Reloadable {
+  readonly keys: readonly string[];
+  apply(config: unknown): void;
+}
+
+/** Keys of the configuration that changed, as `plugins."<type>.<id>".<key>`. */
+export interface ReloadReport {
+  readonly applied: readonly string[];
+  /** These count from the next start on. */
+  readonly waiting: readonly string[];
+}
+
 /** Ends a plugin's start; caught by the graph alone. */
 class Skip extends Error {}
 
@@ -51,6 +65,9 @@ export class PluginGraph implements AsyncDisposable {
   readonly #stops: { name: string; stop: () => Promise<void> | void }[] = [];
   readonly #options: PluginGraphOptions;
   readonly #log: Logger;
+  /** Every plugin's table as it is in force, by name. */
+  readonly #configs = new Map<string, { declaration: AnyPlugin; config: unknown }>();
+  readonly #reloadables = new Map<string, Reloadable>();
 
   private constructor(options: PluginGraphOptions) {
     this.#options = options;
@@ -93,6 +110,29 @@ export class PluginGraph implements AsyncDisposable {
     return (this.#instances.get(type) ?? new Map()) as ReadonlyMap<string, T>;
   }
 
+  /**
+   * Gives running plugins what changed in their tables, where they can take it.
+   * @throws InvalidArgument for a bad table, before any is applied
+   */
+  reload(tables: Readonly<Record<string, unknown>>): ReloadReport {
+    const report = { applied: [] as string[], waiting: [] as string[] };
+    const changed = [...this.#configs].flatMap(([name, { declaration, config }]) => {
+      const given = declaration.config?.parse(tables[name] ?? {});
+      const keys = changedKeys(config, given);
+      return keys.length === 0 ? [] : [{ name, declaration, config, given, keys }];
+    });
+    for (const { name, declaration, config, given, keys } of changed) {
+      const reloadable = this.#reloadables.get(name);
+      const taken = keys.filter((key) => reloadable?.keys.includes(key));
+      for (const key of keys) (taken.includes(key) ? report.applied : report.waiting).push(`plugins."${name}".${key}`);
+      if (reloadable === undefined || taken.length === 0) continue;
+      const next = { ...(config as object), ...pick(given, taken) };
+      this.#configs.set(name, { declaration, config: next });
+      reloadable.apply(next);
+    }
+    return report;
+  }
+
   /** Stops every plugin, the last started first. One that fails to stop doesn't keep the others from it. */
   async stop(): Promise<void> {
     for (let next = this.#stops.pop(); next !== undefined; next = this.#stops.pop()) {
@@ -121,6 +161,9 @@ export class PluginGraph implements AsyncDisposable {
     try {
       const instance = await declaration.start({
         config: this.#configOf(declaration),
+        onReload: (keys, apply) => {
+          this.#reloadables.set(name, { keys, apply });
+        },
         root: join(this.#options.root, name),
         state: join(this.#options.state, name),
         get: (wanted, wantedId) => this.get(wanted, wantedId),
@@ -150,10 +193,11 @@ export class PluginGraph implements AsyncDisposable {
     }
   }
 
-  #configOf({ type, id, config }: AnyPlugin): unknown {
-    const given = this.#options.config?.[`${type}.${id}`];
-    if (config === undefined) return undefined;
-    return config.parse(given ?? {});
+  #configOf(declaration: AnyPlugin): unknown {
+    const name = `${declaration.type}.${declaration.id}`;
+    const config = declaration.config?.parse(this.#options.config?.[name] ?? {});
+    this.#configs.set(name, { declaration, config });
+    return config;
   }
 
   #checkRequired(): void {
@@ -171,6 +215,15 @@ export class PluginGraph implements AsyncDisposable {
     if (tried.length === 0) return `no plugin ${named} is known`;
     return `no plugin ${named} is running: ${tried.map((record) => `"${record.id}" ${describe(record.status)}`).join("; ")}`;
   }
+}
+
+function changedKeys(before: unknown, after: unknown): string[] {
+  const [old, given] = [before ?? {}, after ?? {}] as Record<string, unknown>[];
+  return Object.keys({ ...old, ...given }).filter((key) => !isDeepStrictEqual(old?.[key], given?.[key]));
+}
+
+function pick(table: unknown, keys: readonly string[]): object {
+  return Object.fromEntries(Object.entries(table ?? {}).filter(([key]) => keys.includes(key)));
 }
 
 function describe(status: PluginStatus): string {

@@ -44,6 +44,11 @@ export interface PluginInit<Config> {
   plugins(): readonly PluginRecord[];
   readonly log: Logger;
   readonly properties: PluginProperties;
+  /**
+   * Tells which keys of the plugin's table may change while it runs: `apply` gets the whole table with their new values. A change of any
+   * other key waits for the next start, which whoever reloads is told.
+   */
+  onReload(keys: readonly (keyof Config & string)[], apply: (config: Config) => void): void;
   /** Runs when the daemon stops, in reverse order of start. */
   onStop(stop: () => Promise<void> | void): void;
 }
