@@ -87,6 +87,8 @@ function pair(owner: ConnectionOwner, options: { room?: number; server?: Connect
   const [near, far] = linkPair(options.room);
   const server = new Connection("server", far, owner, options.server);
   const client = new Connection("client", near, nobody, options.client);
+  server.start();
+  client.start();
   return { near, far, server, client };
 }
 
@@ -137,6 +139,7 @@ async function raw(owner: ConnectionOwner = echo(), options?: ConnectionOptions)
   const [near, far] = linkPair();
   near.start({ data() {}, closed() {} });
   const server = new Connection("server", far, owner, options);
+  server.start();
   const send = async (...frames: Uint8Array[]): Promise<Frame[]> => {
     const before = far.written.length;
     for (const bytes of frames) near.write(bytes);
@@ -384,7 +387,7 @@ describe("a connection", () => {
   test("a peer that asks without reading is not read from", async () => {
     const [near, far] = linkPair(1000);
     near.start({ data() {}, closed() {} });
-    new Connection("server", far, echo());
+    new Connection("server", far, echo()).start();
     near.write(Buffer.concat([preface, frame(frameTypes.settings, 0, 0)]));
     near.deliver();
     const ping = Buffer.concat(
@@ -553,7 +556,7 @@ describe("what a client does wrong", () => {
         near.start({ data() {}, closed() {} });
         const recorders: Recorder[] = [];
         const closed = Promise.withResolvers<void>();
-        new Connection("server", far, { ...echo([], recorders), closed: () => closed.resolve() });
+        new Connection("server", far, { ...echo([], recorders), closed: () => closed.resolve() }).start();
         near.write(Buffer.concat([preface, frame(settings, 0, 0), ...pieces]));
         while (near.deliver(cut) > 0);
         await turn();
@@ -571,7 +574,7 @@ describe("what a client does wrong", () => {
     for (const bytes of ["GET / HTTP/1.1\r\n\r\n", "\0\0\0\0\0\0\0\0\0"]) {
       const [near, far] = linkPair();
       near.start({ data() {}, closed() {} });
-      new Connection("server", far, echo());
+      new Connection("server", far, echo()).start();
       near.write(Buffer.from(bytes));
       near.deliver();
       await settle(near, far);
@@ -585,7 +588,7 @@ describe("what a client does wrong", () => {
 
 describe("beside node:http2", () => {
   test("a client of its speaks with a server of ours", async () => {
-    const listener = createServer((socket) => new Connection("server", overDuplex(socket), echo()));
+    const listener = createServer((socket) => new Connection("server", overDuplex(socket), echo()).start());
     await new Promise<void>((resolve) => listener.listen(0, "127.0.0.1", resolve));
     const address = listener.address();
     const session = connectHttp2(`http://127.0.0.1:${typeof address === "object" ? address?.port : 0}`);
@@ -621,6 +624,7 @@ describe("beside node:http2", () => {
     const { connect } = await import("node:net");
     const socket = connect(typeof address === "object" ? (address?.port ?? 0) : 0, "127.0.0.1");
     const client = new Connection("client", overDuplex(socket), nobody);
+    client.start();
     const sizes = [0, 1, 1000, 60_000];
     const answers = await Promise.all(
       sizes.map(async (size) => {

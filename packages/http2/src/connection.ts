@@ -39,7 +39,7 @@ const largestFrame = mebibyte;
 /**
  * HTTP/2 over a link of bytes (RFC 9113), the part of it that gRPC needs: no push, no priorities, no upgrade from HTTP/1.
  *
- *   new ──► request(…) (client) or owner.request (server), any number at once ──► shutdown (runs out) or destroy ──► closed
+ *   new ──► start ──► request(…) (client) or owner.request (server), any number at once ──► shutdown (runs out) or destroy ──► closed
  *
  * What the peer does wrong never throws here: it ends the stream or the connection, and the peer is told.
  */
@@ -83,8 +83,12 @@ export class Connection implements FrameReceiver, StreamHost {
     this.#sender = new Sender(link, (stream) => this.#endLocal(stream));
     this.#reader = new FrameReader(this, largestFrame);
     this.#decoder = new HeaderDecoder(this.#maxHeaderList);
+  }
+
+  /** Begins to speak and to listen. Called once. */
+  start(): void {
     this.#greet();
-    link.start({ data: (chunk) => this.#receive(chunk), closed: (cause) => this.#end(cause) });
+    this.#link.start({ data: (chunk) => this.#receive(chunk), closed: (cause) => this.#end(cause) });
   }
 
   /** True while requests can be made. */

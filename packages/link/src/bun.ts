@@ -11,13 +11,24 @@ interface Socket {
   resume(): void;
 }
 
-/** Connects; rejects with the runtime's error if nobody answers. */
+/** Connects; rejects with an error as Node's own sockets give it if nobody answers. */
 export async function connect(target: LinkTarget): Promise<ByteLink> {
   const link = new BunLink();
   const socket = handlersOf(() => link);
-  if ("path" in target) await Bun.connect({ unix: target.path, socket });
-  else await Bun.connect({ hostname: target.host, port: target.port, socket });
+  try {
+    if ("path" in target) await Bun.connect({ unix: target.path, socket });
+    else await Bun.connect({ hostname: target.host, port: target.port, socket });
+  } catch (cause) {
+    throw connectError(target, cause);
+  }
   return link;
+}
+
+/** Bun's own error doesn't say in its text what was wrong. */
+function connectError(target: LinkTarget, cause: unknown): unknown {
+  if (!(cause instanceof Error && "code" in cause)) return cause;
+  const place = "path" in target ? target.path : `${target.host}:${target.port}`;
+  return Object.assign(new Error(`connect ${cause.code} ${place}`, { cause }), { code: cause.code });
 }
 
 /** Listens; throws the runtime's error if that can't be. */

@@ -1,4 +1,5 @@
 import { type Code, HullError, invalidArgument } from "@hull/errors";
+import { type FieldList, fieldOf } from "@hull/http2/fields";
 import { fromWireStatus, type WireStatus } from "../status.ts";
 
 /**
@@ -8,30 +9,22 @@ import { fromWireStatus, type WireStatus } from "../status.ts";
  * beside it.
  */
 
-/** Headers as node:http2 gives them. */
-export type Headers = Readonly<Record<string, string | string[] | number | undefined>>;
-
-/** The first value of a header, undefined if there is none. */
-export function headerOf(headers: Headers, name: string): string | undefined {
-  const value = headers[name];
-  const first = Array.isArray(value) ? value[0] : value;
-  return first === undefined ? undefined : String(first);
-}
-
 /** The error in trailers (or in headers that are all there is), null for success, undefined if they have no status. */
-export function statusOf(headers: Headers): HullError | null | undefined {
-  const status = headerOf(headers, "grpc-status");
+export function statusOf(fields: FieldList): HullError | null | undefined {
+  const status = fieldOf(fields, "grpc-status");
   if (status === undefined) return undefined;
   const code = /^\d{1,3}$/.test(status) ? Number(status) : -1;
   if (code === 0) return null;
-  return fromWireStatus({ code, message: decodeMessageText(headerOf(headers, "grpc-message") ?? "") });
+  return fromWireStatus({ code, message: decodeMessageText(fieldOf(fields, "grpc-message") ?? "") });
 }
 
 /** The trailers of a call that ended with `status`. */
-export function trailersOf({ code, message }: WireStatus): Record<string, string> {
-  if (message === "") return { "grpc-status": String(code) };
-  return { "grpc-status": String(code), "grpc-message": encodeMessageText(message) };
+export function trailersOf({ code, message }: WireStatus): FieldList {
+  if (message !== "") return ["grpc-status", String(code), "grpc-message", encodeMessageText(message)];
+  return code === 0 ? success : ["grpc-status", String(code)];
 }
+
+const success: FieldList = ["grpc-status", "0"];
 
 /** The error of an HTTP status that is not gRPC's doing: something else answers there. */
 export function httpError(status: number): HullError {
@@ -120,12 +113,13 @@ export function isGrpcContent(contentType: string | undefined): boolean {
 }
 
 /**
- * A caller's metadata, as it can go into headers.
+ * Adds a caller's metadata to headers.
  *
  * @throws InvalidArgument for a name or a value that a header can't carry.
  */
-export function checkMetadata(metadata: Readonly<Record<string, string>>): Readonly<Record<string, string>> {
-  for (const [name, value] of Object.entries(metadata)) {
+export function pushMetadata(headers: string[], metadata: Readonly<Record<string, string>>): void {
+  for (const name in metadata) {
+    const value = metadata[name] ?? "";
     if (!/^[0-9a-z_.-]+$/.test(name) || name.startsWith("grpc-")) {
       throw invalidArgument(
         `metadata "${name}" can't be sent: names have lower case letters, digits and "_.-", not "grpc-"`,
@@ -134,6 +128,6 @@ export function checkMetadata(metadata: Readonly<Record<string, string>>): Reado
     if (!/^[\x20-\x7e]*$/.test(value)) {
       throw invalidArgument(`metadata "${name}" can't be sent: its value "${value}" is not printable ASCII`);
     }
+    headers.push(name, value);
   }
-  return metadata;
 }

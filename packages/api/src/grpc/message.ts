@@ -11,21 +11,20 @@ export const maximumMessage = 16 * 1024 * 1024;
 
 const prefixLength = 5;
 
-/** A message with its prefix. @throws ResourceExhausted if it is longer than `limit` bytes. */
-export function encodeMessageFrame(message: Uint8Array, limit = maximumMessage): Uint8Array {
-  const { length } = message;
+/** What goes before a message of so many bytes. @throws ResourceExhausted if they are more than `limit` */
+export function messagePrefix(length: number, limit = maximumMessage): Uint8Array {
   if (length > limit) throw tooLong("trying to send message", length, limit);
-  const frame = new Uint8Array(prefixLength + length);
-  new DataView(frame.buffer).setUint32(1, length);
-  frame.set(message, prefixLength);
-  return frame;
+  return Uint8Array.of(0, length >>> 24, length >>> 16, length >>> 8, length);
 }
 
 /** Messages out of a body that is cut anywhere. A message that came whole points into its chunk. */
 export class MessageDecoder {
   readonly #limit: number;
-  readonly #prefix = new Uint8Array(prefixLength);
+  /** A prefix that came in pieces. */
+  #prefix: Uint8Array | undefined;
   #prefixFill = 0;
+  /** Bytes of the message that the last prefix announced; -1 before it is whole. */
+  #length = -1;
   #message: Uint8Array | undefined;
   #messageFill = 0;
 
@@ -41,12 +40,12 @@ export class MessageDecoder {
    */
   push(chunk: Uint8Array, onMessage: (message: Uint8Array) => void): void {
     let at = 0;
-    while (at < chunk.length) {
-      if (this.#prefixFill < prefixLength) at += this.#takePrefix(chunk, at);
-      if (this.#prefixFill < prefixLength) return;
-      const length = this.#length();
+    while (at < chunk.length || this.#length === 0) {
+      if (this.#length < 0) at = this.#takePrefix(chunk, at);
+      if (this.#length < 0) return;
+      const length = this.#length;
       if (this.#message === undefined && chunk.length - at >= length) {
-        this.#prefixFill = 0;
+        this.#length = -1;
         onMessage(new Uint8Array(chunk.buffer, chunk.byteOffset + at, length));
         at += length;
       } else {
@@ -56,7 +55,7 @@ export class MessageDecoder {
         const message = this.#message;
         this.#message = undefined;
         this.#messageFill = 0;
-        this.#prefixFill = 0;
+        this.#length = -1;
         onMessage(message);
       }
     }
@@ -64,14 +63,23 @@ export class MessageDecoder {
 
   /** True between messages: a body that ends elsewhere was cut off. */
   get atBoundary(): boolean {
-    return this.#prefixFill === 0;
+    return this.#length < 0 && this.#prefixFill === 0;
   }
 
   #takePrefix(chunk: Uint8Array, at: number): number {
+    if (this.#prefixFill === 0 && chunk.length - at >= prefixLength) {
+      this.#length = this.#lengthIn(chunk, at);
+      return at + prefixLength;
+    }
     const taken = Math.min(prefixLength - this.#prefixFill, chunk.length - at);
+    this.#prefix ??= new Uint8Array(prefixLength);
     this.#prefix.set(chunk.subarray(at, at + taken), this.#prefixFill);
     this.#prefixFill += taken;
-    return taken;
+    if (this.#prefixFill === prefixLength) {
+      this.#length = this.#lengthIn(this.#prefix, 0);
+      this.#prefixFill = 0;
+    }
+    return at + taken;
   }
 
   #takeBody(message: Uint8Array, chunk: Uint8Array, at: number): number {
@@ -81,9 +89,9 @@ export class MessageDecoder {
     return taken;
   }
 
-  #length(): number {
-    if (this.#prefix[0] !== 0) throw internal("grpc: a message is compressed, though no encoding was agreed on");
-    const length = new DataView(this.#prefix.buffer).getUint32(1);
+  #lengthIn(bytes: Uint8Array, at: number): number {
+    if (bytes[at] !== 0) throw internal("grpc: a message is compressed, though no encoding was agreed on");
+    const length = new DataView(bytes.buffer, bytes.byteOffset).getUint32(at + 1);
     if (length > this.#limit) throw tooLong("received message", length, this.#limit);
     return length;
   }

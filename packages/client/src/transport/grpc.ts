@@ -1,12 +1,11 @@
-import { connect as connectHttp2 } from "node:http2";
-import { connect as connectSocket } from "node:net";
 import type { MethodRef } from "@hull/api/call";
 import { type CallTransport, makeClient } from "@hull/api/caller";
-import { withWindowRepair } from "@hull/api/flow-control";
 import { pausingInbox } from "@hull/api/inbox";
 import type { CallOptions, ServiceClient, ServiceDefinition } from "@hull/api/rpc";
 import { canceled, HullError, internal, invalidArgument, unavailable } from "@hull/errors";
-import { type CallEvents, type Channel, GrpcCall } from "./grpc-call.ts";
+import { Connection } from "@hull/http2";
+import { type LinkTarget, linkFactory } from "@hull/link";
+import { type CallEvents, GrpcCall } from "./grpc-call.ts";
 
 /**
  * A connection to a gRPC server.
@@ -35,20 +34,22 @@ export interface GrpcConnection extends AsyncDisposable {
  * @throws Unavailable, naming the address, if nobody answers there; InvalidArgument for an address of another form.
  */
 export async function connectGrpc(address: string): Promise<GrpcConnection> {
-  const connection = new Http2Connection(address);
+  const connection = new Http2GrpcConnection(address);
   await connection.open();
   return connection;
 }
 
 /** Bytes that one stream of answers may hold before it stops reading. */
 const highWater = 1024 * 1024;
-/** What the server may send ahead. HTTP/2's own 64 KiB would make every large read wait for the round trip. */
-const window = 4 * 1024 * 1024;
+/** What the server may send ahead on a stream, bytes: a large read shouldn't wait for the round trip. */
+const streamWindow = 4 * 1024 * 1024;
 
-class Http2Connection implements GrpcConnection, CallTransport {
+class Http2GrpcConnection implements GrpcConnection, CallTransport {
   readonly address: string;
-  readonly #target: { path: string } | { host: string; port: number };
-  #channel: Promise<Channel> | undefined;
+  readonly #target: LinkTarget;
+  #connection: Promise<Connection> | undefined;
+  /** The same when it is there: most calls need not wait for it. */
+  #open: Connection | undefined;
   #closed = false;
 
   constructor(address: string) {
@@ -63,22 +64,19 @@ class Http2Connection implements GrpcConnection, CallTransport {
     return makeClient(definition, this, options.metadata);
   }
 
-  open(): Promise<Channel> {
+  open(): Promise<Connection> {
     if (this.#closed) return Promise.reject(unavailable(`the connection to "${this.address}" has been closed`));
-    if (this.#channel === undefined) {
-      const channel = this.#connect();
-      this.#channel = channel;
-      channel.catch(() => this.#forget(channel));
-    }
-    return this.#channel;
+    if (this.#open !== undefined && !this.#open.isOpen) this.#forget(this.#open);
+    this.#connection ??= this.#connect();
+    return this.#connection;
   }
 
   async unary(ref: MethodRef, request: Uint8Array, options: CallOptions): Promise<Uint8Array> {
-    const channel = await this.open();
+    const connection = await this.open();
     return await new Promise((resolve, reject) => {
       let answer: Uint8Array | undefined;
       let extra = false;
-      const call = new GrpcCall(channel, ref, options, {
+      const call = new GrpcCall(connection, ref, options, {
         message: (message) => {
           extra = answer !== undefined;
           answer = message;
@@ -99,9 +97,9 @@ class Http2Connection implements GrpcConnection, CallTransport {
   }
 
   async *stream(ref: MethodRef, requests: AsyncIterable<Uint8Array>, options: CallOptions): AsyncIterable<Uint8Array> {
-    const channel = await this.open();
+    const connection = await this.open();
     const answers = new Answers();
-    const call = new GrpcCall(channel, ref, options, answers);
+    const call = new GrpcCall(connection, ref, options, answers);
     answers.call = call;
     const source = requests[Symbol.asyncIterator]();
     sendAll(call, source).catch((thrown: unknown) => call.cancel(HullError.from(thrown)));
@@ -116,46 +114,34 @@ class Http2Connection implements GrpcConnection, CallTransport {
 
   async close(): Promise<void> {
     this.#closed = true;
-    const { session } = (await this.#channel?.catch(() => undefined)) ?? {};
-    if (session === undefined || session.destroyed) return;
-    await new Promise<void>((resolve) => {
-      session.once("close", resolve);
-      session.destroy();
-    });
+    const connection = await this.#connection?.catch(() => undefined);
+    connection?.destroy();
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.close();
   }
 
-  #forget(channel: Promise<Channel>): void {
-    if (this.#channel === channel) this.#channel = undefined;
+  async #connect(): Promise<Connection> {
+    const { connect } = await linkFactory();
+    try {
+      const link = await connect(this.#target);
+      const forget = (): void => this.#forget(connection);
+      const connection = new Connection("client", link, { goaway: forget, closed: forget }, { streamWindow });
+      this.#open = connection;
+      connection.start();
+      return connection;
+    } catch (cause) {
+      this.#connection = undefined;
+      throw unavailable(`can't connect to "${this.address}": ${HullError.from(cause).message}`, { cause });
+    }
   }
 
-  #connect(): Promise<Channel> {
-    const opening = new Promise<Channel>((resolve, reject) => {
-      const socket = connectSocket(this.#target);
-      const session = connectHttp2("http://localhost", {
-        createConnection: () => withWindowRepair(socket, "client"),
-        settings: { enablePush: false, initialWindowSize: window },
-        // Megabytes that may wait to be sent: two messages of the longest kind, where Node would refuse at 10.
-        maxSessionMemory: 64,
-      });
-      session.on("error", (cause: Error) => {
-        reject(unavailable(`can't connect to "${this.address}": ${cause.message}`, { cause }));
-      });
-      session.on("close", () => {
-        reject(unavailable(`"${this.address}" closed the connection`));
-        this.#forget(opening);
-      });
-      // The server is going away: what runs may finish, what is new needs a new connection.
-      session.on("goaway", () => this.#forget(opening));
-      session.once("connect", () => {
-        session.setLocalWindowSize(2 * window);
-        resolve({ session, isBroken: () => session.destroyed || socket.destroyed || socket.readableEnded });
-      });
-    });
-    return opening;
+  /** The next call opens another. */
+  #forget(connection: Connection): void {
+    if (this.#open !== connection) return;
+    this.#open = undefined;
+    this.#connection = undefined;
   }
 }
 
@@ -178,13 +164,13 @@ class Answers implements CallEvents {
 async function sendAll(call: GrpcCall, source: AsyncIterator<Uint8Array>): Promise<void> {
   for (;;) {
     const { done, value } = await source.next();
-    if (call.ended) return;
+    if (call.over) return;
     if (done) return call.sendEnd();
     await call.send(value);
   }
 }
 
-function targetOf(address: string): { path: string } | { host: string; port: number } {
+function targetOf(address: string): LinkTarget {
   const path = /^(?:unix:(?:\/\/)?)?(\/.+)$/.exec(address)?.[1];
   if (path !== undefined) return { path };
   const [, host, port] = /^(?:tcp:\/\/)?(\[[0-9a-fA-F:.]+\]|[^:/[\]]+):(\d{1,5})$/.exec(address) ?? [];
