@@ -55,8 +55,14 @@ export interface PullOptions extends TransferOptions {
 export interface ImportOptions extends TransferOptions {
   /** Put before names that are a tag alone. */
   readonly baseName?: string;
+  /** Leave images out whose full name doesn't begin with the base name. */
+  readonly onlyBaseName?: boolean;
   /** Record every manifest by its digest too. */
   readonly digests?: boolean;
+  /** … but not those that have a name. */
+  readonly skipDigestForNamed?: boolean;
+  /** Compress layers of a `docker save` archive that aren't. */
+  readonly compressLayers?: boolean;
   /** Record the archive's whole index under this name. */
   readonly indexName?: string;
 }
@@ -153,14 +159,15 @@ export async function importImages(
 ): Promise<string[]> {
   await using streams = new ClientStreams(client);
   const stream = await streams.sendBytes("import", archive);
-  const { baseName, indexName = "", digests = false } = options;
-  const extraReferences =
-    baseName === undefined ? [] : [{ name: baseName, isPrefix: true, allowOverwrite: true, addDigest: digests }];
+  const { baseName, indexName = "", digests: addDigest = false, skipDigestForNamed: skipNamedDigest = false } = options;
+  const { onlyBaseName = false, compressLayers: forceCompress = false } = options;
+  const prefix = { isPrefix: true, allowOverwrite: !onlyBaseName, addDigest, skipNamedDigest };
+  const extraReferences = baseName === undefined ? [] : [{ name: baseName, ...prefix }];
   const names: string[] = [];
   await transfer(
     client,
     streams,
-    encodeAny(types.archive, ImageImportStream, { stream }),
+    encodeAny(types.archive, ImageImportStream, { stream, forceCompress }),
     storeOf(indexName, options, extraReferences),
     {
       ...options,

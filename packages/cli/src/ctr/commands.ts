@@ -2,6 +2,7 @@ import { type Command, command } from "../command/index.ts";
 import { containerFlags, runFlags } from "./container-flags.ts";
 import * as flags from "./flags.ts";
 import { globalFlags, snapshotsFlags } from "./globals.ts";
+import * as imageCommands from "./tree-images.ts";
 import * as more from "./tree-more.ts";
 
 /** ctr's commands, as containerd's ctr 1.6 has them. */
@@ -97,7 +98,7 @@ const images: Command = {
       flags: flags.imagesCheck,
       load: async () => (await import("./images-check.ts")).checkImages,
     }),
-    missing("export", "export images"),
+    imageCommands.exportImages,
     command({
       name: "import",
       summary: "import images",
@@ -131,8 +132,8 @@ If foobar.tar contains an OCI ref named "latest" and anonymous ref "sha256:deadb
       flags: flags.imagesList,
       load: async () => (await import("./images.ts")).listImages,
     }),
-    missing("mount", "mount an image to a target path"),
-    missing("unmount", "unmount the image from the target"),
+    imageCommands.mount,
+    imageCommands.unmount,
     command({
       name: "pull",
       summary: "pull an image from a remote",
@@ -149,7 +150,7 @@ command. As part of this process, we do the following:
       flags: flags.imagesPull,
       load: async () => (await import("./images-transfer.ts")).pull,
     }),
-    missing("push", "push an image to a remote"),
+    imageCommands.push,
     command({
       name: "delete",
       aliases: removeAliases,
@@ -176,9 +177,9 @@ command. As part of this process, we do the following:
       load: async () => (await import("./images.ts")).labelImage,
     }),
     missing("convert", "convert an image"),
-    missing("inspect", "inspect an image"),
-    missing("prune", "remove unused images"),
-    missing("usage", "display usage of snapshots for a given image ref"),
+    imageCommands.inspect,
+    imageCommands.prune,
+    imageCommands.usage,
     missing(
       "build-erofs-cache",
       "build EROFS layers of an image",

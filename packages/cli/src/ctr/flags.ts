@@ -13,6 +13,8 @@ export const namespacesList = defineFlags({ quiet: quiet("the namespace name") }
 export const namespacesRemove = defineFlags({
   cgroup: { kind: "switch", aliases: ["c"], summary: "delete the namespace's cgroup" },
 });
+const locally = "accepted for containerd's sake: hull's daemon does the same work either way";
+
 export const imagesImport = defineFlags({
   "base-name": {
     kind: "text",
@@ -23,7 +25,6 @@ export const imagesImport = defineFlags({
     kind: "switch",
     summary:
       "skip applying --digests option to images named in the importing tar (use it in conjunction with --digests)",
-    supported: false,
   },
   "index-name": { kind: "text", summary: "image name to keep index as, by default index is discarded" },
   "all-platforms": { kind: "switch", summary: "imports content for all platforms, false by default" },
@@ -32,10 +33,9 @@ export const imagesImport = defineFlags({
   "compress-blobs": {
     kind: "switch",
     summary: "compress uncompressed blobs when creating manifest (Docker format only)",
-    supported: false,
   },
   snapshotter: snapshotterFlag,
-  local: { kind: "switch", summary: "run import locally rather than through the transfer API", supported: false },
+  local: { kind: "switch", summary: locally },
   "sync-fs": {
     kind: "switch",
     summary: "synchronize the underlying filesystem containing files when unpack images, false by default",
@@ -46,23 +46,96 @@ export const imagesImport = defineFlags({
     summary: "allow the garbage collector to clean layers up from the content store after unpacking",
     supported: false,
   },
-  label: { kind: "list", summary: "labels to attach to the image", supported: false },
+  label: { kind: "list", summary: "labels to attach to the image" },
 });
-export const imagesPull = defineFlags({
-  "skip-verify": { kind: "switch", aliases: ["k"], summary: "skip SSL certificate validation", supported: false },
+/** How a registry is spoken to. */
+export const registryFlags = defineFlags({
+  "skip-verify": { kind: "switch", aliases: ["k"], summary: "skip SSL certificate validation" },
   "plain-http": { kind: "switch", summary: "allow connections using plain HTTP" },
   user: { kind: "text", aliases: ["u"], summary: "user[:password] Registry user and password" },
   refresh: { kind: "text", summary: "refresh token for authorization server" },
-  "hosts-dir": { kind: "text", summary: "Custom hosts configuration directory", supported: false },
-  tlscacert: { kind: "text", summary: "path to TLS root CA", supported: false },
-  tlscert: { kind: "text", summary: "path to TLS client certificate", supported: false },
-  tlskey: { kind: "text", summary: "path to TLS client key", supported: false },
+  "hosts-dir": { kind: "text", summary: "Custom hosts configuration directory" },
+  tlscacert: { kind: "text", summary: "path to TLS root CA" },
+  tlscert: { kind: "text", summary: "path to TLS client certificate" },
+  tlskey: { kind: "text", summary: "path to TLS client key" },
   "http-dump": {
     kind: "switch",
     summary: "dump all HTTP request/responses when interacting with container registry",
     supported: false,
   },
   "http-trace": { kind: "switch", summary: "enable HTTP tracing for registry interactions", supported: false },
+});
+export const imagesExport = defineFlags({
+  "skip-manifest-json": { kind: "switch", summary: "do not add Docker compatible manifest.json to archive" },
+  "skip-non-distributable": {
+    kind: "switch",
+    summary: "do not add non-distributable blobs such as Windows layers to archive",
+  },
+  platform: { kind: "list", summary: "Pull content from a specific platform" },
+  "all-platforms": { kind: "switch", summary: "exports content from all platforms" },
+  local: { kind: "switch", summary: locally },
+});
+export const imagesPush = defineFlags({
+  ...registryFlags,
+  manifest: { kind: "text", summary: "digest of manifest" },
+  "manifest-type": {
+    kind: "text",
+    summary: "media type of manifest digest",
+    default: "application/vnd.oci.image.manifest.v1+json",
+  },
+  platform: { kind: "list", summary: "push content from a specific platform" },
+  "max-concurrent-uploaded-layers": {
+    kind: "integer",
+    summary: "Set the max concurrent uploaded layers for each push",
+    default: 0,
+    supported: false,
+  },
+  local: { kind: "switch", summary: locally },
+  "allow-non-distributable-blobs": {
+    kind: "switch",
+    summary: "Allow pushing blobs that are marked as non-distributable",
+    supported: false,
+  },
+});
+export const imagesMount = defineFlags({
+  ...registryFlags,
+  snapshotter: snapshotterFlag,
+  label: { kind: "list", summary: "labels to attach to the image", supported: false },
+  rw: { kind: "switch", summary: "Enable write support on the mount" },
+  platform: { kind: "text", summary: "Mount the image for the specified platform" },
+  "sync-fs": {
+    kind: "switch",
+    summary: "synchronize the underlying filesystem containing files when unpack images, false by default",
+    supported: false,
+  },
+  expiration: { kind: "duration", aliases: ["x"], summary: "expiration of the mount's lease", default: 86_400_000 },
+});
+export const imagesUnmount = defineFlags({
+  ...registryFlags,
+  snapshotter: snapshotterFlag,
+  label: { kind: "list", summary: "labels to attach to the image", supported: false },
+  rm: { kind: "switch", summary: "remove the snapshot after a successful unmount" },
+});
+export const imagesUsage = defineFlags({ snapshotter: snapshotterFlag });
+export const imagesInspect = defineFlags({ content: { kind: "switch", summary: "Show JSON content" } });
+export const imagesPrune = defineFlags({
+  all: {
+    kind: "switch",
+    summary: "remove all unused images, not just dangling ones (if all is not specified no images will be pruned)",
+  },
+});
+export const imagesConvert = defineFlags({
+  uncompress: { kind: "switch", summary: "convert tar.gz layers to uncompressed tar layers" },
+  oci: { kind: "switch", summary: "convert Docker media types to OCI media types" },
+  zstd: { kind: "switch", summary: "convert layers to zstd (hull's own)" },
+  platform: { kind: "list", summary: "Pull content from a specific platform" },
+  "all-platforms": { kind: "switch", summary: "exports content from all platforms" },
+  erofs: { kind: "text", summary: "convert layers to EROFS", supported: false },
+  "erofs-compressors": { kind: "text", summary: "compressors of EROFS layers", supported: false },
+  "erofs-mkfs-options": { kind: "text", summary: "options of mkfs.erofs", supported: false },
+});
+export const imagesPull = defineFlags({
+  ...registryFlags,
   snapshotter: snapshotterFlag,
   label: { kind: "list", summary: "labels to attach to the image" },
   platform: { kind: "list", summary: "Pull content from a specific platform" },
@@ -74,7 +147,7 @@ export const imagesPull = defineFlags({
     summary: "Set the max concurrent downloads for each pull",
     supported: false,
   },
-  local: { kind: "switch", summary: "fetch content locally rather than through the transfer API", supported: false },
+  local: { kind: "switch", summary: locally },
   "sync-fs": {
     kind: "switch",
     summary: "synchronize the underlying filesystem containing files when unpack images, false by default",

@@ -1,15 +1,22 @@
 import { accessSync, constants, createReadStream } from "node:fs";
+import { open } from "node:fs/promises";
+import { ContentDefinition } from "@hull/api/gen/containerd/services/content/v1/content";
+import { ImagesDefinition } from "@hull/api/gen/containerd/services/images/v1/images";
+import type { Client } from "@hull/client/client";
 import { getImage, platformImage, snapshotOf } from "@hull/client/images";
 import { readShared } from "@hull/client/io/pump";
-import { importImages, type PullOptions, pullImage } from "@hull/client/transfer";
+import { leaseId } from "@hull/client/lease";
+import { exportImages, importImages, pullImage, pushImage } from "@hull/client/transfer";
 import type { Platform } from "@hull/oci/descriptor";
 import { hostPlatform, parsePlatform } from "@hull/oci/platform";
 import type { CtrAction } from "./action.ts";
 import { withClient } from "./connect.ts";
+import { checkDigest } from "./content.ts";
 import { CtrError } from "./errors.ts";
-import type { imagesImport, imagesPull } from "./flags.ts";
+import type { imagesExport, imagesImport, imagesPull, imagesPush } from "./flags.ts";
 import { defaultSnapshotter } from "./globals.ts";
 import { parseLabels } from "./labels.ts";
+import { registryOptions } from "./registry-options.ts";
 import { TransferDisplay } from "./transfer-display.ts";
 
 export const importArchive: CtrAction<typeof imagesImport> = async ({ flags, args: [path = ""], globals, host }) => {
@@ -24,7 +31,11 @@ export const importArchive: CtrAction<typeof imagesImport> = async ({ flags, arg
         : [parsePlatform(flags.platform)];
     const names = await importImages(client, archive, {
       baseName: flags["base-name"] ?? `import-${today}`,
+      onlyBaseName: flags["base-name"] !== undefined,
       digests: flags.digests,
+      skipDigestForNamed: flags["skip-digest-for-named"],
+      compressLayers: flags["compress-blobs"],
+      labels: parseLabels(flags.label),
       ...(flags["index-name"] === undefined ? {} : { indexName: flags["index-name"] }),
       ...(platforms === undefined ? {} : { platforms }),
       ...(unpack === undefined ? {} : { unpack }),
@@ -63,14 +74,14 @@ export const pull: CtrAction<typeof imagesPull> = async ({ flags, args: [referen
   try {
     return await withClient(globals, async (client) => {
       using display = new TransferDisplay(host);
+      using registry = registryOptions(flags);
       await pullImage(client, reference, {
-        plainHttp: flags["plain-http"],
+        ...registry,
         labels: parseLabels(flags.label),
         platforms: chosen,
         unpack: flags.snapshotter ?? defaultSnapshotter,
         signal: interrupt.signal,
         onProgress: (progress) => display.show(progress),
-        ...credentialsOf(flags.user, flags.refresh),
       });
       display.finish();
       if (flags["print-chainid"]) {
@@ -87,10 +98,78 @@ export const pull: CtrAction<typeof imagesPull> = async ({ flags, args: [referen
   }
 };
 
-function credentialsOf(user: string | undefined, refresh: string | undefined): Pick<PullOptions, "credentials"> {
-  if (refresh !== undefined) return { credentials: { refreshToken: refresh } };
-  if (user === undefined) return {};
-  const colon = user.indexOf(":");
-  if (colon < 0) throw new CtrError(`--user "${user}" has no password: write "user:password"`);
-  return { credentials: { username: user.slice(0, colon), secret: user.slice(colon + 1) } };
+export const exportArchive: CtrAction<typeof imagesExport> = async ({ flags, args, globals, host }) => {
+  const [path = "", ...names] = args;
+  if (path === "" || names.length === 0)
+    throw new CtrError("please provide both an output filename and an image reference to export");
+  const platforms = flags.platform.map((text) => parsePlatform(text));
+  return await withClient(globals, async (client) => {
+    const archive = exportImages(client, names, {
+      platforms: flags["all-platforms"] ? "all" : platforms,
+      skipDockerManifest: flags["skip-manifest-json"],
+      skipNonDistributable: flags["skip-non-distributable"],
+    });
+    if (path === "-") for await (const bytes of archive) await host.out(bytes);
+    else await writeArchive(path, archive);
+    return 0;
+  });
+};
+
+/** As containerd's ctr does, the file is made whatever comes. */
+async function writeArchive(path: string, archive: AsyncIterable<Uint8Array>): Promise<void> {
+  const file = await open(path, "w", 0o666).catch((error: unknown) => {
+    throw error instanceof Error && "code" in error && error.code === "ENOENT"
+      ? new CtrError(`open ${path}: no such file or directory`)
+      : error;
+  });
+  await using stack = new AsyncDisposableStack();
+  stack.defer(() => file.close());
+  for await (const bytes of archive) await file.writeFile(bytes);
+}
+
+export const push: CtrAction<typeof imagesPush> = async ({ flags, args, globals, host }) => {
+  const [reference = "", local = reference] = args;
+  if (reference === "") throw new CtrError("please provide a remote image reference to push");
+  const platforms = flags.platform.map((text) => parsePlatform(text));
+  const interrupt = new AbortController();
+  const stop = (): void => interrupt.abort();
+  process.once("SIGINT", stop);
+  process.once("SIGTERM", stop);
+  try {
+    return await withClient(globals, async (client) => {
+      using registry = registryOptions(flags);
+      // Before there is any progress to show.
+      if (flags.manifest === undefined) await getImage(client, local);
+      using display = new TransferDisplay(host);
+      await using named = await manifestName(client, flags.manifest, flags["manifest-type"], local);
+      await pushImage(client, reference, {
+        ...registry,
+        image: named.name,
+        platforms,
+        signal: interrupt.signal,
+        onProgress: (progress) => display.show(progress),
+      });
+      display.finish();
+      return 0;
+    });
+  } finally {
+    process.off("SIGINT", stop);
+    process.off("SIGTERM", stop);
+  }
+};
+
+/** A name for what is pushed: the daemon pushes images, so a manifest that is given by its digest is one for as long. */
+async function manifestName(
+  client: Client,
+  digest: string | undefined,
+  mediaType: string,
+  local: string,
+): Promise<AsyncDisposable & { name: string }> {
+  if (digest === undefined) return { name: local, [Symbol.asyncDispose]: async () => {} };
+  checkDigest(digest);
+  const { info } = await client.service(ContentDefinition).info({ digest });
+  const images = client.service(ImagesDefinition);
+  const name = `push-${leaseId()}`;
+  await images.create({ image: { name, target: { digest, mediaType, size: info?.size ?? 0n } } });
+  return { name, [Symbol.asyncDispose]: async () => void (await images.delete({ name })) };
 }

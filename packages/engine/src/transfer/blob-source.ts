@@ -10,12 +10,15 @@ import { addLabels } from "./blobs.ts";
  */
 const prefix = "containerd.io/distribution.source.";
 
+/** As containerd has it, of the host without its port. */
+const labelOf = (reference: string): string => prefix + parseReference(reference).domain.replace(/:\d+$/, "");
+
 const listOf = (value = ""): string[] => value.split(",").filter((repository) => repository !== "");
 
 /** The label of a blob that comes from, or went to, a repository too. */
 export function sourceLabels(present: Labels, reference: string): Labels {
-  const { domain, path } = parseReference(reference);
-  const key = prefix + domain;
+  const { path } = parseReference(reference);
+  const key = labelOf(reference);
   return { [key]: [...new Set([...listOf(present[key]), path])].sort().join(",") };
 }
 
@@ -31,10 +34,10 @@ export async function addSource(ctx: Context, content: ContentStore, digest: str
 
 /** The repository of the same host to take a blob over from: the one with which most of the path is shared. */
 export function mountSource(labels: Labels, reference: string): string | undefined {
-  const { domain, path } = parseReference(reference);
+  const { path } = parseReference(reference);
   const wanted = path.split("/");
   let best: { repository: string; shared: number } | undefined;
-  for (const repository of listOf(labels[prefix + domain])) {
+  for (const repository of listOf(labels[labelOf(reference)])) {
     if (repository === path) continue;
     const parts = repository.split("/");
     const end = parts.findIndex((part, at) => part !== wanted[at]);

@@ -16,6 +16,7 @@ import type { Context } from "../context.ts";
 import { detectCompression, detectionLength } from "../diff/compression/index.ts";
 import type { ArchiveFile, ArchiveFiles } from "./archive-files.ts";
 import { readBlob, storeBlob } from "./blobs.ts";
+import { compressLayer } from "./compress.ts";
 
 /** One image in `manifest.json` of `docker save` (moby, image/spec/v1.2.md, "Combined Image JSON + Filesystem Changeset Format"). */
 interface SavedImage {
@@ -39,10 +40,11 @@ export async function convertDockerArchive(
   content: ContentStore,
   files: ArchiveFiles,
   description: Uint8Array,
+  { compressLayers = false }: { compressLayers?: boolean } = {},
 ): Promise<{ index: Descriptor[]; descriptor: Descriptor }> {
   const manifests: Descriptor[] = [];
   for (const image of readDescription(description)) {
-    const descriptor = await convertImage(ctx, content, files, image);
+    const descriptor = await convertImage(ctx, content, files, image, compressLayers);
     const names = image.repoTags.map(namesOf);
     const { platform, ...bare } = descriptor;
     // In containerd's order of fields, which decides the index's digest.
@@ -86,6 +88,7 @@ async function convertImage(
   content: ContentStore,
   files: ArchiveFiles,
   image: SavedImage,
+  compress: boolean,
 ): Promise<Descriptor> {
   const file = (path: string): ArchiveFile => {
     const found = files.get(path);
@@ -97,7 +100,12 @@ async function convertImage(
   const layers: Descriptor[] = [];
   for (const path of image.layers) {
     const { digest, size } = file(path);
-    layers.push({ mediaType: await layerType(ctx, content, digest), digest, size });
+    const mediaType = await layerType(ctx, content, digest);
+    layers.push(
+      compress && mediaType === layerTypes.none
+        ? { mediaType: layerTypes.gzip, ...(await compressLayer(ctx, content, digest)) }
+        : { mediaType, digest, size },
+    );
   }
   const manifest = {
     schemaVersion: 2,

@@ -40,7 +40,7 @@ export function importArchive(
   return withLease(ctx, dependencies.leases, `import ${crypto.randomUUID()}`, async (leased) => {
     using progress = new ProgressReporter(options.progress);
     const files = await readArchive(leased, dependencies.content, archive, progress);
-    const { index, descriptor } = await findIndex(leased, dependencies.content, files);
+    const { index, descriptor } = await findIndex(leased, dependencies.content, files, options);
     const targets = imagesOf(index, descriptor, options);
     const images = new Map<string, PlatformImage>();
     for (const target of new Map(targets.map((named) => [named.target.digest, named.target])).values())
@@ -153,6 +153,7 @@ async function findIndex(
   ctx: Context,
   content: ContentStore,
   files: ArchiveFiles,
+  options: ImportOptions,
 ): Promise<{ index: Descriptor[]; descriptor: Descriptor }> {
   const small = async (path: string) => {
     const file = files.get(path);
@@ -170,7 +171,7 @@ async function findIndex(
     };
   }
   const docker = await small(dockerManifestFile);
-  if (docker !== undefined) return convertDockerArchive(ctx, content, files, docker);
+  if (docker !== undefined) return convertDockerArchive(ctx, content, files, docker, options);
   if (layout !== undefined)
     throw invalidArgument(`the archive has "${layoutFile}" but no "${indexFile}": it is cut off or was made wrongly`);
   if (files.get("repositories") !== undefined)
