@@ -70,7 +70,15 @@ async function withNamedDevices(spec: oci.Spec, { device, gpus }: SpecFlags): Pr
   const named = device.filter((name) => parseQualifiedName(name) !== undefined);
   if (named.length === 0 && gpus.length === 0) return spec;
   const registry = openDeviceRegistry(cdiDirectories());
-  if (gpus.length === 0) return await registry.inject(spec, named);
+  const inject = async (names: readonly string[]): Promise<oci.Spec> => {
+    try {
+      return await registry.inject(spec, names);
+    } catch (error) {
+      const problems = [...(await registry.problems()).values()].flat();
+      throw new CtrError([HullError.from(error).message, ...problems].join("; "));
+    }
+  };
+  if (gpus.length === 0) return await inject(named);
   const wrong = gpus.find((id) => !/^-?\d+$/.test(id));
   if (wrong !== undefined) throw new CtrError(`invalid value "${wrong}" for flag -gpus: a number is needed`);
   const vendors = await registry.vendors();
@@ -79,7 +87,7 @@ async function withNamedDevices(spec: oci.Spec, { device, gpus }: SpecFlags): Pr
     throw new CtrError(
       "detect GPU vendor failed: no known GPU vendor detected in CDI specs, only AMD and NVIDIA are supported",
     );
-  return await registry.inject(spec, [...named, ...gpus.map((id) => `${vendor}/gpu=${id}`)]);
+  return await inject([...named, ...gpus.map((id) => `${vendor}/gpu=${id}`)]);
 }
 
 function specFromFile(path: string): oci.Spec {
@@ -143,7 +151,8 @@ function isolationSteps({ flags, given }: SpecRequest): oci.SpecMiddleware[] {
   if (profile !== undefined)
     steps.push((spec) => ({ ...spec, process: { ...spec.process, apparmorProfile: profile } }));
   for (const text of flags["with-ns"]) steps.push(oci.withNamespace(parseNamespace(text)));
-  if (given.has("allow-new-privs")) steps.push(oci.withNoNewPrivileges(!flags["allow-new-privs"]));
+  // As ctr, whatever value is given.
+  if (given.has("allow-new-privs")) steps.push(oci.withNoNewPrivileges(false));
   return steps;
 }
 

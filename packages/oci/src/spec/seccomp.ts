@@ -108,8 +108,9 @@ export function defaultSeccomp(options: { architecture: string; capabilities: re
     allow(words("process_vm_readv process_vm_writev ptrace")),
     ...(machine === undefined ? [] : [allow(words(machine.calls))]),
   ];
-  for (const [capability, calls] of Object.entries(byCapability)) {
-    if (held.has(capability)) syscalls.push(allow(words(calls)));
+  for (const capability of options.capabilities) {
+    const calls = byCapability[capability];
+    if (calls !== undefined) syscalls.push(allow(words(calls)));
   }
   if (!held.has("CAP_SYS_ADMIN")) {
     const flagsIndex = options.architecture === "s390x" ? 1 : 0;
