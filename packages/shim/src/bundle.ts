@@ -25,6 +25,9 @@ export const bundlePaths = (bundle: string) => ({
   initPid: join(bundle, "init.pid"),
   runtime: join(bundle, "runtime"),
   options: join(bundle, "options.json"),
+  work: join(bundle, "work"),
+  criuWork: join(bundle, "work", "criu-work"),
+  criuLog: join(bundle, "criu-dump.log"),
   execPid: (execId: string) => join(bundle, `${execId}.pid`),
   execSpec: (execId: string) => join(bundle, `${execId}-process.json`),
 });

@@ -1,5 +1,5 @@
 /**
- * The cgroup of a container: where it is, its processes, and whether it ran out of memory.
+ * The cgroup of a container: where it is and its processes.
  *
  * Version 1 has a hierarchy per controller, version 2 one for all. Which directories they are comes from the text of
  * /proc/<pid>/cgroup (cgroups(7)) of the container's first process, read while it lives.
@@ -49,15 +49,6 @@ export function processesOf(directory: string): number[] {
   const pids = numbers(readText(join(directory, "cgroup.procs")));
   for (const child of childDirectories(directory)) pids.push(...processesOf(join(directory, child)));
   return pids;
-}
-
-/** True if the kernel has killed one of the container's processes for want of memory. */
-export function wasKilledForMemory(text: string): boolean {
-  if (text === "") return false;
-  const { v1, v2 } = cgroupPaths(text);
-  const memory = v1.get("memory");
-  const counters = memory === undefined ? v2 && join(v2, "memory.events") : join(memory, "memory.oom_control");
-  return counters !== undefined && (keyValues(readText(counters)).get("oom_kill") ?? 0n) > 0n;
 }
 
 /** A file's text, empty if it isn't there. */

@@ -5,8 +5,9 @@
  * and the root file system unmounted, so that a later `delete` finds the work done. State and exit status stay until then.
  */
 
-import { mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { copyFileSync, existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import type { CheckpointOptions } from "@hull/api/gen/containerd/runc/v1/options";
 import type { Mount } from "@hull/api/gen/containerd/types/mount";
 import { nowNanos } from "@hull/api/timestamp";
 import { alreadyExists, failedPrecondition, HullError, invalidArgument, notFound, unknown } from "@hull/errors";
@@ -15,14 +16,15 @@ import { mountAll, unmountAll } from "@hull/sys/mount";
 import { kill as killProcess } from "@hull/sys/process";
 import type { RuntimeChoice } from "./bundle.ts";
 import { bundlePaths, hasHooks, readSpec, recordRuntime, sharesPidNamespace } from "./bundle.ts";
-import { cgroupPaths, mainDirectory, processesOf, wasKilledForMemory } from "./cgroup.ts";
+import { cgroupPaths, mainDirectory, processesOf } from "./cgroup.ts";
 import type { Children, ProcessExit } from "./children.ts";
 import type { TaskEvents } from "./events.ts";
 import { startByFifo } from "./exec-fifo.ts";
 import { createWillFail, execWillFail } from "./foresee.ts";
 import { OciRuntime } from "./oci-runtime.ts";
+import { OomWatch } from "./oom.ts";
 import { removeRuncRecord } from "./runtime-record.ts";
-import { ProcessStdio } from "./stdio.ts";
+import { ProcessStdio, type StreamOwner } from "./stdio.ts";
 import { type StreamRequest, TaskProcess } from "./task-process.ts";
 import { receiveTerminal, TerminalStreams } from "./terminal.ts";
 
@@ -32,6 +34,10 @@ export interface ContainerRequest extends StreamRequest {
   bundle: string;
   rootfs: readonly Mount[];
   runtime: RuntimeChoice;
+  namespace: string;
+  /** Directory of a checkpoint that the container is restored from; empty to make it anew. */
+  checkpoint: string;
+  parentCheckpoint: string;
 }
 
 const SIGKILL = 9;
@@ -48,6 +54,10 @@ export class Container {
   readonly #children: Children;
   readonly #events: TaskEvents;
   readonly #paths: ReturnType<typeof bundlePaths>;
+  readonly #owner: Omit<StreamOwner, "id">;
+  /** What the first process is started with instead of `start`, if it is restored. */
+  #restore: (() => Promise<void>) | undefined;
+  #oom: OomWatch | undefined;
   /** The OCI runtime's directory of this container. */
   readonly #record: string;
   #sharedPids = false;
@@ -66,6 +76,7 @@ export class Container {
     this.#paths = bundlePaths(request.bundle);
     const { binary, root, options } = request.runtime;
     this.#record = join(root, request.id);
+    this.#owner = { namespace: request.namespace, children, uid: options.ioUid, gid: options.ioGid };
     this.#runtime = new OciRuntime(
       { binary, root, log: this.#paths.log, systemdCgroup: options.systemdCgroup },
       children,
@@ -80,7 +91,8 @@ export class Container {
     return container;
   }
 
-  async #create({ bundle, rootfs, runtime }: ContainerRequest): Promise<void> {
+  async #create(request: ContainerRequest): Promise<void> {
+    const { bundle, rootfs, runtime } = request;
     await using undo = new AsyncDisposableStack();
     const paths = this.#paths;
     if (rootfs.length > 0) {
@@ -90,6 +102,13 @@ export class Container {
     }
     const { noPivotRoot, noNewKeyring } = runtime.options;
     const spec = readSpec(bundle);
+    if (request.checkpoint !== "") {
+      recordRuntime(bundle, runtime);
+      this.#sharedPids = sharesPidNamespace(spec);
+      this.#restore = () => this.#startRestored(request);
+      undo.move();
+      return;
+    }
     const spawned = this.#spawn(this.init, paths.initPid, async (streams) => {
       const options = { bundle, pidFile: paths.initPid, noPivotRoot, noNewKeyring, ...streams };
       if (streams.consoleSocket === undefined && createWillFail(bundle, spec)) {
@@ -116,15 +135,18 @@ export class Container {
     start: (streams: { consoleSocket?: string; stdio: ProcessStdio }) => Promise<void>,
   ): Promise<void> {
     const { terminal, stdin, stdout, stderr } = process.request;
+    const owner = { ...this.#owner, id: process.execId === "" ? this.id : process.execId };
     using undo = new DisposableStack();
     const exit = await this.#children.expecting(async () => {
       if (terminal) {
-        const streams = undo.adopt(new TerminalStreams({ stdin, stdout }), (opened) => opened.close());
+        const streams = undo.adopt(await TerminalStreams.open({ stdin, stdout }, owner), (opened) => opened.close());
         const stdio = ProcessStdio.none();
         streams.connect(await receiveTerminal((consoleSocket) => start({ consoleSocket, stdio })));
         process.streams = streams;
       } else {
-        const streams = undo.adopt(ProcessStdio.open({ stdin, stdout, stderr }), (opened) => opened.close());
+        const streams = undo.adopt(await ProcessStdio.open({ stdin, stdout, stderr }, owner), (opened) =>
+          opened.close(),
+        );
         // Before the start: the client may close the input as soon as it could write to it.
         process.streams = streams;
         undo.defer(() => {
@@ -157,6 +179,9 @@ export class Container {
         await this.#startInit();
         process.status = "running";
         this.#events.started(this.id, process.pid);
+        if (this.#cgroup !== "") {
+          this.#oom = new OomWatch(cgroupPaths(this.#cgroup), () => this.#events.outOfMemory(this.id));
+        }
       } else {
         await this.#startExec(process);
         this.#events.execStarted(this.id, execId, process.pid);
@@ -168,7 +193,18 @@ export class Container {
     }
   }
 
+  async #startRestored({ bundle, checkpoint, parentCheckpoint, runtime }: ContainerRequest): Promise<void> {
+    const { noPivotRoot, criuWorkPath } = runtime.options;
+    const workPath = criuWorkPath === "" ? this.#paths.work : criuWorkPath;
+    mkdirSync(workPath, { recursive: true, mode: 0o711 });
+    const pidFile = this.#paths.initPid;
+    const options = { bundle, pidFile, noPivotRoot, imagePath: checkpoint, parentPath: parentCheckpoint, workPath };
+    await this.#spawn(this.init, pidFile, (streams) => this.#runtime.restore(this.id, { ...options, ...streams }));
+    this.#cgroup = readIfThere(`/proc/${this.init.pid}/cgroup`);
+  }
+
   async #startInit(): Promise<void> {
+    if (this.#restore !== undefined) return this.#restore();
     if (this.#plain && (await startByFifo(this.#record, this.init.gone))) return;
     await this.#runtime.start(this.id);
   }
@@ -206,11 +242,16 @@ export class Container {
     if (!/^[A-Za-z0-9][A-Za-z0-9._-]*$/.test(execId)) throw invalidArgument(`exec id "${execId}" is not an identifier`);
     if (this.#execs.has(execId)) throw alreadyExists(`id ${execId}`);
     // The kind is the one that clients know from containerd's shim.
-    if (this.init.status === "stopped" || this.init.status === "paused") {
+    if (this.init.status === "stopped" || this.init.status === "paused" || this.#awaitsRestore) {
       throw unknown(`cannot exec in a ${this.init.status} state`);
     }
     this.#execs.set(execId, { process: new TaskProcess(execId, request), spec });
     this.#events.execAdded(this.id, execId);
+  }
+
+  /** Created from a checkpoint, of which nothing runs yet. */
+  get #awaitsRestore(): boolean {
+    return this.#restore !== undefined && this.init.status === "created";
   }
 
   /** @throws NotFound */
@@ -225,7 +266,7 @@ export class Container {
     await process.starting;
     if (process === this.init) await this.#endExecs();
     process.streams?.finish();
-    if (process === this.init && wasKilledForMemory(this.#cgroup)) this.#events.outOfMemory(this.id);
+    if (process === this.init) this.#oom?.end();
     process.stop(exit);
     this.#events.exited(this.id, process.execId, process.pid, exit);
     // A turn later: whoever waits for the end is answered first.
@@ -286,6 +327,31 @@ export class Container {
     await this.#runtime.update(this.id, resources);
   }
 
+  /** Has the processes written to a directory by CRIU. @throws Unknown with the runtime's reason; CRIU's log is in the bundle then */
+  async checkpoint(path: string, options: CheckpointOptions): Promise<void> {
+    const { status } = this.init;
+    if (status === "created") throw unknown("cannot checkpoint a task in created state");
+    if (status === "stopped") throw unknown("cannot checkpoint a stopped container");
+    const own = options.workPath === "";
+    const workPath = own ? this.#paths.criuWork : options.workPath;
+    mkdirSync(workPath, { recursive: true, mode: 0o711 });
+    try {
+      await this.#runtime.checkpoint(this.id, {
+        ...options,
+        imagePath: path,
+        workPath,
+        leaveRunning: !options.exit,
+      });
+    } catch (error) {
+      const log = this.#paths.criuLog;
+      if (existsSync(join(workPath, "dump.log"))) copyFileSync(join(workPath, "dump.log"), log);
+      const [first = ""] = HullError.from(error).message.split("\n");
+      throw unknown(`${first} path= ${log}`, { cause: error });
+    } finally {
+      if (own) rmSync(workPath, { recursive: true, force: true });
+    }
+  }
+
   /** @throws InvalidArgument for a process without a terminal */
   resize(execId: string, width: number, height: number): void {
     const { streams } = this.process(execId);
@@ -318,7 +384,7 @@ export class Container {
     if (process.starting !== undefined || process.status === "running" || process.status === "paused") {
       throw failedPrecondition(`cannot delete a ${process.status} process`);
     }
-    if (execId === "" && process.status === "created") {
+    if (execId === "" && process.status === "created" && !this.#awaitsRestore) {
       await this.kill("", SIGKILL, false).catch(ignoreNotFound);
       await process.ended;
     }

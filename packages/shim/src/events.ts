@@ -29,10 +29,13 @@ export class TaskEvents {
     this.#sink = sink;
   }
 
-  created(request: StreamRequest & { id: string; bundle: string; rootfs: readonly Mount[] }, pid: number): void {
-    const { id, bundle, rootfs, stdin, stdout, stderr, terminal } = request;
+  created(
+    request: StreamRequest & { id: string; bundle: string; rootfs: readonly Mount[]; checkpoint: string },
+    pid: number,
+  ): void {
+    const { id, bundle, rootfs, stdin, stdout, stderr, terminal, checkpoint } = request;
     const io = { stdin, stdout, stderr, terminal };
-    const event = { containerId: id, bundle, rootfs: [...rootfs], io, checkpoint: "", pid };
+    const event = { containerId: id, bundle, rootfs: [...rootfs], io, checkpoint, pid };
     this.#sink.publish("/tasks/create", "containerd.events.TaskCreate", TaskCreate.encode(event).finish());
   }
 

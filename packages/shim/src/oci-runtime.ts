@@ -5,6 +5,7 @@
  */
 
 import { readFileSync, statSync } from "node:fs";
+import { basename } from "node:path";
 import { HullError, notFound, unknown } from "@hull/errors";
 import { isErrno } from "@hull/sys/errno";
 import type { Children } from "./children.ts";
@@ -27,6 +28,20 @@ interface StartOptions {
   /** Socket that the runtime sends the terminal's master to; none for a process without a terminal. */
   consoleSocket?: string;
   stdio: ProcessStdio;
+}
+
+/** What of a process CRIU takes with it: flags of `runc checkpoint` and `restore`. */
+export interface CheckpointFlags {
+  imagePath: string;
+  workPath: string;
+  parentPath?: string;
+  openTcp?: boolean;
+  externalUnixSockets?: boolean;
+  terminal?: boolean;
+  fileLocks?: boolean;
+  /** soft, full, strict or ignore; empty for the runtime's default. */
+  cgroupsMode?: string;
+  emptyNamespaces?: readonly string[];
 }
 
 /** One container's runtime. Every failure is an `unknown` HullError with the text of the runtime's last log entry. */
@@ -60,6 +75,28 @@ export class OciRuntime {
     const flags = ["--process", options.spec, "--pid-file", options.pidFile, "--detach"];
     if (options.consoleSocket !== undefined) flags.push("--console-socket", options.consoleSocket);
     await this.#run("OCI runtime exec failed", ["exec", ...flags, id], options.stdio.descriptors);
+  }
+
+  /** Writes the container's processes to a directory. They go on afterwards if `leaveRunning`. */
+  async checkpoint(id: string, options: CheckpointFlags & { leaveRunning: boolean }): Promise<void> {
+    const flags = checkpointFlags(options);
+    if (options.leaveRunning) flags.push("--leave-running");
+    const failure = (status: number) => `${this.#config.binary} did not terminate successfully: exit status ${status}`;
+    await this.#run(failure, ["checkpoint", ...flags, id]);
+  }
+
+  /** Makes and starts a container from what `checkpoint` wrote. */
+  async restore(
+    id: string,
+    options: StartOptions & CheckpointFlags & { bundle: string; noPivotRoot: boolean },
+  ): Promise<void> {
+    const flags = [...checkpointFlags(options), "--detach", "--pid-file", options.pidFile];
+    if (options.consoleSocket !== undefined) flags.push("--console-socket", options.consoleSocket);
+    if (options.noPivotRoot) flags.push("--no-pivot");
+    // runc's alone, whose default it is to adopt the container's processes; crun never does.
+    if (!basename(this.#config.binary).startsWith("crun")) flags.push("--no-subreaper");
+    const args = ["restore", ...flags, "--bundle", options.bundle, id];
+    await this.#run("OCI runtime restore failed", args, options.stdio.descriptors);
   }
 
   /** @throws NotFound "process already finished" */
@@ -100,7 +137,7 @@ export class OciRuntime {
   }
 
   async #run(
-    failure: string,
+    failure: string | ((status: number) => string),
     args: readonly string[],
     stdio?: readonly (number | Uint8Array | "ignore")[],
   ): Promise<void> {
@@ -117,12 +154,28 @@ export class OciRuntime {
       );
     } catch (error) {
       if (!isErrno(error, "ENOENT", "EACCES")) throw error;
-      throw unknown(`${failure}: OCI runtime "${binary}" can't be run: install it, or name another one`, {
+      throw unknown(`${textOf(failure, 127)}: OCI runtime "${binary}" can't be run: install it, or name another one`, {
         cause: error,
       });
     }
-    if (status !== 0) throw unknown(`${failure}: ${lastError(log, logged) ?? `exit status ${status}`}`);
+    if (status !== 0) throw unknown(`${textOf(failure, status)}: ${lastError(log, logged) ?? `exit status ${status}`}`);
   }
+}
+
+function textOf(failure: string | ((status: number) => string), status: number): string {
+  return typeof failure === "string" ? failure : failure(status);
+}
+
+function checkpointFlags(options: CheckpointFlags): string[] {
+  const flags = ["--image-path", options.imagePath, "--work-path", options.workPath];
+  if (options.parentPath) flags.push("--parent-path", options.parentPath);
+  if (options.openTcp) flags.push("--tcp-established");
+  if (options.externalUnixSockets) flags.push("--ext-unix-sk");
+  if (options.terminal) flags.push("--shell-job");
+  if (options.fileLocks) flags.push("--file-locks");
+  if (options.cgroupsMode) flags.push("--manage-cgroups-mode", options.cgroupsMode);
+  for (const namespace of options.emptyNamespaces ?? []) flags.push("--empty-ns", namespace);
+  return flags;
 }
 
 function outputOf(stream: number | Uint8Array | "ignore" | undefined): number | "ignore" {

@@ -1,16 +1,17 @@
 /** The Task service: translates requests for the containers of this shim. Its two versions differ in their name alone. */
 
-import { ProcessDetails } from "@hull/api/gen/containerd/runc/v1/options";
+import { CheckpointOptions, ProcessDetails } from "@hull/api/gen/containerd/runc/v1/options";
 import { TaskDefinition } from "@hull/api/gen/containerd/task/v3/task";
 import type { ServiceImplementation } from "@hull/api/rpc";
 import { timestampOfNanos } from "@hull/api/timestamp";
-import { alreadyExists, invalidArgument, notFound, unimplemented } from "@hull/errors";
+import { alreadyExists, invalidArgument, notFound } from "@hull/errors";
 import { chooseRuntime } from "./bundle.ts";
 import { cgroupPaths, mainDirectory, processesOf } from "./cgroup.ts";
 import type { Children } from "./children.ts";
 import { Container } from "./container.ts";
 import type { TaskEvents } from "./events.ts";
 import { restWhenIdle } from "./idle.ts";
+import { ShimCgroup } from "./shim-cgroup.ts";
 
 /** What the service needs of the process that it runs in. */
 export interface ShimProcess {
@@ -41,14 +42,20 @@ export function taskService(shim: ShimProcess): ServiceImplementation<typeof Tas
     return container;
   };
   const isIdle = (): boolean => containers.size === 0 && creating.size === 0;
+  const cgroup = new ShimCgroup();
+  const rest = (): void => {
+    cgroup.leave();
+    shim.occupied(false);
+  };
   return {
-    async create({ id, bundle, rootfs, terminal, stdin, stdout, stderr, checkpoint, options }) {
-      if (checkpoint !== "") throw unimplemented(`restoring container "${id}" from a checkpoint is not supported`);
+    async create({ id, bundle, rootfs, terminal, stdin, stdout, stderr, checkpoint, parentCheckpoint, options }) {
       if (containers.has(id) || creating.has(id)) throw alreadyExists(`container "${id}"`);
       const container = (async () => {
         const { namespace, events } = await shim.identity();
         const runtime = chooseRuntime(namespace, options);
-        const request = { id, bundle, rootfs, terminal, stdin, stdout, stderr, runtime };
+        const streams = { terminal, stdin, stdout, stderr };
+        const request = { id, bundle, rootfs, ...streams, runtime, namespace, checkpoint, parentCheckpoint };
+        if (runtime.options.shimCgroup !== "") cgroup.join(runtime.options.shimCgroup);
         return await Container.create(request, shim.children, events);
       })();
       creating.set(id, container);
@@ -58,7 +65,7 @@ export function taskService(shim: ShimProcess): ServiceImplementation<typeof Tas
         return { pid: (await container).init.pid };
       } finally {
         creating.delete(id);
-        if (isIdle()) shim.occupied(false);
+        if (isIdle()) rest();
       }
     },
     async start({ id, execId }) {
@@ -69,7 +76,7 @@ export function taskService(shim: ShimProcess): ServiceImplementation<typeof Tas
     async delete({ id, execId }) {
       const { pid, exit } = await find(id).delete(execId);
       if (execId === "") containers.delete(id);
-      if (isIdle()) shim.occupied(false);
+      if (isIdle()) rest();
       return { pid, exitStatus: exit?.status ?? 0, exitedAt: timestampOfNanos(exit?.at) };
     },
     async exec({ id, execId, terminal, stdin, stdout, stderr, spec }) {
@@ -141,8 +148,9 @@ export function taskService(shim: ShimProcess): ServiceImplementation<typeof Tas
       const { metricsV2 } = await import("./metrics-v2.ts");
       return { stats: { typeUrl: "io.containerd.cgroups.v2.Metrics", value: metricsV2(paths.v2) } };
     },
-    async checkpoint({ id }) {
-      throw unimplemented(`checkpointing container "${id}" is not supported`);
+    async checkpoint({ id, path, options }) {
+      await find(id).checkpoint(path, checkpointOptions(options));
+      return {};
     },
     async connect({ id }) {
       shim.reconnected();
@@ -156,6 +164,14 @@ export function taskService(shim: ShimProcess): ServiceImplementation<typeof Tas
       return {};
     },
   };
+}
+
+function checkpointOptions(any: { typeUrl: string; value: Uint8Array } | undefined): CheckpointOptions {
+  if (any === undefined || any.typeUrl === "") return CheckpointOptions.fromPartial({});
+  if (any.typeUrl.slice(any.typeUrl.lastIndexOf("/") + 1) !== "containerd.runc.v1.CheckpointOptions") {
+    throw invalidArgument(`checkpoint options of type "${any.typeUrl}" are not runc's`);
+  }
+  return CheckpointOptions.decode(any.value);
 }
 
 function processInfo(execId: string | undefined): { typeUrl: string; value: Uint8Array } | undefined {

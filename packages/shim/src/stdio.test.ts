@@ -1,10 +1,11 @@
 import { describe, expect, test } from "bun:test";
-import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { ftruncateSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { close, open, openFlags, read, write } from "@hull/sys/fd";
 import { makeFifo } from "@hull/sys/files";
 import fc from "fast-check";
+import { Children } from "./children.ts";
 import { ProcessStdio, parseStream } from "./stdio.ts";
 
 describe("names of streams", () => {
@@ -12,13 +13,21 @@ describe("names of streams", () => {
     expect(parseStream("")).toEqual({ kind: "none" });
     expect(parseStream("/run/a b")).toEqual({ kind: "fifo", path: "/run/a b" });
     expect(parseStream("fifo:///run/a")).toEqual({ kind: "fifo", path: "/run/a" });
-    expect(parseStream("file:///var/log/a%20b")).toEqual({ kind: "file", path: "/var/log/a b" });
+    expect(parseStream("file:///var/log/a%20b")).toEqual({ kind: "file", path: "/var/log/a b", rotation: undefined });
+    expect(parseStream("file:///log?max-size=2k&max-file=3")).toEqual({
+      kind: "file",
+      path: "/log",
+      rotation: { maxSize: 2048, maxFiles: 3 },
+    });
+    for (const query of ["max-size=0", "max-size=-1", "max-size=1t", "max-file=3", "max-size=1k&max-file=0"]) {
+      expect(() => parseStream(`file:///log?${query}`)).toThrow(/max-(size|file) takes/);
+    }
     const args = ["id", "7", "flag"];
     expect(parseStream("binary:///bin/log?id=7&flag=")).toEqual({ kind: "binary", path: "/bin/log", args, version: 1 });
     expect(() => parseStream("relative")).toThrow("not an absolute path");
     expect(() => parseStream("file://relative")).toThrow("not an absolute path");
     expect(() => parseStream("file:///%zz")).toThrow("percent-encoding");
-    expect(() => parseStream("tcp://host")).toThrow('"tcp"');
+    expect(() => parseStream("tcp://host")).toThrow("unknown STDIO scheme tcp");
   });
 
   test("an absolute path is itself, whatever is in it", () => {
@@ -44,21 +53,22 @@ describe("names of streams", () => {
 });
 
 describe("open streams", () => {
-  const inDirectory = (work: (directory: string) => void): void => {
+  const inDirectory = async (work: (directory: string) => Promise<void>): Promise<void> => {
     const directory = mkdtempSync(join(tmpdir(), "hull-stdio-"));
     try {
-      work(directory);
+      await work(directory);
     } finally {
       rmSync(directory, { recursive: true });
     }
   };
+  const owner = { id: "c1", namespace: "ns", uid: 0, gid: 0, children: new Children() };
   const bytes = (text: string) => new TextEncoder().encode(text);
 
   test("output is kept for a late reader, and a reader sees the end", () =>
-    inDirectory((directory) => {
+    inDirectory(async (directory) => {
       const path = join(directory, "out");
       makeFifo(path);
-      const stdio = ProcessStdio.open({ stdin: "", stdout: path, stderr: "" });
+      const stdio = await ProcessStdio.open({ stdin: "", stdout: path, stderr: "" }, owner);
       const [, stdout] = stdio.descriptors;
       if (typeof stdout !== "number") throw new Error("no descriptor");
       write(stdout, bytes("late"));
@@ -74,10 +84,10 @@ describe("open streams", () => {
     }));
 
   test("a file is appended to, and may serve both outputs", () =>
-    inDirectory((directory) => {
+    inDirectory(async (directory) => {
       const path = join(directory, "new", "log");
       for (const text of ["a", "b"]) {
-        const stdio = ProcessStdio.open({ stdin: "", stdout: `file://${path}`, stderr: `file://${path}` });
+        const stdio = await ProcessStdio.open({ stdin: "", stdout: `file://${path}`, stderr: "" }, owner);
         const [, stdout, stderr] = stdio.descriptors;
         expect(stderr).toBe(stdout as number);
         write(stdout as number, bytes(text));
@@ -85,5 +95,67 @@ describe("open streams", () => {
         stdio.close();
       }
       expect(readFileSync(path, "utf8")).toBe("ab");
+    }));
+
+  test("a process can do nothing to the file that it logs to but append", () =>
+    inDirectory(async (directory) => {
+      const path = join(directory, "log");
+      const stdio = await ProcessStdio.open({ stdin: "", stdout: `file://${path}`, stderr: "" }, owner);
+      const [, stdout] = stdio.descriptors;
+      write(stdout as number, bytes("kept"));
+      expect(() => ftruncateSync(stdout as number)).toThrow();
+      stdio.handedOver();
+      stdio.close();
+      expect(readFileSync(path, "utf8")).toBe("kept");
+    }));
+
+  test("a logging process gets both outputs, says when it is ready, and is ended", () =>
+    inDirectory(async (directory) => {
+      const program = join(directory, "logger");
+      const script = `#!/bin/sh
+echo "$CONTAINER_NAMESPACE $CONTAINER_ID $# $1 $2" > "$2.env"
+env | grep -v '^\\(PWD\\|SHLVL\\|_\\|CONTAINER_.*\\)=' >> "$2.env"
+exec 5>&-
+cat <&4 > "$2.err" & cat <&3 > "$2.out" &
+trap 'wait %1 %2; echo ended >> "$2.env"; exit' TERM
+wait; while :; do sleep 0.02; done
+`;
+      writeFileSync(program, script, { mode: 0o755 });
+      const log = join(directory, "x");
+      const stdio = await ProcessStdio.open({ stdin: "", stdout: `binary://${program}?to=${log}`, stderr: "" }, owner);
+      const [, stdout, stderr] = stdio.descriptors;
+      write(stdout as number, bytes("out"));
+      write(stderr as number, bytes("err"));
+      stdio.handedOver();
+      stdio.finish();
+      await stdio.drained();
+      stdio.close();
+      expect(readFileSync(`${log}.out`, "utf8")).toBe("out");
+      expect(readFileSync(`${log}.err`, "utf8")).toBe("err");
+      expect(readFileSync(`${log}.env`, "utf8")).toBe(`ns c1 2 to ${log}\nended\n`);
+    }));
+
+  test("a logging process that can't be started, or doesn't say that it is ready, is an error", () =>
+    inDirectory(async (directory) => {
+      const open = (stdout: string) =>
+        ProcessStdio.open({ stdin: "", stdout, stderr: stdout }, owner).then(String, String);
+      expect(await open(`binary://${directory}/none`)).toContain(
+        `failed to start binary process: fork/exec ${directory}/none: no such file or directory`,
+      );
+      expect(await open("binary-v2:///bin/true")).toContain("without saying that it is ready");
+    }));
+
+  test("ends are given to the owner that the options name", () =>
+    inDirectory(async (directory) => {
+      if (process.getuid?.() !== 0) return;
+      const path = join(directory, "out");
+      makeFifo(path);
+      const stdio = await ProcessStdio.open(
+        { stdin: "", stdout: path, stderr: "" },
+        { ...owner, uid: 1234, gid: 4321 },
+      );
+      expect(statSync(path)).toMatchObject({ uid: 1234, gid: 4321 });
+      stdio.handedOver();
+      stdio.close();
     }));
 });

@@ -7,29 +7,32 @@
  *   stdout,  a reading and writing end until the process has ended, so that the process neither blocks at open nor gets SIGPIPE
  *   stderr   while no client reads
  *
+ * For a log the process is given a pipe; see `logs`.
+ *
  * When the process has ended, the last writing end is closed and a reader sees the end. If nobody has come to read yet, the output is kept
  * for a late reader until the process is deleted.
  */
 
-import { mkdirSync } from "node:fs";
-import { dirname } from "node:path";
-import { invalidArgument, unimplemented } from "@hull/errors";
+import { fchownSync } from "node:fs";
+import { invalidArgument, unimplemented, unknown } from "@hull/errors";
 import { isErrno } from "@hull/sys/errno";
 import { close, open, openFlags, setNonBlocking } from "@hull/sys/fd";
+import { LogFile, parseRotation, type Rotation } from "./log-file.ts";
+import { LoggerProcess, type LogOwner, LogPipe } from "./logs.ts";
 import type { ProcessStreams } from "./streams.ts";
 
 /** Where a stream goes. */
 export type StreamTarget =
   | { kind: "none" }
   | { kind: "fifo"; path: string }
-  | { kind: "file"; path: string }
+  | { kind: "file"; path: string; rotation: Rotation | undefined }
   | { kind: "binary"; path: string; args: string[]; version: 1 | 2 };
 
 /**
- * Reads a stream's name: empty, an absolute path or `fifo://` (FIFO), `file://` (appended to), `binary://` and `binary-v2://` (a logging
+ * Reads a stream's name: empty, an absolute path or `fifo://` (FIFO), `file://` (appended to; with `max-size` and `max-file` in its query it is rotated), `binary://` and `binary-v2://` (a logging
  * process, with arguments from the query).
  *
- * @throws InvalidArgument for a relative path; Unimplemented for another scheme
+ * @throws InvalidArgument for a relative path; Unknown for another scheme
  */
 export function parseStream(name: string): StreamTarget {
   if (name === "") return { kind: "none" };
@@ -40,16 +43,19 @@ export function parseStream(name: string): StreamTarget {
     case "fifo":
       return { kind: "fifo", path: absolute(decoded(rest, name), name) };
     case "file":
-      return { kind: "file", path: absolute(decoded(rest, name), name) };
+      return {
+        kind: "file",
+        path: absolute(decoded(rest, name), name),
+        rotation: parseRotation(new URLSearchParams(query), name),
+      };
     case "binary":
     case "binary-v2": {
       const version = scheme === "binary" ? 1 : 2;
       return { kind: "binary", path: absolute(decoded(rest, name), name), args: queryArguments(query ?? ""), version };
     }
     default:
-      throw unimplemented(
-        `stream "${name}": scheme "${scheme}" is not supported: use a FIFO's path, file:// or binary://`,
-      );
+      // The words that clients know from containerd's shim.
+      throw unknown(`failed to create init process I/O: unknown STDIO scheme ${scheme}`);
   }
 }
 
@@ -87,69 +93,101 @@ export interface StreamNames {
   stderr: string;
 }
 
+/** Whose streams they are, and what becomes of them. */
+export interface StreamOwner extends LogOwner {
+  /** Who the ends are given to that the process gets, if not root. */
+  readonly uid: number;
+  readonly gid: number;
+}
+
+/** What belongs to open streams besides the descriptors of the process. */
+interface Ends {
+  stdinEnd: number | undefined;
+  outputEnds: number[];
+  logs: LogPipe[];
+  logger: LoggerProcess | undefined;
+}
+
 /** Open streams of one process without a terminal. */
 export class ProcessStdio implements ProcessStreams {
   /** What the runtime is started with: descriptors, or nothing (/dev/null). */
   readonly descriptors: readonly (number | "ignore")[];
   /** Ends that go to the process. */
   readonly #given: readonly number[];
-  #stdinEnd: number | undefined;
-  #outputEnds: number[];
+  readonly #ends: Ends;
   #late: number[] = [];
 
-  private constructor(
-    descriptors: readonly (number | "ignore")[],
-    ends: { stdinEnd: number | undefined; outputEnds: number[] },
-  ) {
+  private constructor(descriptors: readonly (number | "ignore")[], ends: Partial<Ends> = {}) {
     this.descriptors = descriptors;
     this.#given = [...new Set(descriptors.filter((fd) => fd !== "ignore"))];
-    this.#stdinEnd = ends.stdinEnd;
-    this.#outputEnds = ends.outputEnds;
+    this.#ends = { stdinEnd: undefined, outputEnds: [], logs: [], logger: undefined, ...ends };
   }
 
   /** Streams that lead nowhere. */
   static none(): ProcessStdio {
-    return new ProcessStdio(["ignore", "ignore", "ignore"], { stdinEnd: undefined, outputEnds: [] });
+    return new ProcessStdio(["ignore", "ignore", "ignore"]);
   }
 
-  /** Opens the streams. @throws InvalidArgument, Unimplemented (see `parseStream`), or the system's error, e.g. NotFound */
-  static open({ stdin, stdout, stderr }: StreamNames): ProcessStdio {
+  /**
+   * Opens the streams.
+   *
+   * A log named for stdout takes stderr as well, unless that is given a place of its own.
+   *
+   * @throws InvalidArgument, Unimplemented (see `parseStream`), Unknown if a logging process can't be started, or the system's error
+   */
+  static async open({ stdin, stdout, stderr }: StreamNames, owner: StreamOwner): Promise<ProcessStdio> {
     using undo = new DisposableStack();
     const keep = (fd: number): number => {
       undo.defer(() => close(fd));
       return fd;
     };
-    const outputEnds: number[] = [];
-    let stdinEnd: number | undefined;
+    const ends: Ends = { stdinEnd: undefined, outputEnds: [], logs: [], logger: undefined };
     const input = (name: string): number | "ignore" => {
       const path = fifoOf(name);
       if (path === undefined) return "ignore";
       // Opened for reading alone: a process that held a writing end itself would never see the end of its input.
       const fd = keep(open(path, openFlags.readOnly | openFlags.nonBlocking));
       setNonBlocking(fd, false);
-      stdinEnd = keep(open(path, openFlags.writeOnly | openFlags.nonBlocking));
+      ends.stdinEnd = keep(open(path, openFlags.writeOnly | openFlags.nonBlocking));
       return fd;
     };
-    const output = (name: string): number | "ignore" => {
-      const target = parseStream(name);
+    const output = (name: string, target: StreamTarget): number | "ignore" => {
       switch (target.kind) {
         case "none":
           return "ignore";
         case "fifo":
-          outputEnds.push(keep(open(target.path, openFlags.readWrite | openFlags.nonBlocking)));
+          ends.outputEnds.push(keep(open(target.path, openFlags.readWrite | openFlags.nonBlocking)));
           return keep(open(target.path, openFlags.writeOnly));
-        case "file":
-          mkdirSync(dirname(target.path), { recursive: true });
-          return keep(open(target.path, openFlags.writeOnly | openFlags.create | openFlags.append, 0o644));
+        case "file": {
+          const log = new LogPipe(new LogFile(target.path, target.rotation));
+          undo.defer(() => log.close());
+          ends.logs.push(log);
+          return keep(log.writeEnd);
+        }
         case "binary":
-          throw unimplemented(`stream "${name}": logging processes are not supported yet: use file:// or a FIFO`);
+          throw unimplemented(`stream "${name}": a logging process takes stderr together with stdout, or not at all`);
       }
     };
     const first = input(stdin);
-    const second = output(stdout);
-    const third = stderr !== "" && stderr === stdout ? second : output(stderr);
+    const target = parseStream(stdout);
+    let second: number | "ignore";
+    let third: number | "ignore";
+    if (target.kind === "binary") {
+      const logger = await LoggerProcess.start(target, owner);
+      undo.defer(() => logger.kill());
+      ends.logger = logger;
+      [second, third] = [keep(logger.stdout), keep(logger.stderr)];
+    } else {
+      second = output(stdout, target);
+      const together = stderr === stdout || (stderr === "" && target.kind === "file");
+      third = together ? second : output(stderr, parseStream(stderr));
+    }
+    const descriptors = [first, second, third];
+    if (owner.uid !== 0 || owner.gid !== 0) {
+      for (const fd of descriptors) if (fd !== "ignore") fchownSync(fd, owner.uid, owner.gid);
+    }
     undo.move();
-    return new ProcessStdio([first, second, third], { stdinEnd, outputEnds });
+    return new ProcessStdio(descriptors, ends);
   }
 
   /** Closes the ends that were handed over. To be called once the process has them, or won't come to be. */
@@ -159,26 +197,32 @@ export class ProcessStdio implements ProcessStreams {
 
   /** Gives up the writing end of stdin: the process sees the end once the clients have closed theirs. */
   closeStdin(): void {
-    if (this.#stdinEnd !== undefined) close(this.#stdinEnd);
-    this.#stdinEnd = undefined;
+    if (this.#ends.stdinEnd !== undefined) close(this.#ends.stdinEnd);
+    this.#ends.stdinEnd = undefined;
   }
 
-  /** The process has ended: readers see the end of its output. */
+  /** The process has ended: readers see the end of its output, and logs have all of it. */
   finish(): void {
     this.closeStdin();
-    for (const end of this.#outputEnds) {
+    for (const end of this.#ends.outputEnds) {
       const kept = endOutput(end);
       if (kept !== undefined) this.#late.push(kept);
     }
-    this.#outputEnds = [];
+    this.#ends.outputEnds = [];
+    for (const log of this.#ends.logs) log.flush();
   }
 
-  /** There is no copy to wait for. */
-  async drained(): Promise<void> {}
+  /** A logging process has ended. Nothing else is there to wait for: whoever still writes to a log has no part in the container. */
+  async drained(): Promise<void> {
+    await this.#ends.logger?.stop();
+  }
 
   /** Closes everything, also output that nobody has come to read. */
   close(): void {
     this.finish();
+    for (const log of this.#ends.logs) log.close();
+    this.#ends.logs = [];
+    this.#ends.logger?.kill();
     for (const end of this.#late) close(end);
     this.#late = [];
   }

@@ -3,11 +3,13 @@
  * between it and the client's FIFOs, each way as fast as the reader takes it.
  */
 
-import { mkdirSync, mkdtempSync, rmSync } from "node:fs";
-import { dirname, join } from "node:path";
+import { mkdtempSync, rmSync } from "node:fs";
+import { join } from "node:path";
 import { close, open, openFlags, setNonBlocking } from "@hull/sys/fd";
 import { copyStream, readStream } from "@hull/sys/stream";
 import { ConsoleSocket, setTerminalSize } from "@hull/sys/terminal";
+import { LogFile } from "./log-file.ts";
+import { LoggerProcess, type LogOwner } from "./logs.ts";
 import { endOutput, fifoOf, parseStream } from "./stdio.ts";
 import type { ProcessStreams } from "./streams.ts";
 
@@ -38,41 +40,70 @@ export async function receiveTerminal(start: (socket: string) => Promise<void>):
   }
 }
 
-/** The client's side of a terminal: its FIFOs, or a file that it logs to, opened before the process is made, so that a bad path fails early. */
+/** The client's side of a terminal: its FIFOs, or a log, opened before the process is made, so that a bad path fails early. */
 export class TerminalStreams implements ProcessStreams {
   readonly #stop = new AbortController();
   readonly #input: number | undefined;
   #inputEnd: number | undefined;
   #output: number | undefined;
-  /** The output is a file, which nobody has to be there for to read. */
-  #logs = false;
+  /** A log that the output goes to instead. */
+  readonly #log: LogFile | undefined;
+  readonly #logger: LoggerProcess | undefined;
   #kept: number | undefined;
   #terminal: number | undefined;
   #copies: Promise<unknown> = Promise.resolve();
 
-  /** @throws InvalidArgument, Unimplemented or the system's error for a name that can't be opened */
-  constructor(names: { stdin: string; stdout: string }) {
+  private constructor(opened: {
+    input?: number;
+    inputEnd?: number;
+    output?: number;
+    log?: LogFile;
+    logger?: LoggerProcess;
+  }) {
+    this.#input = opened.input;
+    this.#inputEnd = opened.inputEnd;
+    this.#output = opened.output;
+    this.#log = opened.log;
+    this.#logger = opened.logger;
+  }
+
+  /**
+   * Opens what the names stand for.
+   *
+   * @throws InvalidArgument, Unimplemented or the system's error for a name that can't be opened; Unknown for a logging process
+   */
+  static async open(names: { stdin: string; stdout: string }, owner: LogOwner): Promise<TerminalStreams> {
     using undo = new DisposableStack();
-    const opened = (path: string, flags: number, mode?: number): number => {
-      const fd = open(path, flags | openFlags.nonBlocking, mode);
+    const opened = (path: string, flags: number): number => {
+      const fd = open(path, flags | openFlags.nonBlocking);
       undo.defer(() => close(fd));
       return fd;
     };
     const input = fifoOf(names.stdin);
-    if (input !== undefined) {
-      this.#input = opened(input, openFlags.readOnly);
-      this.#inputEnd = opened(input, openFlags.writeOnly);
-    }
-    const output = parseStream(names.stdout);
-    if (output.kind === "file") {
-      this.#logs = true;
-      mkdirSync(dirname(output.path), { recursive: true });
-      this.#output = opened(output.path, openFlags.writeOnly | openFlags.create | openFlags.append, 0o644);
-    } else {
-      const fifo = fifoOf(names.stdout);
-      if (fifo !== undefined) this.#output = opened(fifo, openFlags.readWrite);
-    }
+    const ends =
+      input === undefined
+        ? {}
+        : { input: opened(input, openFlags.readOnly), inputEnd: opened(input, openFlags.writeOnly) };
+    const target = parseStream(names.stdout);
+    const streams = await (async () => {
+      switch (target.kind) {
+        case "none":
+          return new TerminalStreams(ends);
+        case "fifo":
+          return new TerminalStreams({ ...ends, output: opened(target.path, openFlags.readWrite) });
+        case "file":
+          return new TerminalStreams({ ...ends, log: new LogFile(target.path, target.rotation) });
+        case "binary": {
+          const logger = await LoggerProcess.start(target, owner);
+          // A terminal has no second stream of output.
+          close(logger.stderr);
+          setNonBlocking(logger.stdout, true);
+          return new TerminalStreams({ ...ends, logger, output: logger.stdout });
+        }
+      }
+    })();
     undo.move();
+    return streams;
   }
 
   /** Starts copying; the terminal is this object's from here on. */
@@ -81,7 +112,8 @@ export class TerminalStreams implements ProcessStreams {
     this.#terminal = terminal;
     const { signal } = this.#stop;
     const input = this.#input === undefined ? Promise.resolve(0) : copyStream(this.#input, terminal, { signal });
-    const output = this.#output === undefined ? drop(terminal, signal) : copyStream(terminal, this.#output, { signal });
+    const output =
+      this.#output === undefined ? pour(terminal, this.#log, signal) : copyStream(terminal, this.#output, { signal });
     const copies = output.finally(() => {
       this.#endOutput();
       // Whoever still types has nobody to type to.
@@ -108,6 +140,7 @@ export class TerminalStreams implements ProcessStreams {
 
   async drained(): Promise<void> {
     await this.#copies;
+    await this.#logger?.stop();
   }
 
   close(): void {
@@ -117,17 +150,26 @@ export class TerminalStreams implements ProcessStreams {
     for (const fd of [this.#input, this.#terminal, this.#kept]) if (fd !== undefined) close(fd);
     this.#terminal = undefined;
     this.#kept = undefined;
+    this.#log?.close();
+    this.#logger?.kill();
   }
 
   #endOutput(): void {
     if (this.#output !== undefined) {
-      if (this.#logs) close(this.#output);
+      if (this.#logger !== undefined) close(this.#output);
       else this.#kept = endOutput(this.#output);
     }
     this.#output = undefined;
   }
 }
 
-async function drop(terminal: number, signal: AbortSignal): Promise<void> {
-  for await (const _ of readStream(terminal, { signal }));
+/** Reads to the end: into a log, or for nothing. */
+async function pour(terminal: number, log: LogFile | undefined, signal: AbortSignal): Promise<void> {
+  for await (const chunk of readStream(terminal, { signal })) {
+    try {
+      log?.write(chunk);
+    } catch {
+      // What can't be kept is lost, but the process is not to stand still for that.
+    }
+  }
 }
