@@ -63,6 +63,8 @@ export class Connection implements FrameReceiver, StreamHost {
   #prefaceFill = 0;
   #settingsSeen = false;
   #block: HeaderBlock | undefined;
+  /** Streams whose peer has said all in the bytes that are being taken. */
+  #whole: Stream[] = [];
   #receiveWindow: number;
   #taken = 0;
   /** The last stream that was opened: by the client here, or there. */
@@ -180,7 +182,7 @@ export class Connection implements FrameReceiver, StreamHost {
       if (stream.receiveWindow < 0) throw new StreamError(streamId, errorCodes.flowControlError, "too much content");
       if (content.length > 0) stream.receiver.data(content);
       if (stream.closed) return;
-      if (endStream) stream.endRemote();
+      if (endStream) this.#endRemote(stream);
       else stream.taken(counted);
     } catch (thrown) {
       this.#failStream(thrown);
@@ -217,9 +219,23 @@ export class Connection implements FrameReceiver, StreamHost {
     try {
       const from = this.#isServer && this.#prefaceFill < preface.length ? this.#takePreface(chunk) : 0;
       if (from < chunk.length) this.#reader.push(from === 0 ? chunk : chunk.subarray(from));
+      this.#tellWhole();
     } catch (thrown) {
       this.#fail(thrown);
     }
+  }
+
+  #endRemote(stream: Stream): void {
+    stream.remoteEnded = true;
+    this.#whole.push(stream);
+  }
+
+  /** Only after all that came together: what is taken back right behind its end (as Bun's own client does) must not look whole. */
+  #tellWhole(): void {
+    if (this.#whole.length === 0) return;
+    const whole = this.#whole;
+    this.#whole = [];
+    for (const stream of whole) if (!stream.closed) stream.endRemote();
   }
 
   #takePreface(chunk: Uint8Array): number {
@@ -342,7 +358,7 @@ export class Connection implements FrameReceiver, StreamHost {
       stream.opened = true;
       stream.receiver.headers?.(block.fields);
     }
-    if (endStream && !stream.closed) stream.endRemote();
+    if (endStream && !stream.closed) this.#endRemote(stream);
   }
 
   #takeRequest(streamId: number, block: DecodedBlock, endStream: boolean): void {
@@ -357,7 +373,7 @@ export class Connection implements FrameReceiver, StreamHost {
     this.#streams.set(streamId, stream);
     const receiver = this.#owner.request?.(stream, block.fields);
     if (receiver !== undefined) stream.receiver = receiver;
-    if (endStream && !stream.closed) stream.endRemote();
+    if (endStream && !stream.closed) this.#endRemote(stream);
   }
 
   #takeReset(streamId: number, code: number): void {
@@ -367,6 +383,8 @@ export class Connection implements FrameReceiver, StreamHost {
       return;
     }
     this.#forget(stream);
+    // An answer that is whole stays so when the rest of the request isn't wanted (section 8.1).
+    if (code === errorCodes.noError && stream.remoteEnded) stream.endRemote();
     stream.close(code === errorCodes.refusedStream ? { kind: "refused" } : { kind: "reset", code });
   }
 

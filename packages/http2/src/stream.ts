@@ -205,9 +205,8 @@ export class Stream {
     if (this.#queued < highWater) this.#release();
   }
 
-  /** For the connection: the peer has said all. */
+  /** For the connection: what the peer has said is all, and is there. */
   endRemote(): void {
-    this.remoteEnded = true;
     this.receiver.ended();
     if (this.localEnded) this.#finish();
   }
