@@ -15,6 +15,7 @@ import type { LevelLogger } from "./log.ts";
 import { type TaskMonitor, taskMonitorType } from "./metrics/plugin.ts";
 import type { RunningMetrics } from "./metrics/start.ts";
 import { servicePlugins } from "./plugins.ts";
+import { proxyPlugins } from "./proxies/index.ts";
 import { reloadInto } from "./reload.ts";
 import { restWhenIdle } from "./rest.ts";
 import { ActivatedSockets } from "./server/activation.ts";
@@ -59,7 +60,7 @@ export async function startDaemon(
     await openEngine({
       root,
       state: resolve(config.state),
-      plugins: servicePlugins,
+      plugins: [...servicePlugins, ...proxyPlugins(config.proxy_plugins)],
       config: config.plugins,
       disabled: config.disabled_plugins,
       required: config.required_plugins,

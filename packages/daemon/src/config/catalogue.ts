@@ -102,7 +102,6 @@ export const openTables = {
 
 /** What hull reads without a warning of an unknown key but says it doesn't do: `table` or `table.key`, and why. */
 export const absent: Readonly<Record<string, string>> = {
-  proxy_plugins: "plugins served by other processes aren't there yet",
   plugin_dir: "Go plugins can't be loaded",
   "grpc.tcp_tls_common_name": "it names a certificate in the store of Windows",
   "debug.log_trace_id": "tracing isn't there yet",

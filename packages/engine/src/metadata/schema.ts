@@ -111,4 +111,6 @@ export const migrations: readonly string[] = [
     PRIMARY KEY (namespace, id)
   ) WITHOUT ROWID;
   `,
+  // What another process, which keeps the snapshot, knows it by; null: hull keeps it itself.
+  `ALTER TABLE snapshots ADD COLUMN backend TEXT;`,
 ];

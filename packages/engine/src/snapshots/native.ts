@@ -46,8 +46,9 @@ export class NativeSnapshotter extends RecordedSnapshotter {
   }
 
   protected mountsOf({ id, kind, parents: [parent] }: SnapshotRecord): Mount[] {
-    if (kind === "active") return [bind(this.#directories.path(id), "rw")];
-    return [bind(this.#directories.path(parent ?? id), "ro")];
+    const [source, access] = kind === "active" ? [id, "rw" as const] : [parent ?? id, "ro" as const];
+    // The order of containerd's, which is another one than overlayfs has.
+    return [{ ...bind(this.#directories.path(source), access), options: ["rbind", access] }];
   }
 
   protected removeFiles({ id }: SnapshotRecord): Promise<void> {

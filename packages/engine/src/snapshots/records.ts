@@ -31,6 +31,8 @@ export interface SnapshotRecord {
   kind: SnapshotKind;
   /** Ids of the parents, the nearest first. */
   parents: readonly number[];
+  /** What another process, which keeps the snapshot, knows it by; empty if hull keeps it itself. */
+  backend: string;
 }
 
 /** What a new snapshot is. */
@@ -40,6 +42,10 @@ export interface NewSnapshot {
   parent: string;
   kind: "active" | "view";
   labels?: Labels;
+  /** From `reserve`; a new one if absent. */
+  id?: number;
+  /** See `SnapshotRecord`. */
+  backend?: string;
 }
 
 /**
@@ -94,7 +100,7 @@ export class SnapshotRecords {
    */
   check(ctx: Context, snapshot: NewSnapshot): SnapshotRecord | undefined {
     const namespace = requireNamespace(ctx);
-    validateLabels(snapshot.labels ?? {});
+    validateLabels(snapshot.labels ?? {}, "info.Labels");
     if (snapshot.key === "") throw invalidArgument("a snapshot needs a key");
     if (this.#find(namespace, snapshot.key) !== undefined) throw alreadyExists(`snapshot "${snapshot.key}"`);
     return snapshot.parent === "" ? undefined : this.#recordOf(this.#parentRow(namespace, snapshot.parent));
@@ -118,10 +124,12 @@ export class SnapshotRecords {
       const time = now();
       const row = this.#sql
         .prepare(
-          `INSERT INTO snapshots (namespace, snapshotter, key, parent_id, kind, labels, created_at, updated_at)
-           VALUES (?, ?, ?, ?, ?, ?, ?, ?) RETURNING id`,
+          `INSERT INTO snapshots (id, backend, namespace, snapshotter, key, parent_id, kind, labels, created_at, updated_at)
+           VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?) RETURNING id`,
         )
         .get(
+          snapshot.id ?? null,
+          snapshot.backend ?? null,
           namespace,
           this.#snapshotter,
           key,
@@ -133,7 +141,7 @@ export class SnapshotRecords {
         );
       addToLease(this.#sql, ctx, this.#leaseType, key);
       const parents = above === undefined ? [] : [above.id, ...above.parents];
-      const record: SnapshotRecord = { id: Number(row?.id), kind, parents };
+      const record: SnapshotRecord = { id: Number(row?.id), kind, parents, backend: snapshot.backend ?? "" };
       withFiles(record);
       return record;
     });
@@ -145,6 +153,68 @@ export class SnapshotRecords {
     }
     this.#changed("mutation");
     return inserted;
+  }
+
+  /** An id that no snapshot has or will get: for a snapshot whose name elsewhere has it, made before its record. */
+  reserve(): number {
+    const row = this.#metadata.write(() => {
+      const isName = "name = 'snapshots'";
+      // The database makes the row at the first insertion: there may have been none.
+      this.#sql
+        .prepare(
+          `INSERT INTO sqlite_sequence SELECT 'snapshots', 0 WHERE NOT EXISTS (SELECT 1 FROM sqlite_sequence WHERE ${isName})`,
+        )
+        .run();
+      return this.#sql.prepare(`UPDATE sqlite_sequence SET seq = seq + 1 WHERE ${isName} RETURNING seq`).get();
+    });
+    return Number(row?.seq);
+  }
+
+  /**
+   * Records a committed snapshot that the process which keeps it has had all along, or made by itself.
+   * @throws AlreadyExists; NotFound, InvalidArgument for a parent that doesn't exist or isn't committed
+   */
+  adopt(
+    ctx: Context,
+    { key, parent, labels = {}, backend }: Omit<NewSnapshot, "kind" | "id"> & { backend: string },
+  ): void {
+    const namespace = requireNamespace(ctx);
+    this.#metadata.write(() => {
+      const above = this.check(ctx, { key, parent, kind: "view", labels });
+      ensureNamespace(this.#sql, namespace);
+      const time = now();
+      this.#sql
+        .prepare(
+          `INSERT INTO snapshots (backend, namespace, snapshotter, key, parent_id, kind, labels, created_at, updated_at)
+           VALUES (?, ?, ?, ?, ?, 'committed', ?, ?, ?)`,
+        )
+        .run(
+          backend,
+          namespace,
+          this.#snapshotter,
+          key,
+          above?.id ?? null,
+          JSON.stringify(withoutEmpty(labels)),
+          time,
+          time,
+        );
+      addToLease(this.#sql, ctx, this.#leaseType, key);
+    });
+    this.#changed("mutation");
+  }
+
+  /** What other processes know this snapshotter's snapshots by, in all namespaces. */
+  backends(): ReadonlySet<string> {
+    const rows = this.#sql.prepare("SELECT backend FROM snapshots WHERE snapshotter = ?").all(this.#snapshotter);
+    return new Set(rows.map(({ backend }) => String(backend ?? "")));
+  }
+
+  /** All namespaces there are. */
+  namespaces(): string[] {
+    return this.#sql
+      .prepare("SELECT name FROM namespaces ORDER BY name")
+      .all()
+      .map(({ name }) => textOf(name));
   }
 
   /**
@@ -159,11 +229,12 @@ export class SnapshotRecords {
       labels = {},
       parent = "",
       usage,
-    }: { key: string; name: string; labels?: Labels; parent?: string; usage: Usage },
+      backend,
+    }: { key: string; name: string; labels?: Labels; parent?: string; usage: Usage; backend?: string },
     withFiles: () => void = () => undefined,
   ): void {
     const namespace = requireNamespace(ctx);
-    validateLabels(labels);
+    validateLabels(labels, "info.Labels");
     if (name === "") throw invalidArgument(`the committed snapshot of "${key}" needs a name`);
     this.#metadata.write(() => {
       const row = this.#row(namespace, key);
@@ -182,7 +253,7 @@ export class SnapshotRecords {
       this.#sql
         .prepare(
           `UPDATE snapshots SET key = ?, kind = 'committed', parent_id = ?, labels = ?, size = ?, inodes = ?,
-             created_at = ?, updated_at = ? WHERE id = ?`,
+             created_at = ?, updated_at = ?, backend = coalesce(?, backend) WHERE id = ?`,
         )
         .run(
           name,
@@ -192,6 +263,7 @@ export class SnapshotRecords {
           usage.inodes,
           time,
           time,
+          backend ?? null,
           bigintOf(row.id),
         );
       this.#endLeases(namespace, key);
@@ -221,7 +293,7 @@ export class SnapshotRecords {
       SnapshotRemove.encode({ key, snapshotter: this.#snapshotter }).finish(),
     );
     this.#changed("deletion");
-    return { id: Number(removed.id), kind: kindOf(removed), parents: [] };
+    return { id: Number(removed.id), kind: kindOf(removed), parents: [], backend: String(removed.backend ?? "") };
   }
 
   /** @throws NotFound; InvalidArgument */
@@ -232,7 +304,7 @@ export class SnapshotRecords {
       const info = infoOf(row);
       const changed = {
         ...info,
-        labels: updateLabels(info.labels, labels, fieldpaths, `snapshot "${key}"`),
+        labels: updateLabels(info.labels, labels, fieldpaths, { of: `snapshot "${key}"`, field: "info.Labels" }),
         updatedAt: now(),
       };
       this.#sql
@@ -323,7 +395,7 @@ export class SnapshotRecords {
       )
       .all(row.parent_id ?? null)
       .map(({ id }) => Number(id));
-    return { id: Number(row.id), kind: kindOf(row), parents };
+    return { id: Number(row.id), kind: kindOf(row), parents, backend: String(row.backend ?? "") };
   }
 }
 
