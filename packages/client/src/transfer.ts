@@ -3,7 +3,7 @@ import { TransferDefinition } from "@hull/api/gen/containerd/services/transfer/v
 import { ImageStore } from "@hull/api/gen/containerd/types/transfer/imagestore";
 import { ImageExportStream, ImageImportStream } from "@hull/api/gen/containerd/types/transfer/importexport";
 import { Progress } from "@hull/api/gen/containerd/types/transfer/progress";
-import { AuthResponse, AuthType, OCIRegistry } from "@hull/api/gen/containerd/types/transfer/registry";
+import { AuthRequest, AuthResponse, AuthType, OCIRegistry } from "@hull/api/gen/containerd/types/transfer/registry";
 import { Data, WindowUpdate } from "@hull/api/gen/containerd/types/transfer/streaming";
 import type { Any } from "@hull/api/gen/google/protobuf/any";
 import type { PartialOf } from "@hull/api/rpc";
@@ -19,6 +19,7 @@ const types = {
   archive: "containerd.types.transfer.ImageImportStream",
   newArchive: "containerd.types.transfer.ImageExportStream",
   progress: "containerd.types.transfer.Progress",
+  authRequest: "containerd.types.transfer.AuthRequest",
   authResponse: "containerd.types.transfer.AuthResponse",
   data: "containerd.types.transfer.Data",
   window: "containerd.types.transfer.WindowUpdate",
@@ -44,12 +45,18 @@ export interface TransferOptions {
   readonly platforms?: readonly Platform[];
 }
 
+/** Who one is to a registry: a name and secret, a token to get tokens with, or the header `Authorization` itself. */
+export type TransferCredentials =
+  | { readonly username: string; readonly secret: string }
+  | { readonly refreshToken: string }
+  | { readonly header: string };
+
 export interface PullOptions extends TransferOptions {
   readonly plainHttp?: boolean;
   /** Directory of `hosts.toml` files on the daemon's machine. */
   readonly hostDirectory?: string;
-  /** Asked for when a registry wants them. */
-  readonly credentials?: { readonly username: string; readonly secret: string } | { readonly refreshToken: string };
+  /** Given to a registry that wants them; a function is told which host that is. */
+  readonly credentials?: TransferCredentials | ((host: string) => Promise<TransferCredentials | undefined>);
 }
 
 export interface ImportOptions extends TransferOptions {
@@ -193,6 +200,8 @@ async function transfer(
       .service(TransferDefinition)
       .transfer({ source, destination, options: { progressStream } }, signal === undefined ? {} : { signal });
   } catch (error) {
+    // The daemon only knows that a stream ended.
+    if (streams.failure !== undefined) throw streams.failure;
     if (isCode(error, "unimplemented") && error.message.includes("unknown"))
       throw unimplemented("the daemon has no transfer service: containerd has one since version 2.0", { cause: error });
     throw error;
@@ -230,12 +239,19 @@ const progressOf =
     onProgress({ event, name, parents, progress: Number(progress), total: Number(total) });
   };
 
-function credentialsAnswer(credentials: NonNullable<PullOptions["credentials"]>): () => Any {
-  const answer =
-    "refreshToken" in credentials
-      ? { authType: AuthType.REFRESH, secret: credentials.refreshToken }
-      : { authType: AuthType.CREDENTIALS, username: credentials.username, secret: credentials.secret };
-  return () => encodeAny(types.authResponse, AuthResponse, answer);
+function credentialsAnswer(credentials: NonNullable<PullOptions["credentials"]>): (question: Any) => Promise<Any> {
+  return async (question) => {
+    const { host } = decodeAny(question, types.authRequest, AuthRequest);
+    const own = typeof credentials === "function" ? await credentials(host) : credentials;
+    return encodeAny(types.authResponse, AuthResponse, answerOf(own));
+  };
+}
+
+function answerOf(credentials: TransferCredentials | undefined): PartialOf<typeof AuthResponse> {
+  if (credentials === undefined) return { authType: AuthType.NONE };
+  if ("refreshToken" in credentials) return { authType: AuthType.REFRESH, secret: credentials.refreshToken };
+  if ("header" in credentials) return { authType: AuthType.HEADER, secret: credentials.header };
+  return { authType: AuthType.CREDENTIALS, username: credentials.username, secret: credentials.secret };
 }
 
 /** The most bytes in one message. */
@@ -260,10 +276,23 @@ class ClientStreams implements AsyncDisposable {
     return this.#open(kind, new Outgoing(), receive);
   }
 
-  /** Opens a stream on which each question is answered. */
-  serve(kind: string, answer: (question: Any) => Any): Promise<string> {
+  /** Opens a stream on which each question is answered; one that can't be ends the transfer. */
+  serve(kind: string, answer: (question: Any) => Promise<Any>): Promise<string> {
     const outgoing = new Outgoing();
-    return this.#open(kind, outgoing, (question) => outgoing.push(answer(question)));
+    return this.#open(kind, outgoing, (question) => {
+      answer(question).then(
+        (message) => outgoing.push(message),
+        (error: unknown) => this.fail(error),
+      );
+    });
+  }
+
+  /** What went wrong on this side, if anything did; it ended all streams. */
+  failure: unknown;
+
+  fail(error: unknown): void {
+    this.failure ??= error;
+    this.#abort.abort(error);
   }
 
   /** Opens a stream and sends bytes over it, within the window that the other side opens. */
@@ -284,7 +313,7 @@ class ClientStreams implements AsyncDisposable {
       outgoing.end();
     })();
     // What can't be read is told to the transfer by ending the stream, and by the error of the call.
-    sending.catch((error: unknown) => this.#abort.abort(error));
+    sending.catch((error: unknown) => this.fail(error));
     return id;
   }
 

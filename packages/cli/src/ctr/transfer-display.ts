@@ -64,7 +64,7 @@ export class TransferDisplay implements Disposable {
 }
 
 function lineOf({ name, event, progress, total }: TransferProgress): string {
-  const done = event === "complete" || event === "extracted" || event === "already exists" || event === "done";
+  const done = ["complete", "extracted", "already exists", "done", "saved", "pushed content"].includes(event);
   const part = done ? 1 : total > 0 ? Math.min(1, progress / total) : 0;
   const filled = Math.round(part * barWidth);
   const bar = `|${"+".repeat(filled)}${"-".repeat(barWidth - filled)}|`;

@@ -185,6 +185,22 @@ const imageCommands: readonly Command[] = [
     load: async () => (await import("./commands/images.ts")).pull,
   }),
   command({
+    name: "push",
+    summary: "Send images to a registry",
+    usage: "[flags] IMAGE...",
+    heading: images,
+    flags: defineFlags({
+      quiet: { kind: "switch", aliases: ["q"], summary: "No progress" },
+      platform: {
+        kind: "text",
+        value: "PLATFORM",
+        summary: "What of the image is for it, as linux/arm64; all of it unless given",
+      },
+      "plain-http": { kind: "switch", summary: "Over HTTP without TLS" },
+    }),
+    load: async () => (await import("./commands/push.ts")).push,
+  }),
+  command({
     name: "images",
     summary: "List images",
     usage: "[flags] [NAME]",
@@ -206,6 +222,57 @@ const imageCommands: readonly Command[] = [
       quiet: { kind: "switch", aliases: ["q"], summary: "Print ids alone" },
     }),
     load: async () => (await import("./commands/images.ts")).load,
+  }),
+  command({
+    name: "save",
+    summary: "Write images to an archive that load reads, and docker load",
+    usage: "[flags] IMAGE...",
+    heading: images,
+    flags: defineFlags({
+      output: { kind: "text", aliases: ["o"], value: "FILE", summary: "The archive; the standard output unless given" },
+      platform: {
+        kind: "text",
+        value: "PLATFORM",
+        summary: "What of the images is for it, as linux/arm64; this machine's",
+      },
+    }),
+    load: async () => (await import("./commands/save.ts")).save,
+  }),
+  command({
+    name: "history",
+    summary: "Show how an image was made",
+    usage: "[flags] IMAGE",
+    heading: images,
+    flags: defineFlags({
+      quiet: { kind: "switch", aliases: ["q"], summary: "Ids alone" },
+      "no-trunc": { kind: "switch", summary: "Don't cut ids and commands" },
+    }),
+    load: async () => (await import("./commands/history.ts")).history,
+  }),
+  command({
+    name: "login",
+    summary: "Keep a name and password for a registry, where docker keeps them",
+    usage: "[flags] [REGISTRY]",
+    heading: images,
+    flags: defineFlags({
+      username: { kind: "text", aliases: ["u"], value: "NAME", summary: "Who to log in as" },
+      password: {
+        kind: "text",
+        aliases: ["p"],
+        value: "PASSWORD",
+        summary: "Better not: others see it in the list of processes",
+      },
+      "password-stdin": { kind: "switch", summary: "Read the password from the standard input" },
+      "plain-http": { kind: "switch", summary: "Over HTTP without TLS" },
+    }),
+    load: async () => (await import("./commands/login.ts")).login,
+  }),
+  command({
+    name: "logout",
+    summary: "Forget the name and password for a registry",
+    usage: "[REGISTRY]",
+    heading: images,
+    load: async () => (await import("./commands/login.ts")).logout,
   }),
   command({
     name: "tag",

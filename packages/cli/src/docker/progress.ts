@@ -16,7 +16,9 @@ interface Item {
 }
 
 /** Steps that something ends with; where nothing can be redrawn, the only ones that are worth a line. */
-const endEvents = new Set(["complete", "already exists", "extracted", "done"]);
+const endEvents = new Set(["complete", "already exists", "extracted", "done", "saved", "pushed content"]);
+/** Steps in which bytes go to and fro. */
+const movingEvents = new Set(["downloading", "uploading"]);
 const redrawMs = 100;
 /** A rate is taken anew so often, ms. */
 const rateMs = 500;
@@ -43,7 +45,7 @@ export class PullProgress implements Disposable {
     const changed = item?.event !== event;
     const now = performance.now();
     const next = item ?? { event, done: 0, total: 0, rate: 0, since: { at: now, done: progress } };
-    if (event === "downloading") measure(next, progress, now);
+    if (movingEvents.has(event)) measure(next, progress, now);
     next.event = event;
     next.done = progress > 0 ? progress : next.done;
     next.total = total > 0 ? total : next.total;
@@ -53,12 +55,12 @@ export class PullProgress implements Disposable {
   }
 
   /** Shows the end, and how long it took. */
-  finish(): void {
+  finish(verb = "pulled"): void {
     if (this.#quiet) return;
     this.#draw();
     const seconds = (performance.now() - this.#started) / 1000;
     const bytes = [...this.#items].reduce((sum, [name, { total }]) => sum + (name.startsWith("layer-") ? total : 0), 0);
-    this.#host.err(`pulled ${formatSize(bytes)} of layers in ${seconds.toFixed(1)} s\n`);
+    this.#host.err(`${verb} ${formatSize(bytes)} of layers in ${seconds.toFixed(1)} s\n`);
   }
 
   [Symbol.dispose](): void {
@@ -109,7 +111,7 @@ export function progressLine(name: string, item: Omit<Item, "since">, columns: n
   const { event, done, total, rate } = item;
   const what = `${shortName(name).padEnd(21)} ${event.padEnd(14)}`;
   const width = columns - 1;
-  if (event !== "downloading" || total === 0) return what.trimEnd().slice(0, width);
+  if (!movingEvents.has(event) || total === 0) return what.trimEnd().slice(0, width);
   const figures = `${formatSize(done)}/${formatSize(total)}${rate > 0 ? ` ${formatSize(rate)}/s` : ""}`;
   const room = width - what.length - figures.length - 4;
   if (room < 8) return `${what}${figures}`.slice(0, width);

@@ -4,6 +4,7 @@ import { pullImage } from "@hull/client/transfer";
 import { canceled, HullError, invalidArgument, isCode, notFound } from "@hull/errors";
 import { hostPlatform } from "@hull/oci/platform";
 import type { Host } from "../command/index.ts";
+import { registryCredentials } from "./credentials.ts";
 import { findImages, fullName, nearImage } from "./find.ts";
 import { PullProgress } from "./progress.ts";
 
@@ -32,6 +33,7 @@ export async function pull(request: PullRequest, reference: string): Promise<voi
   try {
     await pullImage(client, reference, {
       plainHttp,
+      credentials: registryCredentials(),
       platforms: [hostPlatform()],
       unpack: snapshotter,
       signal: abort.signal,
