@@ -6,10 +6,10 @@ import {
   type WriteContentRequest,
   type WriteContentResponse,
 } from "@hull/api/gen/containerd/services/content/v1/content";
-import { timestampOfNanos } from "@hull/api/timestamp";
+import { timestampOfNanos, zeroTime } from "@hull/api/timestamp";
 import type { ContentInfo, ContentStore, ContentWriter, IngestStatus } from "@hull/engine/content/index";
 import type { Context } from "@hull/engine/context";
-import { alreadyExists, invalidArgument, isCode, outOfRange } from "@hull/errors";
+import { alreadyExists, HullError, invalidArgument, isCode, outOfRange } from "@hull/errors";
 import { type Service, service } from "../server/service.ts";
 import { contextOf, need, toSafe } from "./wire.ts";
 
@@ -52,7 +52,12 @@ export const contentService = (content: ContentStore): Service =>
       }
     },
     async status({ ref }, call) {
-      return { status: toWireStatus(await content.status(contextOf(call), ref)) };
+      try {
+        return { status: toWireStatus(await content.status(contextOf(call), ref)) };
+      } catch (error) {
+        const { code, message } = HullError.from(error);
+        throw new HullError(code, `could not get status for ref "${ref}": ${message}`, { cause: error });
+      }
     },
     async listStatuses({ filters }, call) {
       return { statuses: (await content.listStatuses(contextOf(call), filters)).map(toWireStatus) };
@@ -65,6 +70,9 @@ export const contentService = (content: ContentStore): Service =>
       return {};
     },
   });
+
+/** What a client has been told of its ingest. */
+type Told = Pick<WriteContentResponse, "startedAt" | "updatedAt" | "total">;
 
 /**
  * One writer from its first message to its commit, or to the end of the requests, which leaves the ingest to be resumed. Every
@@ -79,6 +87,7 @@ async function* write(
   let writer: ContentWriter | undefined;
   let total = 0n;
   let expected = "";
+  const told: Told = { startedAt: zeroTime(), updatedAt: zeroTime(), total: 0n };
   for await (const request of requests) {
     // What a later message says counts.
     if (request.total > 0n) total = request.total;
@@ -90,7 +99,7 @@ async function* write(
     } else if (request.expected !== "") {
       await refuseExisting(content, ctx, writer, expected);
     }
-    yield await step(writer, request, { total, expected });
+    yield await step(writer, request, { total, expected, told });
     if (request.action === WriteAction.COMMIT) return;
   }
 }
@@ -113,29 +122,35 @@ async function refuseExisting(
   throw alreadyExists(`blob with expected digest ${digest}`);
 }
 
+/** Carries one message out. As containerd does, only a STAT tells times and total, and later answers repeat them. */
 async function step(
   writer: ContentWriter,
   { action, offset, data, labels }: WriteContentRequest,
-  { total, expected }: { total: bigint; expected: string },
+  { total, expected, told }: { total: bigint; expected: string; told: Told },
 ): Promise<WriteContentResponse> {
-  if (action !== WriteAction.STAT) {
-    if (offset === 0n && writer.offset > 0) await writer.truncate(0);
-    else if (offset !== BigInt(writer.offset)) {
-      throw outOfRange(`write @${offset} must occur at current offset ${writer.offset}`);
-    }
-    if (data.length > 0) await writer.write(data);
+  if (action === WriteAction.STAT) {
+    const { startedAt, updatedAt, total: known } = writer.status();
+    told.startedAt = timestampOfNanos(startedAt);
+    told.updatedAt = timestampOfNanos(updatedAt);
+    told.total = BigInt(known);
+  } else if (action === WriteAction.WRITE || action === WriteAction.COMMIT) {
+    await writeAt(writer, offset, data);
+  } else {
+    return { action, ...told, offset: 0n, digest: "" };
   }
-  const { startedAt, updatedAt } = writer.status();
-  const response = {
-    action,
-    startedAt: timestampOfNanos(startedAt),
-    updatedAt: timestampOfNanos(updatedAt),
-    offset: BigInt(writer.offset),
-    total,
-  };
-  if (action !== WriteAction.COMMIT) return { ...response, digest: writer.digest() };
+  const at = { offset: BigInt(writer.offset) };
+  if (action !== WriteAction.COMMIT) return { action, ...told, ...at, digest: writer.digest() };
   const { digest } = await writer.commit({ size: toSafe(total, "total"), expected, labels });
-  return { ...response, digest };
+  return { action, ...told, ...at, digest };
+}
+
+async function writeAt(writer: ContentWriter, offset: bigint, data: Uint8Array): Promise<void> {
+  if (offset === 0n && writer.offset > 0) await writer.truncate(0);
+  // A negative offset means wherever the writer is.
+  else if (offset > 0n && offset !== BigInt(writer.offset)) {
+    throw outOfRange(`write @${offset} must occur at current offset ${writer.offset}`);
+  }
+  if (data.length > 0) await writer.write(data);
 }
 
 const toWireInfo = ({ digest, size, labels, createdAt, updatedAt }: ContentInfo): WireInfo => ({

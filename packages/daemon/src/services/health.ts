@@ -6,7 +6,7 @@ import { type Service, service } from "../server/service.ts";
 export const healthService = (): Service =>
   service(HealthDefinition, {
     async check({ service: name }) {
-      if (name !== "") throw notFound(`service "${name}" is not known to the health service`);
+      if (name !== "") throw notFound("unknown service");
       return { status: Status.SERVING };
     },
     async list() {

@@ -22,7 +22,7 @@ export const snapshotsService = (snapshotters: ReadonlyMap<string, Snapshotter>)
   const named = (name: string): Snapshotter => {
     const snapshotter = snapshotters.get(name);
     if (snapshotter !== undefined) return snapshotter;
-    if (name === "") throw invalidArgument("snapshotter is missing in the request");
+    if (name === "") throw invalidArgument("snapshotter argument missing");
     throw invalidArgument(`snapshotter not loaded: ${name}`);
   };
   return service(SnapshotsDefinition, {

@@ -21,9 +21,9 @@ export interface ByteRange {
 const atOnce = 64 * 1024;
 
 /** @throws OutOfRange if the offset is behind the end */
-function rangeOf(digest: string, total: number, { offset, size }: Required<ByteRange>): { start: number; end: number } {
+function rangeOf(total: number, { offset, size }: Required<ByteRange>): { start: number; end: number } {
   const start = Math.max(0, offset);
-  if (start > total) throw outOfRange(`read of content ${digest}: offset ${start} is behind its end, ${total}`);
+  if (start > total) throw outOfRange(`read past object length ${total} bytes`);
   return { start, end: size > 0 ? Math.min(total, start + size) : total };
 }
 
@@ -73,7 +73,7 @@ export class BlobFiles {
       if (isErrno(error, "ENOENT")) throw notFound(`content ${digest}`, { cause: error });
       throw ioError(error, `open content ${digest}`);
     });
-    const { start, end } = rangeOf(digest, (await file.stat()).size, { offset, size });
+    const { start, end } = rangeOf((await file.stat()).size, { offset, size });
     yield* readFile(file, start, end);
   }
 
@@ -81,7 +81,7 @@ export class BlobFiles {
     let descriptor: number | undefined;
     try {
       descriptor = openSync(this.path(digest), "r");
-      const { start, end } = rangeOf(digest, fstatSync(descriptor).size, range);
+      const { start, end } = rangeOf(fstatSync(descriptor).size, range);
       const bytes = Buffer.allocUnsafeSlow(end - start);
       let filled = 0;
       for (let count = -1; count !== 0 && filled < bytes.length; filled += count) {

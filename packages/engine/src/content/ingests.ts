@@ -3,7 +3,7 @@ import { mkdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { type FileHandle, open, readdir, rename, rm, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { failedPrecondition } from "@hull/errors";
-import { type DigestAlgorithm, Digester, parseDigest } from "@hull/oci/digest";
+import { type DigestAlgorithm, Digester, isDigest, parseDigest } from "@hull/oci/digest";
 import type { Nanoseconds } from "../labels.ts";
 import type { BlobFiles } from "./blobs.ts";
 import { digestInSlices } from "./hash.ts";
@@ -65,7 +65,7 @@ export class IngestFiles {
       }
       if (knownTotal > 0 && knownTotal !== before?.total) writeFileSync(join(directory, "total"), String(knownTotal));
       const file = await open(join(directory, "data"), before === undefined ? "w+" : "r+", 0o644);
-      const algorithm = expected === "" ? "sha256" : parseDigest(expected).algorithm;
+      const algorithm = isDigest(expected) ? parseDigest(expected).algorithm : "sha256";
       const ingest = new Ingest({
         file,
         directory,
@@ -140,7 +140,7 @@ export class Ingest {
 
   /** The digest of the bytes so far by the algorithm of `expected`; reads them again if that is not the one they were hashed by. */
   async digestAs(expected: string): Promise<string> {
-    const algorithm = expected === "" ? this.#digester.algorithm : parseDigest(expected).algorithm;
+    const algorithm = isDigest(expected) ? parseDigest(expected).algorithm : this.#digester.algorithm;
     if (algorithm !== this.#digester.algorithm) {
       this.#digester = new Digester(algorithm);
       await this.resume(this.#state.offset);

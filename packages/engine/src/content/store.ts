@@ -1,9 +1,10 @@
 import { ContentCreate, ContentDelete } from "@hull/api/gen/containerd/events/content";
 import { alreadyExists, invalidArgument, notFound, unavailable } from "@hull/errors";
-import { parseDigest } from "@hull/oci/digest";
+import { isDigest } from "@hull/oci/digest";
 import type { Context } from "../context.ts";
 import type { EventExchange } from "../events/index.ts";
 import type { Labels, Nanoseconds } from "../labels.ts";
+import { digestProblem } from "../metadata/digest-problem.ts";
 import { contentAdaptor, ingestAdaptor } from "../metadata/filters/adaptors.ts";
 import { compileFilters } from "../metadata/filters/index.ts";
 import { addToLease, ensureNamespace, type Metadata, requireNamespace } from "../metadata/index.ts";
@@ -62,7 +63,7 @@ export class LocalContentStore implements ContentStore {
       const info = this.#info(namespace, digest);
       const changed = {
         ...info,
-        labels: updateLabels(info.labels, labels, fieldpaths, `content "${digest}"`),
+        labels: updateLabels(info.labels, labels, fieldpaths, { of: `content info "${digest}"`, field: "info.Labels" }),
         updatedAt: now(),
       };
       this.#metadata.sql
@@ -95,6 +96,8 @@ export class LocalContentStore implements ContentStore {
 
   async delete(ctx: Context, digest: string): Promise<void> {
     const namespace = requireNamespace(ctx);
+    const problem = digestProblem(digest);
+    if (problem !== undefined) throw invalidArgument(problem);
     const removed = this.#metadata.write(() => {
       this.#metadata.sql
         .prepare("DELETE FROM lease_resources WHERE namespace = ? AND type = 'content' AND id = ?")
@@ -110,7 +113,10 @@ export class LocalContentStore implements ContentStore {
   }
 
   async *read(ctx: Context, digest: string, range?: { offset?: number; size?: number }): AsyncGenerator<Uint8Array> {
-    this.#info(requireNamespace(ctx), digest);
+    const namespace = requireNamespace(ctx);
+    const problem = digestProblem(digest);
+    if (problem !== undefined) throw invalidArgument(`${digest}: ${problem}`);
+    this.#info(namespace, digest);
     for await (const chunk of this.#blobs.read(digest, range)) {
       ctx.signal.throwIfAborted();
       yield chunk;
@@ -156,7 +162,6 @@ export class LocalContentStore implements ContentStore {
   ): Promise<ContentWriter> {
     const namespace = requireNamespace(ctx);
     if (ref === "") throw invalidArgument("a content writer needs a ref");
-    if (expected !== "") parseDigest(expected);
     const { reference, id, known } = this.#admit(ctx, namespace, ref, total, expected);
 
     // From here to the entry in `#writers` nothing awaits: two callers can't both pass.
@@ -305,7 +310,7 @@ export class LocalContentStore implements ContentStore {
   }
 
   #info(namespace: string, digest: string): ContentInfo {
-    parseDigest(digest);
+    if (!isDigest(digest)) throw invalidArgument(`"${digest}" failed validation`);
     const row = this.#find(namespace, digest);
     if (row === undefined) throw unknownContent(digest);
     return infoOf(row);

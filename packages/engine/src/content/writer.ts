@@ -80,7 +80,7 @@ export class BlobWriter implements ContentWriter {
     labels?: Labels;
   } = {}): Promise<{ digest: string; size: number }> {
     try {
-      validateLabels(labels);
+      validateLabels(labels, "info.Labels");
       const actualSize = this.offset;
       if (size !== 0 && size !== actualSize) {
         throw failedPrecondition(`"${this.ref}" failed size validation: ${actualSize} != ${size}`);

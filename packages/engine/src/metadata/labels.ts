@@ -54,20 +54,20 @@ export function updateMapField<V>(
 
 /**
  * The labels of a record that can change nothing else. `fieldpaths` empty or `labels`: all are replaced; `labels.<key>`: only that
- * one. `thing` ends the text for any other path, e.g. `content "sha256:…"`.
+ * one. For texts: `of` is the record (`content info "sha256:…"`), `field` its labels (`info.Labels`).
  * @throws InvalidArgument for any other path, or a label that is too long
  */
 export function updateLabels(
   before: Labels,
   after: Labels,
   fieldpaths: readonly string[] = [],
-  thing = "the record",
+  { of = "the record", field }: { of?: string; field?: string } = {},
 ): Labels {
   const updated = (fieldpaths.length === 0 ? ["labels"] : fieldpaths).reduce<Labels>((labels, path) => {
     const next = updateMapField("labels", path, labels, after);
-    if (next === undefined) throw invalidArgument(`cannot update "${path}" field on ${thing}`);
+    if (next === undefined) throw invalidArgument(`cannot update "${path}" field on ${of}`);
     return next;
   }, before);
-  validateLabels(updated);
+  validateLabels(updated, field);
   return withoutEmpty(updated);
 }
