@@ -4,6 +4,8 @@ import { join } from "node:path";
 import type { ContainerStore } from "@hull/engine/containers/index";
 import type { ContentStore } from "@hull/engine/content/index";
 import type { Differ } from "@hull/engine/diff/index";
+import type { EventLog } from "@hull/engine/event-log/index";
+import { eventLogId } from "@hull/engine/event-log/plugin";
 import type { EventExchange } from "@hull/engine/events/index";
 import type { ImageStore } from "@hull/engine/images/index";
 import type { LeaseStore } from "@hull/engine/leases/index";
@@ -11,6 +13,7 @@ import type { NamespaceStore } from "@hull/engine/namespaces/index";
 import type { AnyPlugin } from "@hull/engine/plugin/graph";
 import { definePlugin, type PluginInit } from "@hull/engine/plugin/index";
 import { pluginTypes } from "@hull/engine/plugin/types";
+import { Checkpoints } from "@hull/engine/runtime/checkpoints";
 import type { TaskManager } from "@hull/engine/runtime/index";
 import type { SandboxController } from "@hull/engine/sandbox/controller";
 import type { SandboxStore } from "@hull/engine/sandbox/index";
@@ -57,7 +60,9 @@ export const servicePlugins: readonly AnyPlugin[] = [
   ),
   servicePlugin("content", [service], ({ get }) => contentService(get<ContentStore>(pluginTypes.content))),
   servicePlugin("diff", [service], ({ get }) => diffService(get<Differ>(service, "diff-service"))),
-  servicePlugin("events", [pluginTypes.event], ({ get }) => eventsService(get<EventExchange>(pluginTypes.event))),
+  servicePlugin("events", [pluginTypes.event, pluginTypes.internal], ({ get, all }) =>
+    eventsService(get<EventExchange>(pluginTypes.event), all<EventLog>(pluginTypes.internal).get(eventLogId)),
+  ),
   servicePlugin("healthcheck", [], () => healthService()),
   servicePlugin("images", [service], ({ get }) => imagesService(get<ImageStore>(service, "images-service"))),
   servicePlugin("leases", [pluginTypes.lease], ({ get }) => leasesService(get<LeaseStore>(pluginTypes.lease))),
@@ -82,7 +87,14 @@ export const servicePlugins: readonly AnyPlugin[] = [
   ),
   definePlugin({ type: streaming, id: "manager", requires: [], start: () => new Streams() }),
   servicePlugin("streaming", [streaming], ({ get }) => streamingService(get<Streams>(streaming))),
-  servicePlugin("tasks", [service], ({ get }) => tasksService(get<TaskManager>(pluginTypes.runtime))),
+  servicePlugin("tasks", [service, pluginTypes.runtime, pluginTypes.content], ({ get, state }) => {
+    const tasks = get<TaskManager>(pluginTypes.runtime);
+    const containers = get<ContainerStore>(service, "containers-service");
+    const content = get<ContentStore>(pluginTypes.content);
+    const differ = get<Differ>(service, "diff-service");
+    const directory = join(state, "checkpoints");
+    return tasksService(tasks, new Checkpoints({ tasks, containers, content, differ, directory }));
+  }),
   servicePlugin("transfer", [pluginTypes.transfer, streaming, service], ({ get }) =>
     transferService({
       transfer: get<Transfer>(pluginTypes.transfer),

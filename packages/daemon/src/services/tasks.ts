@@ -1,15 +1,14 @@
-import { CheckpointOptions } from "@hull/api/gen/containerd/runc/v1/options";
 import { TasksDefinition } from "@hull/api/gen/containerd/services/tasks/v1/tasks";
 import type { Metric } from "@hull/api/gen/containerd/types/metrics";
 import { Status, type Process as WireProcess } from "@hull/api/gen/containerd/types/task/task";
 import { nowNanos, timestampOfNanos } from "@hull/api/timestamp";
-import { decodeAny } from "@hull/api/typeurl";
 import type { Context } from "@hull/engine/context";
 import { compileFilters } from "@hull/engine/metadata/filters/index";
+import type { Checkpoints } from "@hull/engine/runtime/checkpoints";
 import type { ProcessState, TaskManager, TaskStatus } from "@hull/engine/runtime/index";
-import { isCode, unimplemented } from "@hull/errors";
+import { isCode } from "@hull/errors";
 import { type Service, service } from "../server/service.ts";
-import { contextOf, fromWireMount, need } from "./wire.ts";
+import { contextOf, fromWireDescriptor, fromWireMount, need, toWireDescriptor } from "./wire.ts";
 
 const statuses: Readonly<Record<TaskStatus, Status>> = {
   unknown: Status.UNKNOWN,
@@ -20,14 +19,15 @@ const statuses: Readonly<Record<TaskStatus, Status>> = {
   pausing: Status.PAUSING,
 };
 
-export const tasksService = (tasks: TaskManager): Service =>
+export const tasksService = (tasks: TaskManager, checkpoints: Checkpoints): Service =>
   service(TasksDefinition, {
     async create({ containerId, checkpoint, runtimePath, taskApiAddress, taskApiVersion, ...wanted }, call) {
-      if (checkpoint !== undefined)
-        throw unimplemented(`restoring "${containerId}" from a checkpoint is not supported`);
       const { rootfs, stdin, stdout, stderr, terminal, options } = wanted;
+      const ctx = contextOf(call);
+      const from = checkpoint === undefined ? undefined : fromWireDescriptor(checkpoint);
       const request = {
         id: containerId,
+        checkpoint: await checkpoints.unpack(ctx, containerId, from, options),
         rootfs: rootfs.map(fromWireMount),
         stdin,
         stdout,
@@ -37,14 +37,19 @@ export const tasksService = (tasks: TaskManager): Service =>
         runtimePath: runtimePath === "" ? undefined : runtimePath,
         sandboxApi: taskApiAddress === "" ? undefined : { address: taskApiAddress, version: taskApiVersion },
       };
-      const { pid } = await tasks.create(contextOf(call), request);
+      const { pid } = await tasks.create(ctx, request);
       return { containerId, pid };
     },
     async start({ containerId, execId }, call) {
-      return await tasks.start(contextOf(call), containerId, execId);
+      const ctx = contextOf(call);
+      const { pid } = await tasks.start(ctx, containerId, execId);
+      if (execId === "") checkpoints.forget(ctx, containerId);
+      return { pid };
     },
     async delete({ containerId }, call) {
-      const { pid, exitStatus, exitedAt } = await tasks.delete(contextOf(call), containerId);
+      const ctx = contextOf(call);
+      const { pid, exitStatus, exitedAt } = await tasks.delete(ctx, containerId);
+      checkpoints.forget(ctx, containerId);
       return { id: containerId, pid, exitStatus, exitedAt: timestampOfNanos(exitedAt) };
     },
     async deleteProcess({ containerId, execId }, call) {
@@ -86,15 +91,8 @@ export const tasksService = (tasks: TaskManager): Service =>
       return { processes: await tasks.pids(contextOf(call), containerId) };
     },
     async checkpoint({ containerId, options }, call) {
-      const { imagePath } =
-        options === undefined
-          ? { imagePath: "" }
-          : decodeAny(options, "containerd.runc.v1.CheckpointOptions", CheckpointOptions);
-      if (imagePath === "") {
-        throw unimplemented(`checkpointing "${containerId}" into the content store is not supported: set image_path`);
-      }
-      await tasks.checkpoint(contextOf(call), containerId, imagePath, options);
-      return { descriptors: [] };
+      const taken = await checkpoints.take(contextOf(call), containerId, options);
+      return { descriptors: taken.map(toWireDescriptor) };
     },
     async update({ containerId, resources, annotations }, call) {
       await tasks.update(contextOf(call), containerId, need(resources, "resources"), annotations);
