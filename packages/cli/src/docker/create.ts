@@ -15,6 +15,7 @@ import type { Call, Globals } from "./globals.ts";
 import { placeOf } from "./globals.ts";
 import { labelNames } from "./labels.ts";
 import { checkName, newContainerId, randomName, shortId } from "./names.ts";
+import { type ChosenNetwork, networkLabels, networkOf } from "./network/index.ts";
 import { labelsForRestart } from "./restart.ts";
 import type { RunFlags } from "./run-flags.ts";
 import { parseSignal } from "./signals.ts";
@@ -53,12 +54,22 @@ export async function createFromFlags({
   if (flags.name !== undefined) checkName(flags.name);
   const id = newContainerId();
   const name = await freeName(client, flags.name);
-  const source = { flags, args, id, namespace: client.namespace, image: platformImage, env: host.env };
+  const network = await networkOf(flags, host.env);
+  const source = {
+    flags,
+    args,
+    id,
+    namespace: client.namespace,
+    image: platformImage,
+    env: host.env,
+    network,
+    namespaceDirectory: join(dirname(placeOf(globals).address), "netns"),
+  };
   const spec = specOf(source);
   const user = flags.user ?? platformImage.config.config.user;
   const container = await createContainer(client, {
     id,
-    labels: { ...(await ownLabels(client, call, { id, name, starts }, platformImage.config)) },
+    labels: { ...(await ownLabels(client, call, { id, name, starts, network }, platformImage.config)) },
     runtime: runtimeOf(flags.runtime),
     rootfs: { image: platformImage, imageName: image.name, snapshotter: globals.snapshotter },
     spec: (mounts) => withUserOf(user, mounts)(spec),
@@ -96,7 +107,7 @@ const nameTaken = (name: string, id: string): Error =>
 async function ownLabels(
   client: Client,
   { flags, globals }: Call<RunFlags>,
-  { id, name, starts }: { id: string; name: string; starts: boolean },
+  { id, name, starts, network }: { id: string; name: string; starts: boolean; network: ChosenNetwork },
   config: ImageConfig,
 ): Promise<Record<string, string>> {
   const signal = flags["stop-signal"] ?? config.config.stopSignal;
@@ -110,7 +121,7 @@ async function ownLabels(
     ...fitting(config.config.labels),
     ...Object.fromEntries(flags.label.map(parseLabel)),
     [labelNames.name]: name,
-    [labelNames.network]: flags.network,
+    ...networkLabels(network),
     ...(log === undefined ? {} : { [labelNames.log]: log }),
     ...labelsForRestart(flags.restart, { rm: flags.rm, background: flags.detach || !starts, log }),
     ...(flags.rm ? { [labelNames.autoRemove]: "true" } : {}),

@@ -15,8 +15,10 @@ export const labelNames = {
   stopTimeout: "hull/stop-timeout",
   /** "true": its stdin is kept open. */
   stdin: "hull/stdin-open",
-  /** "host" or "none". */
+  /** "host", "none" or the name of a network of CNI. */
   network: "hull/network",
+  /** Published ports, as JSON. */
+  ports: "hull/ports",
 } as const;
 
 const own = new Set<string>([...Object.values(labelNames), ...Object.values(restartLabels)]);

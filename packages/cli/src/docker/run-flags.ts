@@ -26,9 +26,11 @@ export const runFlags = defineFlags({
   network: {
     kind: "text",
     aliases: ["net"],
-    value: "none|host",
-    default: "none",
-    summary: "Network: of its own with nothing but loopback, or the host's",
+    value: "NAME",
+    env: ["HULL_NETWORK"],
+    names: "network",
+    summary:
+      "none (nothing but loopback; the default without -p), host (the host's own), bridge (a bridge of the host), or another network of CNI",
   },
   runtime: { kind: "text", value: "NAME", summary: "OCI runtime (runc, crun, or a path), or a shim's name" },
   pull: {
@@ -42,7 +44,12 @@ export const runFlags = defineFlags({
   "stop-signal": { kind: "text", value: "SIGNAL", summary: "Signal that asks it to end" },
   "stop-timeout": { kind: "integer", value: "SECONDS", summary: "Time to end before it is killed" },
   "security-opt": { kind: "list", value: "OPTION", summary: "seccomp=unconfined, no-new-privileges" },
-  publish: { kind: "list", aliases: ["p"], value: "PORTS", summary: "Publish ports", supported: false },
+  publish: {
+    kind: "list",
+    aliases: ["p"],
+    value: "[[IP:]PORT:]PORT",
+    summary: "Lead a port of the host to one of the container",
+  },
   restart: {
     kind: "text",
     value: "POLICY",

@@ -38,6 +38,7 @@ import {
 import { cgroupMode } from "@hull/sys/cgroup";
 import { resourceLimit } from "@hull/sys/process";
 import { collectEnv } from "./env.ts";
+import { type ChosenNetwork, networkSteps } from "./network/index.ts";
 import type { RunFlags } from "./run-flags.ts";
 import { parseSize } from "./size.ts";
 import { parseTmpfs, parseVolume } from "./volumes.ts";
@@ -50,6 +51,9 @@ export interface SpecSource {
   readonly namespace: string;
   readonly image: PlatformImage;
   readonly env: Readonly<Record<string, string | undefined>>;
+  readonly network: ChosenNetwork;
+  /** Where network namespaces are held while containers are on networks. */
+  readonly namespaceDirectory: string;
 }
 
 /** Open files that a program may have: what Docker gives under systemd, as far as we may ourselves. */
@@ -69,7 +73,7 @@ const leastMemory = 6 * 2 ** 20;
  */
 export function specOf(source: SpecSource): Spec {
   const { flags, id, namespace, image, args, env } = source;
-  const host = flags.network === "host";
+  const host = source.network.name === "host";
   const name = flags.hostname ?? (host ? hostname() : id.slice(0, 12));
   return buildSpec(
     defaultSpec({ namespace, id, cgroup2: cgroupMode() === "v2" }),
@@ -78,6 +82,7 @@ export function specOf(source: SpecSource): Spec {
     withRlimits([openFiles()]),
     withCgroupMount,
     ...(host ? [withHostNetwork(name)] : [withHostname(name), withEnv([`HOSTNAME=${name}`])]),
+    ...networkSteps(source.network, { ...source, directory: source.namespaceDirectory }),
     ...confinement(flags),
     ...(flags.tty ? [withTty] : []),
     withEnv(collectEnv(flags["env-file"], flags.env, env)),
@@ -98,10 +103,6 @@ function imageDefaults(config: ImageConfig, { entrypoint }: RunFlags, args: read
 }
 
 function confinement(flags: RunFlags): SpecMiddleware[] {
-  if (flags.network !== "none" && flags.network !== "host")
-    throw invalidArgument(
-      `network "${flags.network}" is not there: use "none" or "host" (others are not supported yet)`,
-    );
   const options = flags["security-opt"];
   const wrong = options.find((option) => !/^(seccomp[=:]unconfined|no-new-privileges(:(true|false))?)$/.test(option));
   if (wrong !== undefined)

@@ -10,6 +10,7 @@ import { formatJson } from "../format.ts";
 import type { Call } from "../globals.ts";
 import { labelNames, userLabels } from "../labels.ts";
 import { logFileOf } from "../logs.ts";
+import { addressOf, portsOf } from "../network/index.ts";
 import { explain, openSession } from "../session.ts";
 import { stateOf } from "../state.ts";
 
@@ -107,9 +108,27 @@ async function describeContainer(client: Client, container: Container): Promise<
       WorkingDir: process?.cwd ?? "",
       Labels: userLabels(labels),
     },
-    NetworkSettings: { Ports: {}, IPAddress: "", Networks: {} },
+    NetworkSettings: networkSettings(container, client.namespace, state.status === "running"),
     Runtime: runtime?.name ?? "",
   };
+}
+
+function networkSettings(container: Container, namespace: string, running: boolean): unknown {
+  const ports: Record<string, { HostIp: string; HostPort: string }[]> = {};
+  for (const { containerPort, protocol, hostIP = "0.0.0.0", hostPort } of portsOf(container)) {
+    const key = `${containerPort}/${protocol}`;
+    ports[key] = [...(ports[key] ?? []), { HostIp: hostIP, HostPort: String(hostPort) }];
+  }
+  const found = running ? addressOf(container, namespace, process.env) : undefined;
+  const [address = "", prefix = "0"] = found?.address.split("/") ?? [];
+  const settings = {
+    Gateway: found?.gateway ?? "",
+    IPAddress: address,
+    IPPrefixLen: Number(prefix),
+    MacAddress: found?.mac ?? "",
+  };
+  const networks = found === undefined ? {} : { [found.network]: settings };
+  return { Ports: running ? ports : {}, ...settings, Networks: networks };
 }
 
 function hostConfig({ labels, runtime }: Container, spec: Spec | undefined): unknown {

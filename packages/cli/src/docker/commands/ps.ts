@@ -6,6 +6,7 @@ import { nameOf, needArguments, repositoryAndTag } from "../find.ts";
 import { ellipsis, formatAgo, formatList } from "../format.ts";
 import type { Call } from "../globals.ts";
 import { shortId } from "../names.ts";
+import { formatPorts, portsOf } from "../network/index.ts";
 import { openSession } from "../session.ts";
 import { type ContainerState, describeState, notStarted, statesOf } from "../state.ts";
 
@@ -45,7 +46,7 @@ export async function ps({ args, flags, globals, host }: Call<PsFlags>): Promise
       JSON.stringify(flags["no-trunc"] ? command : ellipsis(command, commandLength)),
       formatAgo(dateOfTimestamp(container.createdAt)),
       describeState(stateIn(container)),
-      "",
+      stateIn(container).status === "running" ? formatPorts(portsOf(container)) : "",
       nameOf(container),
     ];
   });

@@ -1,0 +1,127 @@
+/**
+ * Networks of containers that the docker-like commands make.
+ *
+ *   networkOf(flags) ──► labels for the record, steps for the spec ──► (the OCI runtime calls the hooks) attach … detach
+ *
+ * "none" and "host" take nothing. Any other is a network of CNI: its plugins are called by OCI hooks, so that a container is on it whenever
+ * it runs, and off it when it has ended, whoever starts it.
+ */
+import { existsSync, readFileSync } from "node:fs";
+import type { Container } from "@hull/client/containers";
+import { addressesOf, type Result } from "@hull/cni";
+import { selfCommand } from "@hull/engine/self";
+import { invalidArgument } from "@hull/errors";
+import { type Hook, type SpecMiddleware, withMounts } from "@hull/oci/spec";
+import { labelNames } from "../labels.ts";
+import type { HookRequest } from "./hook.ts";
+import { attachmentOf, cniIn, networkNamed, requirePrograms } from "./networks.ts";
+import { type PortMapping, parsePorts, withHostPorts } from "./ports.ts";
+
+export { formatPorts, type PortMapping } from "./ports.ts";
+
+type Environment = Readonly<Record<string, string | undefined>>;
+
+/** What the flags of `run` say of the network. */
+export interface ChosenNetwork {
+  readonly name: string;
+  readonly ports: readonly PortMapping[];
+}
+
+/**
+ * Published ports want a network, and take the bridge where none is named.
+ * @throws NotFound for a network that isn't there; FailedPrecondition for programs that aren't installed; InvalidArgument
+ */
+export async function networkOf(
+  { network, publish }: { network: string | undefined; publish: readonly string[] },
+  env: Environment,
+): Promise<ChosenNetwork> {
+  const name = network ?? (publish.length > 0 ? "bridge" : "none");
+  if (name === "none" || name === "host") {
+    if (publish.length > 0)
+      throw invalidArgument(`ports can't be published with --network ${name}: leave -p out, or use --network bridge`);
+    return { name, ports: [] };
+  }
+  requirePrograms(networkNamed(name, env), env);
+  return { name, ports: await withHostPorts(publish.flatMap(parsePorts)) };
+}
+
+/** What is kept of it in the container's record. */
+export const networkLabels = ({ name, ports }: ChosenNetwork): Record<string, string> => ({
+  [labelNames.network]: name,
+  ...(ports.length === 0 ? {} : { [labelNames.ports]: JSON.stringify(ports) }),
+});
+
+/** The ports of a container's record. */
+export function portsOf({ labels }: Pick<Container, "labels">): readonly PortMapping[] {
+  try {
+    const ports: unknown = JSON.parse(labels[labelNames.ports] ?? "[]");
+    return Array.isArray(ports) ? (ports as PortMapping[]) : [];
+  } catch {
+    return [];
+  }
+}
+
+/** The steps of the spec that put a container on its network; none for "none" and "host". */
+export function networkSteps(
+  { name, ports }: ChosenNetwork,
+  { namespace, id, env, directory }: { namespace: string; id: string; env: Environment; directory: string },
+): SpecMiddleware[] {
+  if (name === "none" || name === "host") return [];
+  const hook = (action: HookRequest["action"]): Hook => {
+    const request: HookRequest = { action, network: name, namespace, id, ports, directory };
+    const [path = "", ...args] = selfCommand("network-hook");
+    return { path, args: [path, ...args, JSON.stringify(request)], env: hookEnvironment(env), timeout: 60 };
+  };
+  const resolver = ["/run/systemd/resolve/resolv.conf", "/etc/resolv.conf"].find((file) => existsSync(file));
+  const mounts =
+    resolver === undefined
+      ? []
+      : [{ destination: "/etc/resolv.conf", type: "bind", source: resolverOf(resolver), options: ["rbind", "ro"] }];
+  return [
+    withMounts(mounts),
+    (spec) => ({
+      ...spec,
+      hooks: {
+        ...spec.hooks,
+        createRuntime: [...(spec.hooks?.createRuntime ?? []), hook("attach")],
+        poststop: [...(spec.hooks?.poststop ?? []), hook("detach")],
+      },
+    }),
+  ];
+}
+
+/** A resolver on the host's loopback is out of reach from inside: where systemd's is one, it tells those behind it. */
+function resolverOf(known: string): string {
+  if (known === "/etc/resolv.conf") return known;
+  const own = existsSync("/etc/resolv.conf") ? readFileSync("/etc/resolv.conf", "utf8") : "";
+  return /^nameserver\s+127\.0\.0\.53\b/m.test(own) ? known : "/etc/resolv.conf";
+}
+
+/** Plugins look for iptables and the like in $PATH; OCI runtimes give hooks none. */
+function hookEnvironment(env: Environment): string[] {
+  const kept = ["NETCONFPATH", "CNI_PATH", "HULL_SUBNET"].flatMap((name) => {
+    const value = env[name];
+    return value === undefined ? [] : [`${name}=${value}`];
+  });
+  return ["PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", ...kept];
+}
+
+/** What the network gave a container that runs; undefined if it is on none. */
+export function addressOf(
+  container: Pick<Container, "id" | "labels">,
+  namespace: string,
+  env: Environment,
+): { network: string; address: string; gateway: string; mac: string; result: Result } | undefined {
+  const name = container.labels[labelNames.network] ?? "none";
+  if (name === "none" || name === "host") return undefined;
+  try {
+    const result = cniIn(env).resultOf(networkNamed(name, env), attachmentOf(namespace, container.id, "", []));
+    if (result === undefined) return undefined;
+    const [first] = addressesOf(result);
+    const mac = result.interfaces.find(({ sandbox = "" }) => sandbox !== "")?.mac ?? "";
+    return { network: name, address: first?.address ?? "", gateway: first?.gateway ?? "", mac, result };
+  } catch {
+    // A network that was taken away since.
+    return undefined;
+  }
+}

@@ -1,0 +1,93 @@
+import { accessSync, constants } from "node:fs";
+import { join } from "node:path";
+import { type Attachment, Cni, loadNetworks, type Network, parseNetwork } from "@hull/cni";
+import { failedPrecondition, notFound } from "@hull/errors";
+import type { PortMapping } from "./ports.ts";
+
+type Environment = Readonly<Record<string, string | undefined>>;
+
+const defaultConfigurations = "/etc/cni/net.d";
+const defaultPlugins: readonly string[] = ["/opt/cni/bin", "/usr/lib/cni", "/usr/libexec/cni"];
+const programDirectories = ["/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin"];
+const defaultSubnet = "10.88.64.0/20";
+
+export const configurationsIn = (env: Environment): string => env.NETCONFPATH ?? defaultConfigurations;
+const pluginsIn = (env: Environment): readonly string[] => env.CNI_PATH?.split(":").filter(Boolean) ?? defaultPlugins;
+
+/**
+ * The network that hull brings along, under the name "bridge": a bridge of this host, whose addresses reach the outside by its own, with
+ * published ports. $HULL_SUBNET gives it other addresses.
+ */
+function ownBridge(env: Environment): Network {
+  const subnet = env.HULL_SUBNET ?? defaultSubnet;
+  const document = {
+    cniVersion: "1.0.0",
+    name: "hull-bridge",
+    plugins: [
+      {
+        type: "bridge",
+        bridge: "hull0",
+        isGateway: true,
+        ipMasq: true,
+        hairpinMode: true,
+        ipam: { type: "host-local", ranges: [[{ subnet }]], routes: [{ dst: "0.0.0.0/0" }] },
+      },
+      { type: "portmap", capabilities: { portMappings: true } },
+    ],
+  };
+  return parseNetwork(JSON.stringify(document), "hull's own bridge");
+}
+
+/** The network of this name: of the host's configuration, else hull's own bridge. @throws NotFound, saying which there are */
+export function networkNamed(name: string, env: Environment): Network {
+  const configured = loadNetworks(configurationsIn(env));
+  const found = configured.find((network) => network.name === name);
+  if (found !== undefined) return found;
+  if (name === "bridge") return ownBridge(env);
+  const names = ["none", "host", "bridge", ...configured.map((network) => network.name)];
+  throw notFound(
+    `no such network: "${name}"; there are ${names.map((each) => `"${each}"`).join(", ")}, and each CNI configuration in ${configurationsIn(env)} is another`,
+  );
+}
+
+/** Fails now, with what to install, rather than when the container starts. @throws FailedPrecondition */
+export function requirePrograms(network: Network, env: Environment): void {
+  const plugins = pluginsIn(env);
+  const missing = network.plugins
+    .map(({ type }) => type)
+    .find((type) => !plugins.some((directory) => runs(join(directory, type))));
+  if (missing !== undefined)
+    throw failedPrecondition(
+      `network "${network.name}" needs the CNI plugin "${missing}", which is not in ${plugins.join(", ")}: install the CNI plugins (Debian: apt-get install containernetworking-plugins), or use --network none or host`,
+    );
+  const filters = network.plugins.some(({ type, ipMasq }) => ipMasq === true || type === "portmap");
+  if (filters && !programDirectories.some((directory) => runs(join(directory, "iptables"))))
+    throw failedPrecondition(
+      `network "${network.name}" needs iptables: install it (Debian: apt-get install iptables), or use --network none or host`,
+    );
+}
+
+function runs(path: string): boolean {
+  try {
+    accessSync(path, constants.X_OK);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+/** What calls the plugins. */
+export const cniIn = (env: Environment): Cni => new Cni({ pluginDirectories: pluginsIn(env) });
+
+/** A container's place in its network. */
+export const attachmentOf = (
+  namespace: string,
+  id: string,
+  netns: string,
+  ports: readonly PortMapping[],
+): Attachment => ({
+  containerId: `${namespace}-${id}`,
+  netns,
+  interfaceName: "eth0",
+  ...(ports.length === 0 ? {} : { capabilities: { portMappings: ports } }),
+});
