@@ -2,9 +2,9 @@ import { spawn } from "node:child_process";
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { ContentDefinition, WriteAction } from "@hull/api/gen/containerd/services/content/v1/content";
+import { ContentDefinition } from "@hull/api/gen/containerd/services/content/v1/content";
 import type { Client } from "@hull/client/client";
-import { readContent } from "@hull/client/content";
+import { readContent, writeContent } from "@hull/client/content";
 import { HullError } from "@hull/errors";
 import { digestOf } from "@hull/oci/digest";
 import type { CtrAction } from "./action.ts";
@@ -61,24 +61,14 @@ async function edited(bytes: Uint8Array, editor: string): Promise<Uint8Array> {
   }
 }
 
-/** Bytes in one message of a write. */
-const chunk = 1024 * 1024;
-
 /** @throws HullError in the words of containerd's client */
 async function writeBlob(client: Client, ref: string, bytes: Uint8Array): Promise<void> {
-  async function* requests() {
-    yield { action: WriteAction.STAT, ref };
-    for (let at = 0; at < bytes.length; at += chunk)
-      yield { action: WriteAction.WRITE, ref, offset: BigInt(at), data: bytes.subarray(at, at + chunk) };
-    yield { action: WriteAction.COMMIT, ref, offset: BigInt(bytes.length) };
+  async function* source() {
+    yield bytes;
   }
   try {
-    for await (const _ of client.service(ContentDefinition).write(requests()));
+    await writeContent(client, ref, source());
   } catch (error) {
-    await client
-      .service(ContentDefinition)
-      .abort({ ref })
-      .catch(() => {});
     const { code, message } = HullError.from(error);
     throw new HullError(code, `commit failed: ${message}`, { cause: error });
   }

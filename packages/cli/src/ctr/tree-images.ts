@@ -80,3 +80,18 @@ export const usage: Command = command({
   flags: flags.imagesUsage,
   load: async () => (await import("./images-usage.ts")).imageUsage,
 });
+
+export const convert: Command = command({
+  name: "convert",
+  summary: "convert an image",
+  usage: "[flags] <source_ref> <target_ref>",
+  description: `Convert an image format.
+
+e.g., 'ctr convert --uncompress --oci example.com/foo:orig example.com/foo:converted'
+
+Use '--platform' to define the output platform.
+When '--all-platforms' is given all images in a manifest list must be available.
+`,
+  flags: flags.imagesConvert,
+  load: async () => (await import("./images-convert.ts")).convert,
+});
