@@ -5,6 +5,8 @@ import { type Logger, silent } from "@hull/engine/log";
 import { requireNoOpenMigration } from "@hull/engine/migrate/journal";
 import type { ReloadReport } from "@hull/engine/plugin/graph";
 import { pluginTypes } from "@hull/engine/plugin/types";
+import { deprecatedSettings } from "@hull/engine/warnings/catalogue";
+import type { Warnings } from "@hull/engine/warnings/index";
 import { failedPrecondition, HullError } from "@hull/errors";
 import { cgroupAt, createCgroup, joinCgroup } from "@hull/sys/cgroup";
 import { setOomScoreAdjust } from "@hull/sys/process";
@@ -73,6 +75,7 @@ export async function startDaemon(
       log,
     }),
   );
+  for (const name of deprecatedSettings(config.plugins)) engine.plugins.get<Warnings>(pluginTypes.warning).emit(name);
   const ttrpcOwner = config.ttrpc.address === "" ? config.grpc : config.ttrpc;
   starting.use(await serveTtrpc(ttrpcAddress, ttrpcOwner, engine.events, activated.take(ttrpcAddress)));
   // Shims that are found again send what happened meanwhile, so somebody has to listen before.

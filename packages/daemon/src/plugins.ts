@@ -15,11 +15,13 @@ import { definePlugin, type PluginInit } from "@hull/engine/plugin/index";
 import { pluginTypes } from "@hull/engine/plugin/types";
 import { Checkpoints } from "@hull/engine/runtime/checkpoints";
 import type { TaskManager } from "@hull/engine/runtime/index";
+import type { ShimTaskManager } from "@hull/engine/runtime/task-manager";
 import type { SandboxController } from "@hull/engine/sandbox/controller";
 import type { SandboxStore } from "@hull/engine/sandbox/index";
 import type { Snapshotter } from "@hull/engine/snapshots/index";
 import type { Transfer } from "@hull/engine/transfer/index";
 import { taskMonitorPlugin } from "./metrics/plugin.ts";
+import type { Warnings } from "@hull/engine/warnings/index";
 import type { Service } from "./server/service.ts";
 import { containersService } from "./services/containers.ts";
 import { contentService } from "./services/content.ts";
@@ -54,7 +56,14 @@ const streaming = "io.containerd.streaming.v1";
 
 /** Every gRPC service as a plugin, for a graph that has the engine's. */
 export const servicePlugins: readonly AnyPlugin[] = [
-  servicePlugin("introspection", [service], ({ root, plugins }) => introspectionService(persistentUuid(root), plugins)),
+  servicePlugin("introspection", [service, pluginTypes.warning, pluginTypes.runtime], ({ root, plugins, get }) =>
+    introspectionService({
+      uuid: persistentUuid(root),
+      plugins,
+      warnings: () => get<Warnings>(pluginTypes.warning).list(),
+      runtimeInfo: (runtime, options) => get<ShimTaskManager>(pluginTypes.runtime).shims.info(runtime, options),
+    }),
+  ),
   servicePlugin("containers", [service], ({ get }) =>
     containersService(get<ContainerStore>(service, "containers-service")),
   ),

@@ -1,6 +1,6 @@
 import { autoRemovePlugin } from "./auto-remove/plugin.ts";
 import { containersPlugin } from "./containers/plugin.ts";
-import { contentPlugin } from "./content/plugin.ts";
+import { contentPlugin, contentServicePlugin } from "./content/plugin.ts";
 import { diffPlugin, walkingPlugin } from "./diff/plugin.ts";
 import { eventsPlugin } from "./events/plugin.ts";
 import { collectorPlugin } from "./gc/plugin.ts";
@@ -13,8 +13,15 @@ import type { AnyPlugin } from "./plugin/graph.ts";
 import { restartPlugin } from "./restart/plugin.ts";
 import { tasksPlugin } from "./runtime/plugin.ts";
 import { sandboxStorePlugin, shimControllerPlugin } from "./sandbox/plugin.ts";
-import { blockfilePlugin, btrfsPlugin, nativePlugin, overlayPlugin } from "./snapshots/plugin.ts";
+import {
+  blockfilePlugin,
+  btrfsPlugin,
+  nativePlugin,
+  overlayPlugin,
+  snapshotsServicePlugin,
+} from "./snapshots/plugin.ts";
 import { transferPlugin } from "./transfer/plugin.ts";
+import { deprecationsPlugin } from "./warnings/plugin.ts";
 
 /** Every plugin of the engine. */
 export const enginePlugins: readonly AnyPlugin[] = [
@@ -22,10 +29,13 @@ export const enginePlugins: readonly AnyPlugin[] = [
   eventsPlugin,
   metadataPlugin,
   contentPlugin,
+  contentServicePlugin,
   overlayPlugin,
   nativePlugin,
   blockfilePlugin,
   btrfsPlugin,
+  snapshotsServicePlugin,
+  deprecationsPlugin,
   collectorPlugin,
   namespacesPlugin,
   imagesPlugin,

@@ -33,7 +33,7 @@ async function run(args: readonly string[], self: readonly string[]): Promise<nu
   }
   if (flags.info) {
     const { infoAction } = await import("./info.ts");
-    await Bun.write(Bun.stdout, infoAction(version));
+    await Bun.write(Bun.stdout, await infoAction(version, await Bun.stdin.bytes()));
     return 0;
   }
   switch (flags.action) {

@@ -1,12 +1,16 @@
 import { EventsDefinition } from "@hull/api/gen/containerd/services/events/v1/events";
 import type { Envelope } from "@hull/api/gen/containerd/types/event";
+import { eventsSinceHeader } from "@hull/api/metadata";
 import { timestampOfNanos } from "@hull/api/timestamp";
+import type { EventLog } from "@hull/engine/event-log/index";
+import { parseSince } from "@hull/engine/event-log/since";
 import type { EventEnvelope, EventExchange } from "@hull/engine/events/index";
-import { HullError } from "@hull/errors";
+import { failedPrecondition, HullError } from "@hull/errors";
 import { type Service, service } from "../server/service.ts";
 import { contextOf, need } from "./wire.ts";
 
-export const eventsService = (events: EventExchange): Service =>
+/** `log` is there unless it is turned off. */
+export const eventsService = (events: EventExchange, log: EventLog | undefined): Service =>
   service(EventsDefinition, {
     async publish({ topic, event }, call) {
       try {
@@ -22,6 +26,13 @@ export const eventsService = (events: EventExchange): Service =>
       return {};
     },
     async *subscribe({ filters }, call) {
+      const since = call.metadata(eventsSinceHeader);
+      if (since !== undefined) {
+        if (log === undefined) throw failedPrecondition("no events are kept: the event log is turned off");
+        for await (const event of log.subscribe(filters, parseSince(since), call.signal))
+          yield toWireEnvelope(event, event.sequence);
+        return;
+      }
       for await (const envelope of events.subscribe(filters, call.signal)) yield toWireEnvelope(envelope);
     },
   });
@@ -33,9 +44,10 @@ export function fromWireEnvelope(envelope: Envelope | undefined): EventEnvelope 
   return { timestamp: seconds * 1_000_000_000n + BigInt(nanos), namespace, topic, event: need(event, "event") };
 }
 
-const toWireEnvelope = ({ timestamp, namespace, topic, event }: EventEnvelope): Envelope => ({
+const toWireEnvelope = ({ timestamp, namespace, topic, event }: EventEnvelope, sequence = 0): Envelope => ({
   timestamp: timestampOfNanos(timestamp),
   namespace,
   topic,
   event,
+  hullSequence: BigInt(sequence),
 });

@@ -3,6 +3,7 @@ import { collectorLater } from "../gc/later.ts";
 import type { MetadataInstance } from "../metadata/plugin.ts";
 import { definePlugin } from "../plugin/index.ts";
 import { pluginTypes } from "../plugin/types.ts";
+import type { ContentStore } from "./index.ts";
 import { LocalContentStore } from "./store.ts";
 
 export const contentPlugin = definePlugin({
@@ -20,4 +21,12 @@ export const contentPlugin = definePlugin({
       changed: collectorLater(init).changed,
     });
   },
+});
+
+/** The content store under the name by which containerd lists what its gRPC service stands on. */
+export const contentServicePlugin = definePlugin({
+  type: pluginTypes.service,
+  id: "content-service",
+  requires: [pluginTypes.content],
+  start: ({ get }) => get<ContentStore>(pluginTypes.content),
 });

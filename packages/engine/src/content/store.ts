@@ -63,7 +63,7 @@ export class LocalContentStore implements ContentStore {
       const info = this.#info(namespace, digest);
       const changed = {
         ...info,
-        labels: updateLabels(info.labels, labels, fieldpaths, { of: `content info "${digest}"`, field: "info.Labels" }),
+        labels: updateLabels(info.labels, labels, fieldpaths, `content info "${digest}"`, "info.Labels"),
         updatedAt: now(),
       };
       this.#metadata.sql

@@ -16,7 +16,7 @@ describe("labels", () => {
     expect(updateLabels(before, { z: "3" }, ["labels"])).toEqual({ z: "3" });
     expect(updateLabels(before, { "b.c": "4", z: "3" }, ["labels.b.c"])).toEqual({ a: "1", "b.c": "4" });
     expect(updateLabels(before, { a: "" }, ["labels.a", "labels.b.c"])).toEqual({});
-    expect(() => updateLabels(before, {}, ["size"], { of: 'content "x"' })).toThrow(
+    expect(() => updateLabels(before, {}, ["size"], 'content "x"')).toThrow(
       'cannot update "size" field on content "x"',
     );
   });

@@ -54,18 +54,19 @@ export function updateMapField<V>(
 
 /**
  * The labels of a record that can change nothing else. `fieldpaths` empty or `labels`: all are replaced; `labels.<key>`: only that
- * one. For texts: `of` is the record (`content info "sha256:…"`), `field` its labels (`info.Labels`).
+ * one. For texts: `thing` is the record (`content info "sha256:…"`), `field` its labels (`info.Labels`).
  * @throws InvalidArgument for any other path, or a label that is too long
  */
 export function updateLabels(
   before: Labels,
   after: Labels,
   fieldpaths: readonly string[] = [],
-  { of = "the record", field }: { of?: string; field?: string } = {},
+  thing = "the record",
+  field?: string,
 ): Labels {
   const updated = (fieldpaths.length === 0 ? ["labels"] : fieldpaths).reduce<Labels>((labels, path) => {
     const next = updateMapField("labels", path, labels, after);
-    if (next === undefined) throw invalidArgument(`cannot update "${path}" field on ${of}`);
+    if (next === undefined) throw invalidArgument(`cannot update "${path}" field on ${thing}`);
     return next;
   }, before);
   validateLabels(updated, field);

@@ -14,5 +14,6 @@ export const pluginTypes = {
   sandboxStore: "io.containerd.sandbox.store.v1",
   service: "io.containerd.service.v1",
   snapshotter: "io.containerd.snapshotter.v1",
+  warning: "io.containerd.warning.v1",
   transfer: "io.containerd.transfer.v1",
 } as const;

@@ -14,6 +14,7 @@ import type { TypedBytes } from "../labels.ts";
 import type { Logger } from "../log.ts";
 import type { Bootstrap, Bundle, RuntimeDirectories } from "./bundle.ts";
 import type { Exit } from "./index.ts";
+import { runtimeInfo } from "./runtime-info.ts";
 import { findShimBinary, isOwnRuntime } from "./shim-binary.ts";
 import { connectShim, type ShimConnection, type TaskClient, taskClient } from "./shim-connection.ts";
 import { cleanUp, type DaemonAddress, startShim } from "./shim-process.ts";
@@ -132,11 +133,7 @@ export class ShimDirectory {
     signal: AbortSignal,
   ): Promise<Shim> {
     const { daemon } = this.#options;
-    let program = this.#binaries.get(runtime);
-    if (program === undefined) {
-      program = findShimBinary(runtime, { beside: dirname(daemon.binary) });
-      this.#binaries.set(runtime, program);
-    }
+    const program = this.#program(runtime);
     // A shim opens its log before anything else, and waits there for a reader.
     this.#followLog(bundle.createLog(), bundle);
     const bootstrap = await startShim(program, bundle, { daemon, runtimeOptions: options, signal });
@@ -208,6 +205,20 @@ export class ShimDirectory {
     if (group !== undefined) this.#groups.set(group, shim);
     void shim.lost.then(() => this.#found.delete(connected.bootstrap.address));
     return shim;
+  }
+
+  #program(runtime: string): string {
+    const known = this.#binaries.get(runtime);
+    if (known !== undefined) return known;
+    const program = findShimBinary(runtime, { beside: dirname(this.#options.daemon.binary) });
+    this.#binaries.set(runtime, program);
+    return program;
+  }
+
+  /** What a runtime says of itself: a `RuntimeInfo`. @throws see `findShimBinary`, `runtimeInfo` */
+  async info(runtime: string, options: TypedBytes | undefined): Promise<TypedBytes> {
+    const command = this.isOwn(runtime) ? this.#options.shimCommand : [this.#program(runtime)];
+    return await runtimeInfo(command, options);
   }
 
   #followLog(path: string, { namespace, id }: Bundle): void {

@@ -11,6 +11,7 @@ import { pluginTypes } from "../plugin/types.ts";
 import { BlockfileSnapshotter } from "./blockfile.ts";
 import { BtrfsSnapshotter } from "./btrfs.ts";
 import { copyTree } from "./copy-tree.ts";
+import type { Snapshotter } from "./index.ts";
 import { NativeSnapshotter } from "./native.ts";
 import { OverlaySnapshotter } from "./overlayfs.ts";
 import type { SnapshotterOptions } from "./records.ts";
@@ -110,6 +111,14 @@ export const btrfsPlugin = definePlugin({
     mkdirSync(options.root, { recursive: true, mode: 0o700 });
     return new BtrfsSnapshotter({ ...options, device });
   },
+});
+
+/** The snapshotters by their names, as containerd lists what its gRPC service stands on. */
+export const snapshotsServicePlugin = definePlugin({
+  type: pluginTypes.service,
+  id: "snapshots-service",
+  requires: [pluginTypes.snapshotter],
+  start: ({ all }) => all<Snapshotter>(pluginTypes.snapshotter),
 });
 
 function nearestDirectory(path: string): string {

@@ -304,7 +304,7 @@ export class SnapshotRecords {
       const info = infoOf(row);
       const changed = {
         ...info,
-        labels: updateLabels(info.labels, labels, fieldpaths, { of: `snapshot "${key}"`, field: "info.Labels" }),
+        labels: updateLabels(info.labels, labels, fieldpaths, `snapshot "${key}"`, "info.Labels"),
         updatedAt: now(),
       };
       this.#sql
