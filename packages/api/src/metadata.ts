@@ -12,6 +12,9 @@ export const leaseHeader = "containerd-lease";
 /** Both: the trace that a call is part of (https://www.w3.org/TR/trace-context/). */
 export const traceparentHeader = "traceparent";
 
+/** gRPC, to hull: an event subscription wants what it missed, behind an event's number or from a time (RFC 3339) on. */
+export const eventsSinceHeader = "hull-events-since";
+
 /** What a caller in a namespace sends over gRPC. */
 export function grpcMetadata(namespace: string, lease?: string): Record<string, string> {
   return lease === undefined

@@ -75,8 +75,10 @@ const facts = JSON.parse(
 const vendoredCri = "vendor/k8s.io/cri-api/pkg/apis/runtime/v1/api.proto";
 const servedCri = "cri_head.proto";
 
-/** What is here beyond the facts: Google's own types, and gRPC's health service. */
-const beyondFacts = /^(google\.(protobuf|rpc)|grpc\.health\.v1)\./;
+/** What is here beyond the facts: Google's own types, gRPC's health service, pprof's profiles. */
+const beyondFacts = /^(google\.(protobuf|rpc)|grpc\.health\.v1|perftools\.profiles)\./;
+/** Fields of hull's own have numbers from here on and names that say so. */
+const ownFields = /^\d{5,} \S+ hull_/;
 
 const methodLine = (name: string, from: string, fromStream = false, to: string, toStream = false): string =>
   `${name}(${fromStream ? "stream " : ""}${from}) returns (${toStream ? "stream " : ""}${to})`;
@@ -147,7 +149,7 @@ function linesOfDescriptors(files: File[]): Lines {
     const name = `${scope}.${message.name}`;
     const nested = message.nestedType ?? [];
     lines.set(name, [
-      ...(message.field ?? []).map((field) => fieldLine(name, field, nested)),
+      ...(message.field ?? []).map((field) => fieldLine(name, field, nested)).filter((line) => !ownFields.test(line)),
       ...(message.reservedRange ?? []).map(
         ({ start, end }) => `reserved ${start}${end === start + 1 ? "" : `-${end - 1}`}`,
       ),

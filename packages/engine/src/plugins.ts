@@ -2,6 +2,7 @@ import { autoRemovePlugin } from "./auto-remove/plugin.ts";
 import { containersPlugin } from "./containers/plugin.ts";
 import { contentPlugin, contentServicePlugin } from "./content/plugin.ts";
 import { diffPlugin, walkingPlugin } from "./diff/plugin.ts";
+import { eventLogPlugin } from "./event-log/plugin.ts";
 import { eventsPlugin } from "./events/plugin.ts";
 import { collectorPlugin } from "./gc/plugin.ts";
 import { imagesPlugin } from "./images/plugin.ts";
@@ -27,6 +28,7 @@ import { deprecationsPlugin } from "./warnings/plugin.ts";
 export const enginePlugins: readonly AnyPlugin[] = [
   optPlugin,
   eventsPlugin,
+  eventLogPlugin,
   metadataPlugin,
   contentPlugin,
   contentServicePlugin,

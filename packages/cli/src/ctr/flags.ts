@@ -292,6 +292,13 @@ export const containersRestore = defineFlags({
   rw: { kind: "switch", summary: "restore the rw layer from the checkpoint" },
   live: { kind: "switch", summary: "restore the runtime and memory data from the checkpoint" },
 });
+export const eventsFlags = defineFlags({
+  since: {
+    kind: "text",
+    summary:
+      "begin with what was missed: behind the event of this number (0: all that are kept), or from a time on (RFC 3339)",
+  },
+});
 /** Of the group `pprof`. */
 export const pprofFlags = defineFlags({
   "debug-socket": {

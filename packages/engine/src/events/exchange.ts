@@ -13,6 +13,7 @@ const zeroTime = -62_135_596_800n * 1_000_000_000n;
 /** The exchange of one process. */
 export class LocalEventExchange implements EventExchange {
   readonly #subscriptions = new Set<Subscription>();
+  readonly #listeners = new Set<(envelope: EventEnvelope) => void>();
 
   publish(ctx: Pick<Context, "namespace">, topic: string, event: TypedBytes): void {
     checkTopic(topic);
@@ -34,12 +35,18 @@ export class LocalEventExchange implements EventExchange {
     return subscription;
   }
 
+  observe(listener: (envelope: EventEnvelope) => void): () => void {
+    this.#listeners.add(listener);
+    return () => void this.#listeners.delete(listener);
+  }
+
   /** How many are subscribed now. */
   get subscribers(): number {
     return this.#subscriptions.size;
   }
 
   #pass(envelope: EventEnvelope): void {
+    for (const listener of this.#listeners) listener(envelope);
     for (const subscription of this.#subscriptions) subscription.offer(envelope);
   }
 }

@@ -6,13 +6,15 @@ import type { Nanoseconds, TypedBytes } from "../labels.ts";
  *
  *   publish(topic, event) ──► every subscriber whose filters match, from the moment it subscribed
  *
- * Nothing is kept for later subscribers. A slow subscriber's queue grows in memory until it ends its subscription.
+ * Nothing is kept here for later subscribers: the event log (`event-log`) does that. A slow subscriber's queue grows in memory until it ends its subscription.
  */
 export interface EventExchange {
   /** @throws InvalidArgument if the topic isn't `/`-led identifiers */
   publish(ctx: Pick<Context, "namespace">, topic: string, event: TypedBytes): void;
   /** Passes on an event that another process made. @throws InvalidArgument if namespace, topic or timestamp are bad */
   forward(envelope: EventEnvelope): void;
+  /** Calls `listener` with every event before `publish` returns. It must not throw. Gives what ends that. */
+  observe(listener: (envelope: EventEnvelope) => void): () => void;
   /** Subscribes at once (before the first `next`). Ends when `signal` aborts. @throws InvalidArgument if a filter doesn't parse */
   subscribe(filters: readonly string[], signal: AbortSignal): AsyncIterable<EventEnvelope>;
 }

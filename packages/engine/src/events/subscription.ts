@@ -5,12 +5,14 @@ import { type EventFilter, payloadOf } from "./match.ts";
  * One subscriber's queue. It takes from its making on, and ends when its signal aborts or its reader leaves the loop; what was
  * queued before an abort is still given.
  */
-export class Subscription implements AsyncIterableIterator<EventEnvelope>, AsyncDisposable {
+export class Subscription<Event extends EventEnvelope = EventEnvelope>
+  implements AsyncIterableIterator<Event>, AsyncDisposable
+{
   readonly #filter: EventFilter;
   readonly #leave: () => void;
-  #queue: EventEnvelope[] = [];
+  #queue: Event[] = [];
   /** The reader's side of the queue: refilled from `#queue` at once, so that taking one is cheap however many wait. */
-  #reading: EventEnvelope[] = [];
+  #reading: Event[] = [];
   #ended = false;
   /** Readers that wait: more than one if `next` was called again before it had answered. */
   #waiting: (() => void)[] = [];
@@ -27,13 +29,13 @@ export class Subscription implements AsyncIterableIterator<EventEnvelope>, Async
   }
 
   /** Queues an event that may be wanted. */
-  offer(envelope: EventEnvelope): void {
+  offer(envelope: Event): void {
     if (this.#ended || (!this.#filter.needsPayload && !this.#filter.matches(envelope))) return;
     this.#queue.push(envelope);
     this.#wake();
   }
 
-  async next(): Promise<IteratorResult<EventEnvelope, undefined>> {
+  async next(): Promise<IteratorResult<Event, undefined>> {
     for (;;) {
       const envelope = this.#take();
       if (envelope !== undefined) {
@@ -44,7 +46,7 @@ export class Subscription implements AsyncIterableIterator<EventEnvelope>, Async
     }
   }
 
-  async return(): Promise<IteratorResult<EventEnvelope, undefined>> {
+  async return(): Promise<IteratorResult<Event, undefined>> {
     this.#queue = [];
     this.#reading = [];
     this.#end();
@@ -59,7 +61,7 @@ export class Subscription implements AsyncIterableIterator<EventEnvelope>, Async
     await this.return();
   }
 
-  #take(): EventEnvelope | undefined {
+  #take(): Event | undefined {
     if (this.#reading.length === 0) {
       this.#reading = this.#queue.reverse();
       this.#queue = [];

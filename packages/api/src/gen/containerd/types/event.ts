@@ -15,11 +15,18 @@ export interface Envelope {
   /** For example /tasks/start. */
   topic: string;
   /** The payload; its type follows from the topic. */
-  event: Any | undefined;
+  event:
+    | Any
+    | undefined;
+  /**
+   * hull's own: the number of the event in the log of events, for a subscriber that asked for what it missed; else 0. Other programs
+   * pass it over as a field that they don't know.
+   */
+  hullSequence: bigint;
 }
 
 function createBaseEnvelope(): Envelope {
-  return { timestamp: undefined, namespace: "", topic: "", event: undefined };
+  return { timestamp: undefined, namespace: "", topic: "", event: undefined, hullSequence: 0n };
 }
 
 export const Envelope: MessageFns<Envelope> = {
@@ -35,6 +42,12 @@ export const Envelope: MessageFns<Envelope> = {
     }
     if (message.event !== undefined) {
       Any.encode(message.event, writer.uint32(34).fork()).join();
+    }
+    if (message.hullSequence !== 0n) {
+      if (BigInt.asUintN(64, message.hullSequence) !== message.hullSequence) {
+        throw new globalThis.Error("value provided for field message.hullSequence of type uint64 too large");
+      }
+      writer.uint32(80000).uint64(message.hullSequence);
     }
     return writer;
   },
@@ -84,6 +97,14 @@ export const Envelope: MessageFns<Envelope> = {
             message.event = Any.decode(reader, reader.uint32());
             continue;
           }
+          case 10000: {
+            if (tag !== 80000) {
+              break;
+            }
+
+            message.hullSequence = reader.uint64() as bigint;
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -107,6 +128,9 @@ export const Envelope: MessageFns<Envelope> = {
     message.namespace = object.namespace ?? "";
     message.topic = object.topic ?? "";
     message.event = (object.event !== undefined && object.event !== null) ? Any.fromPartial(object.event) : undefined;
+    message.hullSequence = (object.hullSequence !== undefined && object.hullSequence !== null)
+      ? BigInt(object.hullSequence)
+      : 0n;
     return message;
   },
 };
