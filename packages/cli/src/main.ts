@@ -28,6 +28,7 @@ const parts: Readonly<Record<string, () => Promise<Main>>> = {
       return undefined;
     };
   },
+  sync: async () => (await import("@hull/engine/snapshots/sync-main")).runSync,
   pack: async () => {
     const { runPacker } = await import("@hull/engine/diff/packer/main");
     return async (args) => {

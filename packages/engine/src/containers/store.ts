@@ -50,6 +50,8 @@ export class SqlContainerStore implements ContainerStore {
     const namespace = requireNamespace(ctx);
     const now = nowNanos();
     const container = validated({ ...input, createdAt: now, updatedAt: now }, "create container failed validation");
+    // What it runs on is on disk before it is there.
+    if (container.snapshotKey !== "") await this.#options.metadata.unsynced.settle();
     this.#options.metadata.write(() => {
       ensureNamespace(this.#sql, namespace);
       const added = this.#sql

@@ -4,6 +4,7 @@ import { failedPrecondition, invalidArgument, notFound } from "@hull/errors";
 import type { Context } from "../context.ts";
 import { migrations } from "./schema.ts";
 import { openSql, type SqlDatabase } from "./sql.ts";
+import { UnsyncedSnapshots } from "./unsynced.ts";
 
 /**
  * The metadata: every record of every store, in one database file, so that one transaction can change several.
@@ -13,12 +14,14 @@ import { openSql, type SqlDatabase } from "./sql.ts";
  */
 export class Metadata implements Disposable {
   readonly sql: SqlDatabase;
+  readonly unsynced: UnsyncedSnapshots;
   readonly #walFile: string;
   #syncing: Promise<void> | undefined;
   #next: Promise<void> | undefined;
 
   private constructor(sql: SqlDatabase, walFile: string) {
     this.sql = sql;
+    this.unsynced = new UnsyncedSnapshots(sql);
     this.#walFile = walFile;
   }
 
@@ -78,6 +81,7 @@ export class Metadata implements Disposable {
   }
 
   [Symbol.dispose](): void {
+    this.unsynced[Symbol.dispose]();
     this.sql[Symbol.dispose]();
   }
 }

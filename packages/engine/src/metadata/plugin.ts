@@ -21,8 +21,15 @@ export const metadataPlugin = definePlugin({
       "Whether a namespace gets content of another by naming its digest",
     ),
   }),
-  start: ({ config, root, meta, onStop }): MetadataInstance => {
+  start: ({ config, root, meta, onStop, log }): MetadataInstance => {
     const metadata = Metadata.open(root);
+    const { dropped, doubtful } = metadata.unsynced.dropLost();
+    if (dropped > 0)
+      log.log("warn", "snapshots were not on disk when the power went: unpacked again when they are needed", {
+        dropped,
+      });
+    if (doubtful.length > 0)
+      log.log("warn", "snapshots may lack files since the power went", { snapshots: doubtful.join(", ") });
     onStop(() => metadata[Symbol.dispose]());
     meta.exports.path = root;
     meta.exports.policy = config.content_sharing_policy;

@@ -113,4 +113,24 @@ export const migrations: readonly string[] = [
   `,
   // What another process, which keeps the snapshot, knows it by; null: hull keeps it itself.
   `ALTER TABLE snapshots ADD COLUMN backend TEXT;`,
+  // Committed, but perhaps not on disk; `boot` is the kernel's boot_id of that time.
+  `CREATE TABLE unsynced_snapshots (
+    id INTEGER PRIMARY KEY REFERENCES snapshots(id) ON DELETE CASCADE,
+    directory TEXT NOT NULL,
+    boot TEXT NOT NULL
+  );`,
+  // Activated mounts. They hold no namespace: what is left of a deleted one is taken down by the collector.
+  `
+  CREATE TABLE mounts (
+    id INTEGER PRIMARY KEY AUTOINCREMENT, -- names the directory
+    namespace TEXT NOT NULL,
+    name TEXT NOT NULL,
+    labels TEXT NOT NULL,
+    lease TEXT NOT NULL, -- empty: none
+    info TEXT, -- what was mounted and what is left to mount, JSON; null: not done yet
+    created_at INTEGER NOT NULL,
+    updated_at INTEGER NOT NULL,
+    UNIQUE (namespace, name)
+  );
+  `,
 ];

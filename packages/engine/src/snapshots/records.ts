@@ -56,12 +56,16 @@ export interface NewSnapshot {
  */
 export class SnapshotRecords {
   readonly #snapshotter: string;
+  readonly #root: string | undefined;
   readonly #metadata: Metadata;
   readonly #sql: SqlDatabase;
   readonly #events: Pick<EventExchange, "publish">;
   readonly #changed: (kind: "deletion" | "mutation") => void;
 
-  constructor(snapshotter: string, { metadata, events, changed = () => undefined }: Omit<SnapshotterOptions, "root">) {
+  /** @param options without a root, the files are another process's, and its to keep */
+  constructor(snapshotter: string, options: Omit<SnapshotterOptions, "root"> & { root?: string }) {
+    const { metadata, events, root, changed = () => undefined } = options;
+    this.#root = root;
     this.#snapshotter = snapshotter;
     this.#metadata = metadata;
     this.#sql = metadata.sql;
@@ -266,6 +270,7 @@ export class SnapshotRecords {
           backend ?? null,
           bigintOf(row.id),
         );
+      if (this.#root !== undefined) this.#metadata.unsynced.note(bigintOf(row.id), this.#root);
       this.#endLeases(namespace, key);
       addToLease(this.#sql, ctx, this.#leaseType, name);
       withFiles();
