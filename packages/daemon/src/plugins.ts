@@ -9,6 +9,7 @@ import { eventLogId } from "@hull/engine/event-log/plugin";
 import type { EventExchange } from "@hull/engine/events/index";
 import type { ImageStore } from "@hull/engine/images/index";
 import type { LeaseStore } from "@hull/engine/leases/index";
+import type { MountManager } from "@hull/engine/mount/manager/index";
 import type { NamespaceStore } from "@hull/engine/namespaces/index";
 import type { AnyPlugin } from "@hull/engine/plugin/graph";
 import { definePlugin, type PluginInit } from "@hull/engine/plugin/index";
@@ -20,8 +21,8 @@ import type { SandboxController } from "@hull/engine/sandbox/controller";
 import type { SandboxStore } from "@hull/engine/sandbox/index";
 import type { Snapshotter } from "@hull/engine/snapshots/index";
 import type { Transfer } from "@hull/engine/transfer/index";
-import { taskMonitorPlugin } from "./metrics/plugin.ts";
 import type { Warnings } from "@hull/engine/warnings/index";
+import { taskMonitorPlugin } from "./metrics/plugin.ts";
 import type { Service } from "./server/service.ts";
 import { containersService } from "./services/containers.ts";
 import { contentService } from "./services/content.ts";
@@ -31,6 +32,7 @@ import { healthService } from "./services/health.ts";
 import { imagesService } from "./services/images.ts";
 import { introspectionService } from "./services/introspection.ts";
 import { leasesService } from "./services/leases.ts";
+import { mountsService } from "./services/mounts.ts";
 import { namespacesService } from "./services/namespaces.ts";
 import { sandboxControllerService, sandboxStoreService } from "./services/sandboxes.ts";
 import { snapshotsService } from "./services/snapshots.ts";
@@ -75,6 +77,9 @@ export const servicePlugins: readonly AnyPlugin[] = [
   servicePlugin("healthcheck", [], () => healthService()),
   servicePlugin("images", [service], ({ get }) => imagesService(get<ImageStore>(service, "images-service"))),
   servicePlugin("leases", [pluginTypes.lease], ({ get }) => leasesService(get<LeaseStore>(pluginTypes.lease))),
+  servicePlugin("mounts", [pluginTypes.mountManager], ({ get }) =>
+    mountsService(get<MountManager>(pluginTypes.mountManager)),
+  ),
   servicePlugin("namespaces", [service], ({ get }) =>
     namespacesService(get<NamespaceStore>(service, "namespaces-service")),
   ),

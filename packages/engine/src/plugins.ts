@@ -8,7 +8,9 @@ import { collectorPlugin } from "./gc/plugin.ts";
 import { imagesPlugin } from "./images/plugin.ts";
 import { leasesPlugin } from "./leases/plugin.ts";
 import { metadataPlugin } from "./metadata/plugin.ts";
+import { mountManagerPlugin } from "./mount/manager/plugin.ts";
 import { namespacesPlugin } from "./namespaces/plugin.ts";
+import { nriPlugin } from "./nri/plugin.ts";
 import { optPlugin } from "./opt/plugin.ts";
 import type { AnyPlugin } from "./plugin/graph.ts";
 import { restartPlugin } from "./restart/plugin.ts";
@@ -22,6 +24,7 @@ import {
   snapshotsServicePlugin,
 } from "./snapshots/plugin.ts";
 import { transferPlugin } from "./transfer/plugin.ts";
+import { imageVerifierPlugin } from "./verifier/plugin.ts";
 import { deprecationsPlugin } from "./warnings/plugin.ts";
 
 /** Every plugin of the engine. */
@@ -39,6 +42,7 @@ export const enginePlugins: readonly AnyPlugin[] = [
   snapshotsServicePlugin,
   deprecationsPlugin,
   collectorPlugin,
+  mountManagerPlugin,
   namespacesPlugin,
   imagesPlugin,
   containersPlugin,
@@ -46,9 +50,11 @@ export const enginePlugins: readonly AnyPlugin[] = [
   sandboxStorePlugin,
   walkingPlugin,
   diffPlugin,
+  imageVerifierPlugin,
   transferPlugin,
   tasksPlugin,
   shimControllerPlugin,
   autoRemovePlugin,
   restartPlugin,
+  nriPlugin,
 ];

@@ -9,6 +9,7 @@ import { lastErrno, libc } from "./libc.ts";
 
 const LOOP_CTL_GET_FREE = 0x4c82;
 const LOOP_CONFIGURE = 0x4c0a;
+const LOOP_CLR_FD = 0x4c01;
 
 const flags = { readOnly: 1, autoClear: 4, directIo: 16 } as const;
 
@@ -24,6 +25,8 @@ export interface LoopOptions {
   readonly readOnly?: boolean;
   /** Past the page cache of the file system that the file is on. */
   readonly directIo?: boolean;
+  /** Stays until `detachLoop`, used or not. */
+  readonly lasting?: boolean;
 }
 
 /** A loop device. It goes when its last user has gone: this descriptor, or a mount of it. */
@@ -36,7 +39,10 @@ export interface LoopDevice extends Disposable {
 const attempts = 50;
 
 /** Makes a loop device of a file. @throws SysError; Unavailable if there is no free one, or no loop devices at all */
-export function attachLoop(file: string, { readOnly = false, directIo = false }: LoopOptions = {}): LoopDevice {
+export function attachLoop(
+  file: string,
+  { readOnly = false, directIo = false, lasting = false }: LoopOptions = {},
+): LoopDevice {
   if (!existsSync("/dev/loop-control")) {
     throw unavailable(`"${file}" can't be mounted: there are no loop devices here, load the module loop`);
   }
@@ -44,7 +50,7 @@ export function attachLoop(file: string, { readOnly = false, directIo = false }:
   using control = new Descriptor(open("/dev/loop-control", openFlags.readWrite));
   const config = Buffer.alloc(configSize);
   config.writeUInt32LE(content.fd, 0);
-  const wanted = flags.autoClear | (readOnly ? flags.readOnly : 0) | (directIo ? flags.directIo : 0);
+  const wanted = (lasting ? 0 : flags.autoClear) | (readOnly ? flags.readOnly : 0) | (directIo ? flags.directIo : 0);
   config.writeUInt32LE(wanted, flagsAt);
   config.write(file.slice(0, nameSize - 1), nameAt);
   for (let tries = 0; tries < attempts; tries++) {
@@ -62,4 +68,12 @@ export function attachLoop(file: string, { readOnly = false, directIo = false }:
     if (error !== errno.EBUSY) throw new SysError(error, "ioctl", `LOOP_CONFIGURE of "${path}" with "${file}"`);
   }
   throw unavailable(`"${file}" can't be mounted: no loop device stayed free long enough`);
+}
+
+/** Lets go of a loop device's file, now or when its last user has gone. One that has none is fine. */
+export function detachLoop(path: string): void {
+  using device = new Descriptor(open(path, openFlags.readOnly));
+  if (libc.ioctlValue(device.fd, LOOP_CLR_FD, 0) !== -1) return;
+  const error = lastErrno();
+  if (error !== errno.ENXIO) throw new SysError(error, "ioctl", `LOOP_CLR_FD of "${path}"`);
 }

@@ -45,6 +45,37 @@ function snapshots(sql: SqlDatabase): string[] {
 const container = { runtime: { name: "r" }, spec: { typeUrl: "t", value: new Uint8Array() }, image: "", sandbox: "" };
 
 describe("a collection", () => {
+  test("keeps activated mounts that are leased, referred to, or still being made", async () => {
+    await using fixture = new MetadataFixture();
+    const { metadata, stores, collector } = fixture;
+    const add = (name: string, labels: Record<string, string> = {}, lease = "", info: string | null = "{}") =>
+      metadata.sql
+        .prepare(
+          "INSERT INTO mounts (namespace, name, labels, lease, info, created_at, updated_at) VALUES ('default', ?, ?, ?, ?, 0, 0)",
+        )
+        .run(name, JSON.stringify(labels), lease, info);
+    const { id } = await stores.leases.create(ctx, "l", {});
+    await stores.containers.create(ctx, {
+      ...container,
+      id: "c",
+      labels: {},
+      snapshotter: "",
+      snapshotKey: "",
+      extensions: {},
+    });
+    addBlob(metadata.sql, 1, { "containerd.io/gc.root": "yes", "containerd.io/gc.ref.mount.a": "of-content" });
+    add("nobody's");
+    add("leased", {}, id);
+    add("lost-lease", {}, "gone");
+    add("of-container", { "containerd.io/gc.bref.container": "c" });
+    add("of-another", { "containerd.io/gc.bref.container": "d" });
+    add("of-content");
+    add("unfinished", {}, "", null);
+    await collector.collect();
+    const rows = metadata.sql.prepare("SELECT name FROM mounts ORDER BY name").all();
+    expect(rows.map(({ name }) => name)).toEqual(["leased", "of-container", "of-content", "unfinished"]);
+  });
+
   test("keeps what images, containers, sandboxes, leases and labels reach, and tells of the rest", async () => {
     await using fixture = new MetadataFixture();
     const { metadata, stores, collector } = fixture;

@@ -12,7 +12,7 @@ export const gcLabels = {
   expire: "containerd.io/gc.expire",
   /** On a lease: keeps what it holds, not what that refers to. */
   flat: "containerd.io/gc.flat",
-  /** Value: what this record keeps. Goes on with `content`, `image` or `snapshot.<snapshotter>`. */
+  /** Value: what this record keeps. Goes on with `content`, `image`, `mount` or `snapshot.<snapshotter>`. */
   reference: "containerd.io/gc.ref.",
   /** Value: what keeps this record. Goes on with `container`, `content`, `image` or `snapshot.<snapshotter>`. */
   backReference: "containerd.io/gc.bref.",
@@ -23,7 +23,7 @@ export const gcLabels = {
 } as const;
 
 /** One thing that may be kept, within a namespace: its kind and its name there. */
-export type NodeKind = "content" | "snapshot" | "image" | "container" | "ingest" | "sandbox";
+export type NodeKind = "content" | "snapshot" | "image" | "container" | "ingest" | "sandbox" | "mount";
 
 /** `kind` and name, e.g. `content sha256:…`, `snapshot overlayfs/key`. */
 export type Node = `${NodeKind} ${string}`;
@@ -74,6 +74,7 @@ function nodeNamed(suffix: string, value: string): Node | undefined {
     case "content":
     case "image":
     case "container":
+    case "mount":
       return `${kind} ${value}`;
     case "snapshot": {
       const start = kind.length + 1;

@@ -1,6 +1,7 @@
 import type { LocalContentStore } from "../content/store.ts";
 import type { EventExchange } from "../events/index.ts";
 import type { MetadataInstance } from "../metadata/plugin.ts";
+import type { MountManager } from "../mount/manager/index.ts";
 import { type ConfigOf, configTable, duration, integer, number } from "../plugin/config.ts";
 import { definePlugin } from "../plugin/index.ts";
 import { pluginTypes } from "../plugin/types.ts";
@@ -34,6 +35,8 @@ export const collectorPlugin = definePlugin({
       metadata: get<MetadataInstance>(pluginTypes.metadata).metadata,
       events: get<EventExchange>(pluginTypes.event),
       cleanUps: () => [
+        // Before the snapshots: what is mounted of them.
+        ...[...all<MountManager>(pluginTypes.mountManager).values()].map((manager) => () => manager.cleanup()),
         ...[...all<Snapshotter>(pluginTypes.snapshotter).values()].map((snapshotter) => () => snapshotter.cleanup()),
         ...[...all<LocalContentStore>(pluginTypes.content).values()].map((content) => () => content.collectGarbage()),
       ],

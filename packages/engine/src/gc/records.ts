@@ -102,6 +102,17 @@ export const sources: Readonly<Record<NodeKind, Source>> = {
       structure: row.expected === "" ? undefined : `content ${textOf(row.expected)}`,
     }),
   },
+  mount: {
+    table: "mounts",
+    columns:
+      "name, labels, info IS NULL OR EXISTS (SELECT 1 FROM leases WHERE leases.namespace = mounts.namespace AND leases.id = mounts.lease) AS held",
+    keys: ["name"],
+    read: (row, now) => {
+      const { isRoot, ...edges } = labelled(row, now);
+      // One that is being made is nobody's yet.
+      return { ...edges, node: `mount ${textOf(row.name)}`, isRoot: isRoot || Number(row.held) !== 0 };
+    },
+  },
 };
 
 export const kinds = Object.keys(sources) as NodeKind[];

@@ -23,7 +23,7 @@ export interface Sweep {
 }
 
 /** What may go if nothing keeps it. */
-const removableKinds = ["image", "snapshot", "content", "ingest"] as const;
+const removableKinds = ["image", "mount", "snapshot", "content", "ingest"] as const;
 
 /**
  * Removes the records of a namespace that nothing keeps, a few in each transaction. Each transaction first reaches what was written
@@ -111,6 +111,7 @@ function tell({ events, namespace, removed }: Sweep, node: Node): void {
     case "ingest":
       removed.ingests++;
       return;
+    case "mount":
     case "container":
     case "sandbox":
       return;

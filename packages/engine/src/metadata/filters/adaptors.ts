@@ -3,6 +3,7 @@ import type { ContentInfo, IngestStatus } from "../../content/index.ts";
 import type { Image } from "../../images/index.ts";
 import type { Labels } from "../../labels.ts";
 import type { Lease } from "../../leases/index.ts";
+import type { Activation } from "../../mount/manager/index.ts";
 import type { Sandbox } from "../../sandbox/index.ts";
 import type { SnapshotInfo } from "../../snapshots/index.ts";
 import type { Adaptor } from "./index.ts";
@@ -71,6 +72,11 @@ export const snapshotAdaptor: Adaptor<Pick<SnapshotInfo, "name" | "parent" | "ki
       return byKey(snapshot.labels, path);
   }
   return undefined;
+};
+
+export const mountAdaptor: Adaptor<Pick<Activation, "name" | "labels">> = ({ name, labels }, path) => {
+  if (path[0] === "name") return present(name);
+  return path[0] === "labels" ? byKey(labels, path) : undefined;
 };
 
 function present(text: string): string | undefined {
