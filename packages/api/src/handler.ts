@@ -1,6 +1,7 @@
 import { HullError, unimplemented } from "@hull/errors";
 import type { MethodRef } from "./call.ts";
 import { decodeMessage, encodeMessage, mapStream, once, only } from "./caller.ts";
+import { encodeParts } from "./parts.ts";
 import type { CallContext, ServiceDefinition, ServiceImplementation } from "./rpc.ts";
 
 /** A method that a server serves, with encoded messages on both sides: what a transport needs to know of an implementation. */
@@ -9,6 +10,8 @@ export interface BoundMethod extends MethodRef {
   unary(request: Uint8Array, call: CallContext): Promise<Uint8Array>;
   /** For every method; where it takes one request, `requests` must give exactly one. */
   stream(requests: AsyncIterable<Uint8Array>, call: CallContext): AsyncIterable<Uint8Array>;
+  /** As `stream`, with each message in parts, the large ones being the handler's own bytes: for who writes them somewhere anyway. */
+  streamParts(requests: AsyncIterable<Uint8Array>, call: CallContext): AsyncIterable<readonly Uint8Array[]>;
 }
 
 type Handler = (request: unknown, call: CallContext) => unknown;
@@ -44,6 +47,20 @@ function bind(ref: MethodRef, handle: Handler): BoundMethod {
   const { requestType, responseType, requestStream, responseStream } = ref.method;
   const decode = (bytes: Uint8Array): unknown => decodeMessage(ref, requestType, bytes);
   const encode = (message: unknown): Uint8Array => encodeMessage(responseType, message);
+  async function* stream<T>(
+    requests: AsyncIterable<Uint8Array>,
+    call: CallContext,
+    encodeAnswer: (message: unknown) => T,
+  ): AsyncIterable<T> {
+    try {
+      const request = requestStream ? mapStream(requests, decode) : decode(await only(ref, requests));
+      const answer = handle(request, call);
+      const answers = responseStream ? (answer as AsyncIterable<unknown>) : once(await answer);
+      for await (const message of answers) yield encodeAnswer(message);
+    } catch (thrown) {
+      throw HullError.from(thrown);
+    }
+  }
   return {
     ...ref,
     async unary(request, call) {
@@ -53,16 +70,8 @@ function bind(ref: MethodRef, handle: Handler): BoundMethod {
         throw HullError.from(thrown);
       }
     },
-    async *stream(requests, call) {
-      try {
-        const request = requestStream ? mapStream(requests, decode) : decode(await only(ref, requests));
-        const answer = handle(request, call);
-        const answers = responseStream ? (answer as AsyncIterable<unknown>) : once(await answer);
-        for await (const message of answers) yield encode(message);
-      } catch (thrown) {
-        throw HullError.from(thrown);
-      }
-    },
+    stream: (requests, call) => stream(requests, call, encode),
+    streamParts: (requests, call) => stream(requests, call, (message) => encodeParts(responseType, message)),
   };
 }
 

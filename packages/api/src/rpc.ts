@@ -6,10 +6,12 @@
  * (`inMemoryClient` in `memory.ts`) are three ways from one to the other, so that a service is tested and embedded without a socket.
  */
 
+import type { BinaryWriter } from "@bufbuild/protobuf/wire";
+
 /** A message's codec, as generated. */
 export interface MessageCodec<T> {
-  /** Bytes of a message; `finish()` gives them. */
-  encode(message: T): { finish(): Uint8Array };
+  /** Bytes of a message, written to `writer` if there is one; `finish()` gives them. */
+  encode(message: T, writer?: BinaryWriter): { finish(): Uint8Array };
   decode(input: Uint8Array): T;
   /** A message from some of its fields, the others at their defaults. */
   fromPartial(object: never): T;

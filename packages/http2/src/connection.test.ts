@@ -63,7 +63,7 @@ function echo(requests: FieldList[] = [], recorders: Recorder[] = []): Connectio
       recorders.push(recorder);
       recorder.onEnded = () => {
         stream.respond(ok);
-        stream.write(recorder.body);
+        stream.write([recorder.body]);
         stream.end(success);
       };
       return recorder;
@@ -154,7 +154,7 @@ describe("a connection", () => {
   test("begins with the bytes of RFC 9113, and answers a call in one write", async () => {
     const { near, far, client } = pair(echo());
     const recorder = new Recorder();
-    client.request(post("/a"), recorder).write(Buffer.from("hello"), true, Buffer.from("> "));
+    client.request(post("/a"), recorder).write([Buffer.from("> "), Buffer.from("hello")], true);
     await turn();
     const sent = Buffer.from(near.written);
     expect(sent.subarray(0, 24).toString()).toBe("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n");
@@ -170,7 +170,7 @@ describe("a connection", () => {
     expect(recorder).toMatchObject({ whole: true, end: { kind: "done" } });
     expect([recorder.fields, recorder.body.toString(), recorder.final]).toEqual([ok, "> hello", success]);
     const before = far.written.length;
-    client.request(post("/a"), new Recorder()).write(Buffer.from("x"), true);
+    client.request(post("/a"), new Recorder()).write([Buffer.from("x")], true);
     await turn();
     near.deliver();
     await turn();
@@ -201,7 +201,7 @@ describe("a connection", () => {
           const recorder = new Recorder();
           const stream = client.request(post(`/${index}`), recorder);
           const step = Math.ceil(bytes.length / writes) || 1;
-          for (let at = 0; at < bytes.length; at += step) stream.write(bytes.slice(at, at + step));
+          for (let at = 0; at < bytes.length; at += step) stream.write([bytes.slice(at, at + step)]);
           stream.end();
           return recorder;
         });
@@ -224,8 +224,8 @@ describe("a connection", () => {
       request: (stream) => ({ data: () => void order.push(stream.id), ended() {}, closed() {} }),
       closed() {},
     });
-    for (let i = 0; i < 3; i++) client.request(post("/"), new Recorder()).write(new Uint8Array(500_000), true);
-    client.request(post("/"), new Recorder()).write(new Uint8Array(10), true);
+    for (let i = 0; i < 3; i++) client.request(post("/"), new Recorder()).write([new Uint8Array(500_000)], true);
+    client.request(post("/"), new Recorder()).write([new Uint8Array(10)], true);
     await settle(near, far);
     const first = (id: number): number => order.indexOf(id);
     expect(first(7)).toBeLessThan(order.lastIndexOf(1));
@@ -249,8 +249,8 @@ describe("a connection", () => {
       { server: { streamWindow: 100_000, connectionWindow: 150_000 } },
     );
     const first = client.request(post("/"), new Recorder());
-    expect(first.write(new Uint8Array(2_000_000))).toBe(false);
-    client.request(post("/"), new Recorder()).write(new Uint8Array(700_000), true);
+    expect(first.write([new Uint8Array(2_000_000)])).toBe(false);
+    client.request(post("/"), new Recorder()).write([new Uint8Array(700_000)], true);
     await settle(near, far);
     expect(recorders.map(({ body }) => body.length)).toEqual([100_000, 700_000]);
     streams[0]?.resume();
@@ -263,7 +263,7 @@ describe("a connection", () => {
     const { send } = await raw({
       request(stream) {
         stream.respond(ok);
-        stream.write(new Uint8Array(5 << 20));
+        stream.write([new Uint8Array(5 << 20)]);
         stream.end(success);
         return new Recorder();
       },
@@ -308,7 +308,7 @@ describe("a connection", () => {
     const mine = Array.from({ length: 9 }, (_, i) => {
       const recorder = new Recorder();
       const stream = client.request(post(`/${i}`), recorder);
-      stream.write(Buffer.from(`${i}`), true);
+      stream.write([Buffer.from(`${i}`)], true);
       if (i === 5) stream.reset();
       return recorder;
     });
@@ -324,10 +324,10 @@ describe("a connection", () => {
     const { near, far, client } = pair(echo([], recorders));
     const recorder = new Recorder();
     const stream = client.request(post("/"), recorder);
-    stream.write(Buffer.from("a"));
+    stream.write([Buffer.from("a")]);
     await settle(near, far);
     stream.reset();
-    stream.write(Buffer.from("b"));
+    stream.write([Buffer.from("b")]);
     await settle(near, far);
     expect(recorders[0]?.end).toEqual({ kind: "reset", code: errorCodes.cancel });
     expect(recorders[0]?.whole).toBe(false);
@@ -344,7 +344,7 @@ describe("a connection", () => {
     });
     const recorder = new Recorder();
     const stream = client.request(post("/"), recorder);
-    stream.write(new Uint8Array(3_000_000));
+    stream.write([new Uint8Array(3_000_000)]);
     await settle(near, far);
     expect(recorder).toMatchObject({ whole: true, end: { kind: "reset", code: errorCodes.noError } });
     expect([client.size, server.size]).toEqual([0, 0]);
@@ -355,7 +355,7 @@ describe("a connection", () => {
     const { near, far, client, server } = pair(echo([], recorders));
     const running = new Recorder();
     const stream = client.request(post("/"), running);
-    stream.write(Buffer.from("a"));
+    stream.write([Buffer.from("a")]);
     await settle(near, far);
     server.shutdown();
     const late = new Recorder();
@@ -367,7 +367,7 @@ describe("a connection", () => {
     client.request(post("/later"), later);
     await turn();
     expect(later.end).toEqual({ kind: "refused" });
-    stream.write(Buffer.from("b"), true);
+    stream.write([Buffer.from("b")], true);
     await settle(near, far);
     expect(running).toMatchObject({ whole: true, end: { kind: "done" } });
     expect(running.body.toString()).toBe("ab");
@@ -378,7 +378,7 @@ describe("a connection", () => {
     const recorders: Recorder[] = [];
     const { near, far, client } = pair(echo([], recorders));
     const recorder = new Recorder();
-    client.request(post("/"), recorder).write(Buffer.from("a"));
+    client.request(post("/"), recorder).write([Buffer.from("a")]);
     await settle(near, far);
     near.destroy();
     expect([recorder.end?.kind, recorders[0]?.end?.kind]).toEqual(["lost", "lost"]);
@@ -631,7 +631,7 @@ describe("beside node:http2", () => {
         const recorder = new Recorder();
         const over = Promise.withResolvers<void>();
         recorder.onEnded = over.resolve;
-        client.request(post("/", "x-test", `${size}`), recorder).write(Buffer.alloc(size, "y"), true);
+        client.request(post("/", "x-test", `${size}`), recorder).write([Buffer.alloc(size, "y")], true);
         await over.promise;
         return [fieldOf(recorder.fields, "echo"), recorder.body.length, recorder.final];
       }),

@@ -134,12 +134,17 @@ export class Connection implements FrameReceiver, StreamHost {
 
   sendHeaders(stream: Stream, fields: FieldList, endStream: boolean): void {
     this.#sender.output.headers(stream.id, fields, endStream, this.#settings.maxFrameSize);
-    this.#sender.soon();
-    if (endStream) this.#endLocal(stream);
+    if (endStream) {
+      this.#sender.soon();
+      this.#endLocal(stream);
+    } else {
+      // A message follows.
+      this.#sender.later();
+    }
   }
 
-  sendNow(stream: Stream, bytes: Uint8Array, endStream: boolean, prefix: Uint8Array | undefined): boolean {
-    if (!this.#sender.now(stream, bytes, endStream, prefix)) return false;
+  sendNow(stream: Stream, parts: readonly Uint8Array[], endStream: boolean): boolean {
+    if (!this.#sender.now(stream, parts, endStream)) return false;
     if (endStream) this.#endLocal(stream);
     return true;
   }
@@ -484,7 +489,7 @@ export class Connection implements FrameReceiver, StreamHost {
     stream.id = this.#lastId;
     this.#streams.set(stream.id, stream);
     this.#sender.output.headers(stream.id, fields, false, this.#settings.maxFrameSize);
-    this.#sender.soon();
+    this.#sender.later();
     this.#sender.queue(stream);
   }
 

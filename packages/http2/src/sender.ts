@@ -62,13 +62,13 @@ export class Sender {
   }
 
   /** Puts a small message into the output. False if there is no room for it: then it is the stream's to queue. */
-  now(stream: Stream, bytes: Uint8Array, endStream: boolean, prefix: Uint8Array | undefined): boolean {
-    const size = bytes.length + (prefix?.length ?? 0);
+  now(stream: Stream, parts: readonly Uint8Array[], endStream: boolean): boolean {
+    let size = 0;
+    for (const part of parts) size += part.length;
     const room = Math.min(smallMessage, this.largestFrame, this.window, stream.sendWindow);
     if (size > room || this.#blocked || this.#ready.length > 0 || this.output.length > fullOutput) return false;
     this.output.head(size, frameTypes.data, endStream ? frameFlags.endStream : 0, stream.id);
-    if (prefix !== undefined) this.output.raw(prefix);
-    this.output.raw(bytes);
+    for (const part of parts) this.output.raw(part);
     this.window -= size;
     stream.sendWindow -= size;
     this.soon();
@@ -81,7 +81,8 @@ export class Sender {
     if (stream.queued === 0 ? !stream.ending || stream.localEnded : stream.sendWindow <= 0) return;
     stream.ready = true;
     this.#ready.push(stream);
-    this.soon();
+    // Content has time for what may follow it at once, the trailers.
+    this.later();
   }
 
   /** Sends what it can now, then closes the link. */

@@ -34,7 +34,7 @@ export interface StreamHost {
   /** Sends the header block that a server answers with, or trailers. */
   sendHeaders(stream: Stream, fields: FieldList, endStream: boolean): void;
   /** Sends what fits at once, if it is little; false if it has to be queued. */
-  sendNow(stream: Stream, bytes: Uint8Array, endStream: boolean, prefix: Uint8Array | undefined): boolean;
+  sendNow(stream: Stream, parts: readonly Uint8Array[], endStream: boolean): boolean;
   /** The stream has something queued, or has ended. */
   sendQueued(stream: Stream): void;
   sendReset(stream: Stream, code: number): void;
@@ -46,7 +46,7 @@ export interface StreamHost {
 /** Bytes of a stream that may wait to be sent before its writer should. */
 const highWater = 512 * 1024;
 
-const nothing = new Uint8Array(0);
+const nothing: readonly Uint8Array[] = [];
 
 const done: StreamEnd = { kind: "done" };
 
@@ -132,16 +132,15 @@ export class Stream {
   }
 
   /**
-   * Sends bytes, which are the stream's from now on; `prefix` goes before them, in the same frame where it fits.
+   * Sends bytes that come in parts, which are the stream's from now on; parts share a frame where they fit.
    *
    * @returns false if the next should wait until the stream is `drained`
    */
-  write(bytes: Uint8Array, end = false, prefix?: Uint8Array): boolean {
+  write(parts: readonly Uint8Array[], end = false): boolean {
     if (this.closed || this.#ending) return true;
     if (end) this.#ending = true;
-    if (this.#queued === 0 && this.id !== 0 && this.#host.sendNow(this, bytes, end, prefix)) return true;
-    if (prefix !== undefined) this.#push(prefix);
-    this.#push(bytes);
+    if (this.#queued === 0 && this.id !== 0 && this.#host.sendNow(this, parts, end)) return true;
+    for (const part of parts) this.#push(part);
     this.#host.sendQueued(this);
     return this.#queued < highWater;
   }
@@ -156,7 +155,7 @@ export class Stream {
     }
     this.#trailers = trailers;
     const isFree = trailers === undefined && this.#queued === 0 && this.id !== 0;
-    if (!isFree || !this.#host.sendNow(this, nothing, true, undefined)) this.#host.sendQueued(this);
+    if (!isFree || !this.#host.sendNow(this, nothing, true)) this.#host.sendQueued(this);
   }
 
   /** Resolves when more may be written, or nothing can be any more. */

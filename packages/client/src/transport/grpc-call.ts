@@ -51,7 +51,7 @@ export class GrpcCall implements StreamReceiver {
   /** Sends a message; resolves when more may be sent. Rejects with ResourceExhausted if it is too long. */
   async send(message: Uint8Array): Promise<void> {
     const prefix = messagePrefix(message.length);
-    if (this.#over || this.#stream.write(message, false, prefix)) return;
+    if (this.#over || this.#stream.write([prefix, message])) return;
     await this.#stream.drained();
   }
 
@@ -59,7 +59,7 @@ export class GrpcCall implements StreamReceiver {
   sendEnd(message?: Uint8Array): void {
     if (this.#over) return;
     if (message === undefined) this.#stream.end();
-    else this.#stream.write(message, true, messagePrefix(message.length));
+    else this.#stream.write([messagePrefix(message.length), message], true);
   }
 
   /** Ends the call here and at the server. */

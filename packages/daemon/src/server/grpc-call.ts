@@ -115,7 +115,8 @@ export class GrpcCall implements CallContext, StreamReceiver {
   }
 
   closed(): void {
-    this.#end(canceled("the caller ended the call"));
+    // Making an error takes longer than most calls' other work.
+    if (this.#over === undefined) this.#end(canceled("the caller ended the call"));
   }
 
   readonly #receive = (message: Uint8Array): void => {
@@ -142,9 +143,9 @@ export class GrpcCall implements CallContext, StreamReceiver {
     this.#inbox = inbox;
     try {
       let sent = 0;
-      for await (const message of method.stream(inbox, this)) {
+      for await (const parts of method.streamParts(inbox, this)) {
         if (this.#over !== undefined) break;
-        if (!this.#write(message)) await this.#stream.drained();
+        if (!this.#write(parts)) await this.#stream.drained();
         // An answer that is in memory as a whole would be written without the loop ever seeing that the caller has left.
         if (++sent % messagesPerTurn === 0) await turn();
       }
@@ -157,16 +158,18 @@ export class GrpcCall implements CallContext, StreamReceiver {
   /** Sends the only answer, and success. */
   #answer(response: Uint8Array): void {
     if (this.#over !== undefined) return;
-    this.#write(response);
+    this.#write([response]);
     this.#finish(success);
   }
 
   /** False if the next message should wait until the stream is drained. One that is too long ends the call. */
-  #write(message: Uint8Array): boolean {
+  #write(parts: readonly Uint8Array[]): boolean {
     try {
-      const prefix = messagePrefix(message.length, this.#host.limits.send);
+      let length = 0;
+      for (const part of parts) length += part.length;
+      const prefix = messagePrefix(length, this.#host.limits.send);
       this.#stream.respond(responseHeaders);
-      return this.#stream.write(message, false, prefix);
+      return this.#stream.write([prefix, ...parts]);
     } catch (thrown) {
       this.refuse({ error: HullError.from(thrown) });
       return true;
