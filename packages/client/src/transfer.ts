@@ -43,6 +43,8 @@ export interface TransferOptions {
   readonly labels?: Readonly<Record<string, string>>;
   /** Empty: all that there are. */
   readonly platforms?: readonly Platform[];
+  /** Of a pull: manifests and configs of all other platforms too. */
+  readonly allMetadata?: boolean;
 }
 
 /** Who one is to a registry: a name and secret, a token to get tokens with, or the header `Authorization` itself. */
@@ -212,12 +214,13 @@ async function transfer(
 
 function storeOf(
   name: string,
-  { labels = {}, platforms = [], unpack }: TransferOptions,
+  { labels = {}, platforms = [], unpack, allMetadata = false }: TransferOptions,
   extraReferences: PartialOf<typeof ImageStore>["extraReferences"] = [],
 ): Any {
   return encodeAny(types.store, ImageStore, {
     name,
     labels: { ...labels },
+    allMetadata,
     platforms: platforms.map(toWirePlatform),
     extraReferences,
     unpacks: unpack === undefined ? [] : [{ snapshotter: unpack }],

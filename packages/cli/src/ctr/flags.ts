@@ -140,7 +140,7 @@ export const imagesPull = defineFlags({
   label: { kind: "list", summary: "labels to attach to the image" },
   platform: { kind: "list", summary: "Pull content from a specific platform" },
   "all-platforms": { kind: "switch", summary: "pull content and metadata from all platforms" },
-  "all-metadata": { kind: "switch", summary: "Pull metadata for all platforms", supported: false },
+  "all-metadata": { kind: "switch", summary: "Pull metadata for all platforms" },
   "print-chainid": { kind: "switch", summary: "Print the resulting image's chain ID" },
   "max-concurrent-downloads": {
     kind: "integer",
@@ -153,7 +153,7 @@ export const imagesPull = defineFlags({
     summary: "synchronize the underlying filesystem containing files when unpack images, false by default",
     supported: false,
   },
-  "skip-metadata": { kind: "switch", summary: "skip metadata for all platforms", supported: false },
+  "skip-metadata": { kind: "switch", summary: "skip metadata for all platforms" },
 });
 export const imagesList = defineFlags({ quiet: quiet("the image refs") });
 export const imagesCheck = defineFlags({

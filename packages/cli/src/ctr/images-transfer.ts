@@ -79,6 +79,8 @@ export const pull: CtrAction<typeof imagesPull> = async ({ flags, args: [referen
         ...registry,
         labels: parseLabels(flags.label),
         platforms: chosen,
+        // containerd's ctr fetches them unless it is told not to; --all-metadata is from before that.
+        allMetadata: !flags["skip-metadata"],
         unpack: flags.snapshotter ?? defaultSnapshotter,
         signal: interrupt.signal,
         onProgress: (progress) => display.show(progress),

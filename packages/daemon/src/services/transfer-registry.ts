@@ -52,7 +52,8 @@ function askOver(stream: ServerStream, reference: string): CredentialsProvider {
       const { authType, username, secret } = decodeAny(message, types.authResponse, AuthResponse);
       switch (authType) {
         case AuthType.CREDENTIALS:
-          return { username, secret };
+          // What containerd's ctr answers when it was told nothing: no reason to leave the configuration's out.
+          return username === "" && secret === "" ? undefined : { username, secret };
         case AuthType.REFRESH:
           return { identityToken: secret };
         case AuthType.HEADER:

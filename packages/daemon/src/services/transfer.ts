@@ -212,11 +212,11 @@ async function tag(images: ImageStore, ctx: Context, from: string, to: string): 
 }
 
 function pullOptions({ labels, platforms, allMetadata, unpacks }: WireImageStore): PullOptions {
-  if (allMetadata) throw unimplemented("fetching the metadata of all platforms is not supported: choose platforms");
   const [unpack] = unpacks;
   const wished = platforms.map(fromWirePlatform);
   return {
     labels,
+    allMetadata,
     ...(wished.length === 0 ? {} : { platforms: wished }),
     ...(unpack === undefined ? {} : { unpack: unpackOptions(unpack.snapshotter) }),
   };

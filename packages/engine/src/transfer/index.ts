@@ -52,6 +52,8 @@ export interface UnpackOptions {
 export interface PullOptions {
   /** Default: this host's. `"all"`: every platform of the index. */
   platforms?: readonly Platform[] | "all";
+  /** Manifests and configs of all other platforms too. */
+  allMetadata?: boolean;
   unpack?: UnpackOptions;
   labels?: Labels;
   /** Layers fetched side by side: 3. */

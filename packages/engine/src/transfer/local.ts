@@ -9,6 +9,7 @@ import type { LeaseStore } from "../leases/index.ts";
 import { type Logger, silent } from "../log.ts";
 import { type CredentialsProvider, hostsFromDirectories, openRegistry, type Registry } from "../registry/index.ts";
 import type { Snapshotter } from "../snapshots/index.ts";
+import type { ImageVerifier } from "../verifier/index.ts";
 import { exportImages } from "./export.ts";
 import { importArchive } from "./import.ts";
 import type {
@@ -45,6 +46,8 @@ export interface LocalTransferOptions {
   hostDirectories?: readonly string[];
   /** Credentials for hosts that the caller has none for. */
   credentials?: CredentialsProvider;
+  /** Each of them has to allow what is pulled; by their names. */
+  verifiers?: ReadonlyMap<string, ImageVerifier>;
   /** Told of keys in hosts.toml files that mean nothing. */
   logger?: Logger;
 }
@@ -64,13 +67,20 @@ export class LocalTransfer implements Transfer {
     maxConcurrentUploads = 3,
     hostDirectories = [],
     credentials,
+    verifiers = new Map(),
     logger = silent,
     ...stores
   }: LocalTransferOptions) {
     this.#hostDirectories = hostDirectories;
     this.#credentials = credentials;
     this.#logger = logger;
-    this.#dependencies = { ...stores, locks: new KeyedLocks(), slots: new Slots(maxConcurrentUnpacks) };
+    this.#dependencies = {
+      ...stores,
+      verifiers,
+      logger,
+      locks: new KeyedLocks(),
+      slots: new Slots(maxConcurrentUnpacks),
+    };
     this.#maxConcurrentDownloads = maxConcurrentDownloads;
     this.#maxConcurrentUploads = maxConcurrentUploads;
   }

@@ -10,6 +10,7 @@ import { hostPlatform } from "../plugin/platform.ts";
 import { pluginTypes } from "../plugin/types.ts";
 import { dockerCredentials } from "../registry/index.ts";
 import type { Snapshotter } from "../snapshots/index.ts";
+import type { ImageVerifier } from "../verifier/index.ts";
 import type { Transfer } from "./index.ts";
 import { LocalTransfer } from "./local.ts";
 
@@ -18,7 +19,13 @@ const directoriesOf = (path: string): string[] => path.split(":").filter((direct
 export const transferPlugin = definePlugin({
   type: pluginTypes.transfer,
   id: "local",
-  requires: [pluginTypes.content, pluginTypes.lease, pluginTypes.service, pluginTypes.snapshotter],
+  requires: [
+    pluginTypes.content,
+    pluginTypes.lease,
+    pluginTypes.service,
+    pluginTypes.snapshotter,
+    pluginTypes.imageVerifier,
+  ],
   config: configTable({
     max_concurrent_downloads: integer(3, "Layers of an image that are fetched at the same time", { min: 1 }),
     max_concurrent_uploaded_layers: integer(3, "Objects of an image that are pushed at the same time", { min: 1 }),
@@ -60,6 +67,7 @@ export const transferPlugin = definePlugin({
       maxConcurrentDownloads: config.max_concurrent_downloads,
       maxConcurrentUploads: config.max_concurrent_uploaded_layers,
       ...(config.docker_config === "" ? {} : { credentials: dockerCredentials(config.docker_config) }),
+      verifiers: all<ImageVerifier>(pluginTypes.imageVerifier),
       logger: log,
       hostDirectories: directoriesOf(config.config_path),
     });

@@ -1,11 +1,14 @@
-import { HullError, isCode } from "@hull/errors";
+import { HullError, isCode, unknown } from "@hull/errors";
 import { type Descriptor, hostPlatform, parseReference } from "@hull/oci";
+import { span } from "@hull/trace";
 import type { Context } from "../context.ts";
 import type { Image, ImageInput, ImageStore } from "../images/index.ts";
 import type { Labels } from "../labels.ts";
 import type { LeaseStore } from "../leases/index.ts";
+import type { Logger } from "../log.ts";
 import type { Registry } from "../registry/index.ts";
 import type { Snapshotter } from "../snapshots/index.ts";
+import type { ImageVerifier } from "../verifier/index.ts";
 import { sourceLabels } from "./blob-source.ts";
 import { storeBlob } from "./blobs.ts";
 import type { PullOptions } from "./index.ts";
@@ -20,6 +23,8 @@ export interface PullDependencies extends UnpackDependencies {
   leases: LeaseStore;
   /** @throws NotFound */
   snapshotter: (name: string) => Snapshotter;
+  verifiers: ReadonlyMap<string, ImageVerifier>;
+  logger: Logger;
 }
 
 const defaultDownloads = 3;
@@ -36,7 +41,9 @@ export async function pullImage(
   // A pull of what is being pulled waits, and then finds everything here.
   using _lock = await dependencies.locks.acquire(`${ctx.namespace} pull ${reference}`, ctx.signal);
   return withLease(ctx, dependencies.leases, `pull ${reference}`, (leased) =>
-    new Pull(leased, dependencies, registry, reference, options).run(),
+    span("transfer.pull", { attributes: { "image.name": reference, "containerd.namespace": ctx.namespace } }, () =>
+      new Pull(leased, dependencies, registry, reference, options).run(),
+    ),
   );
 }
 
@@ -76,11 +83,13 @@ class Pull {
       this.#options.unpack === undefined ? undefined : this.#dependencies.snapshotter(this.#options.unpack.snapshotter);
     this.#progress.step("resolving", this.#reference);
     const { descriptor } = await this.#registry.resolve(this.#reference, this.#ctx.signal);
+    await this.#verify(descriptor);
     this.#progress.step("resolved", this.#reference);
     try {
       await walkImages(this.#ctx, descriptor, {
         content: this.#dependencies.content,
         platforms: this.#options.platforms,
+        allMetadata: this.#options.allMetadata,
         fetch: (blob, parents) => this.#fetch(blob, parents),
         found: (image) => this.#start(image, snapshotter),
       });
@@ -98,6 +107,26 @@ class Pull {
     });
     this.#progress.step("done", this.#reference);
     return image;
+  }
+
+  /** In the words of containerd. @throws Unknown if one doesn't allow the image, or can't say */
+  async #verify(descriptor: Descriptor): Promise<void> {
+    const name = this.#reference;
+    for (const [verifier, program] of this.#dependencies.verifiers) {
+      const what = `pull of ${name} with digest ${descriptor.digest}`;
+      const judgement = await program.verify(name, descriptor, this.#ctx.signal).catch((error: unknown) => {
+        throw unknown(`blocking ${what}: image verifier ${verifier} returned error: ${HullError.from(error).message}`);
+      });
+      if (judgement.ok) continue;
+      const { reason } = judgement;
+      this.#dependencies.logger.log("warn", "Image verifier blocked pull", {
+        name,
+        digest: descriptor.digest,
+        reason,
+        verifier,
+      });
+      throw unknown(`image verifier ${verifier} blocked ${what} for reason: ${reason}`);
+    }
   }
 
   #start(image: PlatformImage, snapshotter: Snapshotter | undefined): void {

@@ -88,7 +88,7 @@ describe("pull", () => {
       "containerd.io/gc.ref.content.l.0": image.layers[0]?.digest ?? "",
       "containerd.io/gc.ref.content.l.1": image.layers[1]?.digest ?? "",
       "containerd.io/gc.ref.content.l.2": image.layers[2]?.digest ?? "",
-      [`containerd.io/distribution.source.${registry.host}`]: "a",
+      "containerd.io/distribution.source.127.0.0.1": "a",
     });
     expect(await fixture.leases.list(fixture.ctx)).toEqual([]);
     expect(await fixture.content.listStatuses(fixture.ctx)).toEqual([]);

@@ -50,6 +50,8 @@ export interface WalkOptions {
   fetch?: (descriptor: Descriptor, parents: readonly string[]) => Promise<void>;
   /** Tells of an image as soon as its manifest and config are known, before its layers are asked for. */
   found?: (image: PlatformImage) => void;
+  /** Bring the manifests and configs of all other platforms too, as pushing the whole index needs them. */
+  allMetadata?: boolean;
   /** Leave manifests out that aren't in the store, as archives of one platform have them, instead of failing. */
   sparse?: boolean;
 }
@@ -98,11 +100,27 @@ class Walker {
       this.#options.found?.(image);
       return;
     }
-    for (const child of await this.#choose(descriptor, document.index.manifests, below)) {
+    const chosen = await this.#choose(descriptor, document.index.manifests, below);
+    if (this.#options.allMetadata === true) {
+      const digests = new Set(chosen.map(({ digest }) => digest));
+      for (const child of document.index.manifests)
+        if (!digests.has(child.digest)) await this.#metadata(child, below, depth + 1);
+    }
+    for (const child of chosen) {
       if (!isIndex(child.mediaType) && !isManifest(child.mediaType)) continue;
       if (this.#options.sparse === true && !(await this.#isHere(child))) continue;
       await this.visit(child, below, depth + 1);
     }
+  }
+
+  /** Brings what describes an image, but not the image. */
+  async #metadata(descriptor: Descriptor, parents: readonly string[], depth: number): Promise<void> {
+    if (depth > maxDepth) throw invalidArgument(`index "${descriptor.digest}" is nested more than ${maxDepth} deep`);
+    if (!isIndex(descriptor.mediaType) && !isManifest(descriptor.mediaType)) return;
+    const document = await this.#document(descriptor, parents);
+    const below = [...parents, descriptor.digest];
+    if (document.kind === "manifest") await this.#image(descriptor, document.manifest, below);
+    else for (const child of document.index.manifests) await this.#metadata(child, below, depth + 1);
   }
 
   async #document(descriptor: Descriptor, parents: readonly string[]): Promise<ReturnType<typeof parseDocument>> {
