@@ -1,6 +1,5 @@
 import { closeSync, mkdirSync, openSync } from "node:fs";
 import { dirname, join } from "node:path";
-import { pathToFileURL } from "node:url";
 import { Options } from "@hull/api/gen/containerd/runc/v1/options";
 import { IntrospectionDefinition } from "@hull/api/gen/containerd/services/introspection/v1/introspection";
 import type { Any } from "@hull/api/gen/google/protobuf/any";
@@ -14,6 +13,7 @@ import { containersNamed } from "./find.ts";
 import type { Call, Globals } from "./globals.ts";
 import { placeOf } from "./globals.ts";
 import { labelNames } from "./labels.ts";
+import { logUri } from "./logs.ts";
 import { checkName, newContainerId, randomName, shortId } from "./names.ts";
 import { type ChosenNetwork, networkLabels, networkOf } from "./network/index.ts";
 import { labelsForRestart } from "./restart.ts";
@@ -116,7 +116,7 @@ async function ownLabels(
   const log =
     flags.rm && !flags.detach
       ? undefined
-      : pathToFileURL(join(await logDirectory(client, globals), client.namespace, `${id}.log`)).href;
+      : logUri(join(await logDirectory(client, globals), client.namespace, `${id}.log`), flags["log-opt"]);
   return {
     ...fitting(config.config.labels),
     ...Object.fromEntries(flags.label.map(parseLabel)),

@@ -10,6 +10,16 @@ const containers = "Containers";
 const images = "Images";
 const others = "More";
 
+const stopFlags = defineFlags({
+  time: {
+    kind: "integer",
+    aliases: ["t", "timeout"],
+    value: "SECONDS",
+    summary: "Until it is killed; 10, or what --stop-timeout said; -1: for ever",
+  },
+  signal: { kind: "text", aliases: ["s"], value: "SIGNAL", summary: "Signal that asks; the image's, else SIGTERM" },
+});
+
 const containerCommands: readonly Command[] = [
   command({
     name: "run",
@@ -40,7 +50,14 @@ const containerCommands: readonly Command[] = [
       all: { kind: "switch", aliases: ["a"], summary: "Also those that don't run" },
       quiet: { kind: "switch", aliases: ["q"], summary: "Ids alone" },
       latest: { kind: "switch", aliases: ["l"], summary: "The one made last, whatever it is doing" },
-      filter: { kind: "list", aliases: ["f"], value: "KEY=VALUE", summary: "id, name, label, status or ancestor" },
+      last: { kind: "integer", aliases: ["n"], value: "NUMBER", summary: "Those made last, whatever they are doing" },
+      filter: {
+        kind: "list",
+        aliases: ["f"],
+        value: "KEY=VALUE",
+        summary: "id, name, label, status, ancestor, exited, network or publish",
+      },
+      format: { kind: "text", value: "FORMAT", summary: "json, a template of Go, or table TEMPLATE" },
       "no-trunc": { kind: "switch", summary: "Don't cut ids and commands" },
     }),
     load: async () => (await import("./commands/ps.ts")).ps,
@@ -96,16 +113,16 @@ const containerCommands: readonly Command[] = [
     summary: "Ask containers to end, and kill those that don't",
     usage: "[flags] CONTAINER...",
     heading: containers,
-    flags: defineFlags({
-      time: {
-        kind: "integer",
-        aliases: ["t", "timeout"],
-        value: "SECONDS",
-        summary: "Until it is killed; 10, or what --stop-timeout said; -1: for ever",
-      },
-      signal: { kind: "text", aliases: ["s"], value: "SIGNAL", summary: "Signal that asks; the image's, else SIGTERM" },
-    }),
+    flags: stopFlags,
     load: async () => (await import("./commands/lifecycle.ts")).stop,
+  }),
+  command({
+    name: "restart",
+    summary: "Stop containers and start them again",
+    usage: "[flags] CONTAINER...",
+    heading: containers,
+    flags: stopFlags,
+    load: async () => (await import("./commands/lifecycle.ts")).restart,
   }),
   command({
     name: "kill",
@@ -167,8 +184,64 @@ const containerCommands: readonly Command[] = [
     summary: "Print all about containers or images as JSON",
     usage: "[flags] CONTAINER|IMAGE...",
     heading: containers,
-    flags: defineFlags({ type: { kind: "text", value: "TYPE", summary: "container or image" } }),
+    flags: defineFlags({
+      type: { kind: "text", value: "TYPE", choices: ["container", "image"], summary: "container or image" },
+      format: { kind: "text", aliases: ["f"], value: "FORMAT", summary: "json, or a template of Go for each" },
+    }),
     load: async () => (await import("./commands/inspect.ts")).inspect,
+  }),
+  command({
+    name: "rename",
+    summary: "Give a container another name",
+    usage: "CONTAINER NAME",
+    heading: containers,
+    load: async () => (await import("./commands/rename.ts")).rename,
+  }),
+  command({
+    name: "port",
+    summary: "Print the published ports of a container",
+    usage: "CONTAINER [PORT[/PROTOCOL]]",
+    heading: containers,
+    load: async () => (await import("./commands/port.ts")).port,
+  }),
+  command({
+    name: "cp",
+    summary: "Copy files and directories between a container and here",
+    description: `Copies between a container and this machine, as docker's does: into a directory that is there under the
+source's name, with /. at the source's end what is in it. "-" is an archive (tar) by pipe. A container that runs is held still meanwhile.`,
+    usage: "CONTAINER:PATH PATH|-, or PATH|- CONTAINER:PATH",
+    heading: containers,
+    flags: defineFlags({
+      quiet: {
+        kind: "switch",
+        aliases: ["q"],
+        summary: "Accepted for docker's sake: nothing is printed",
+        hidden: true,
+      },
+      archive: { kind: "switch", aliases: ["a"], summary: "Accepted for docker's sake: owners stay", hidden: true },
+    }),
+    load: async () => (await import("./commands/cp.ts")).cp,
+  }),
+  command({
+    name: "top",
+    summary: "List the processes of a container",
+    usage: "CONTAINER [PS OPTION...]",
+    heading: containers,
+    stopAtArgument: true,
+    load: async () => (await import("./commands/top.ts")).top,
+  }),
+  command({
+    name: "stats",
+    summary: "Show what containers use, once a second",
+    usage: "[flags] [CONTAINER...]",
+    heading: containers,
+    flags: defineFlags({
+      all: { kind: "switch", aliases: ["a"], summary: "Also those that don't run" },
+      "no-stream": { kind: "switch", summary: "Once" },
+      "no-trunc": { kind: "switch", summary: "Don't cut ids" },
+      format: { kind: "text", value: "FORMAT", summary: "json, a template of Go, or table TEMPLATE" },
+    }),
+    load: async () => (await import("./commands/stats.ts")).stats,
   }),
 ];
 
@@ -209,6 +282,8 @@ const imageCommands: readonly Command[] = [
       quiet: { kind: "switch", aliases: ["q"], summary: "Ids alone" },
       all: { kind: "switch", aliases: ["a"], summary: "Accepted for docker's sake: all are shown", hidden: true },
       "no-trunc": { kind: "switch", summary: "Don't cut ids" },
+      digests: { kind: "switch", summary: "Also show digests" },
+      format: { kind: "text", value: "FORMAT", summary: "json, a template of Go, or table TEMPLATE" },
     }),
     load: async () => (await import("./commands/images.ts")).images,
   }),
@@ -332,6 +407,72 @@ With --for ctr it is for hull's ctr by that name.`,
     }),
     load: async () => (await import("./commands/migrate.ts")).migrate,
   }),
+  command({
+    name: "events",
+    summary: "Print what happens, until interrupted",
+    usage: "[flags]",
+    heading: others,
+    flags: defineFlags({
+      filter: { kind: "list", aliases: ["f"], value: "KEY=VALUE", summary: "type, event, container or image" },
+      format: { kind: "text", value: "FORMAT", summary: "json, or a template of Go" },
+    }),
+    load: async () => (await import("./commands/events.ts")).events,
+  }),
+  {
+    name: "system",
+    summary: "Look after the whole",
+    heading: others,
+    commands: [
+      command({
+        name: "prune",
+        summary: "Remove containers that don't run, and images that nothing uses",
+        usage: "[flags]",
+        flags: defineFlags({
+          all: { kind: "switch", aliases: ["a"], summary: "Also images that have a name" },
+          force: { kind: "switch", aliases: ["f"], summary: "Don't ask" },
+        }),
+        load: async () => (await import("./commands/prune.ts")).pruneSystem,
+      }),
+    ],
+  },
+  {
+    name: "container",
+    summary: "Look after containers",
+    heading: others,
+    commands: [
+      ...containerCommands.map((each) =>
+        each.name === "ps" ? { ...each, name: "ls", aliases: ["list", "ps"] } : each,
+      ),
+      command({
+        name: "prune",
+        summary: "Remove containers that don't run",
+        usage: "[flags]",
+        flags: defineFlags({ force: { kind: "switch", aliases: ["f"], summary: "Don't ask" } }),
+        load: async () => (await import("./commands/prune.ts")).containerPrune,
+      }),
+    ],
+  },
+  {
+    name: "image",
+    summary: "Look after images",
+    heading: others,
+    commands: [
+      ...imageCommands.map((each) => {
+        const name = { images: "ls", rmi: "rm" }[each.name];
+        return name === undefined ? each : { ...each, name, aliases: [name === "ls" ? "list" : "remove"] };
+      }),
+      command({
+        name: "prune",
+        summary: "Remove images that nothing uses",
+        usage: "[flags]",
+        flags: defineFlags({
+          all: { kind: "switch", aliases: ["a"], summary: "Also those that have a name" },
+          force: { kind: "switch", aliases: ["f"], summary: "Don't ask" },
+        }),
+        load: async () => (await import("./commands/prune.ts")).imagePrune,
+      }),
+    ],
+  },
   command({
     name: "info",
     summary: "Print what the daemon has and runs on",

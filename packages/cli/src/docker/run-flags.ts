@@ -56,6 +56,12 @@ export const runFlags = defineFlags({
     default: "no",
     summary: "Start it again when it ends: no, always, unless-stopped, or on-failure[:RETRIES]",
   },
+  "log-opt": {
+    kind: "list",
+    value: "KEY=VALUE",
+    summary:
+      "Of the log that hull logs shows: max-size=SIZE (10m) begins it anew at a size, max-file=N (5) keeps so many",
+  },
   mount: { kind: "list", value: "MOUNT", summary: "Mount, in keys and values: use -v", supported: false },
   init: { kind: "switch", summary: "Put an init in front", supported: false },
   platform: { kind: "text", value: "PLATFORM", summary: "Another platform's image", supported: false },

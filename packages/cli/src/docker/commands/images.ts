@@ -10,8 +10,9 @@ import { failedPrecondition, HullError, invalidArgument, isCode } from "@hull/er
 import { chainIds } from "@hull/oci/digest";
 import { hostPlatform } from "@hull/oci/platform";
 import { findImages, fullName, listImages, nameOf, needArguments, repositoryAndTag } from "../find.ts";
-import { formatAgo, formatList, formatSize } from "../format.ts";
+import { formatAgo, formatSize } from "../format.ts";
 import type { Call } from "../globals.ts";
+import { type Column, printRows, type Row } from "../listing.ts";
 import { interrupted, pull as pullReference } from "../pull.ts";
 import { explain, openSession } from "../session.ts";
 
@@ -42,7 +43,9 @@ export async function pull(call: Call<{ quiet: boolean; "plain-http": boolean }>
 }
 
 /** `hull images [NAME]` */
-export async function images(call: Call<{ quiet: boolean; "no-trunc": boolean; all: boolean }>): Promise<number> {
+export async function images(
+  call: Call<{ quiet: boolean; "no-trunc": boolean; all: boolean; digests: boolean; format: string | undefined }>,
+): Promise<number> {
   const { args, flags, globals, host } = call;
   needArguments(args, 0, 1, "");
   await using client = await openSession(call);
@@ -58,7 +61,7 @@ export async function images(call: Call<{ quiet: boolean; "no-trunc": boolean; a
   }
   const sizes = new SnapshotSizes(client, globals.snapshotter);
   const rows = await Promise.all(
-    all.map(async (image) => {
+    all.map(async (image): Promise<Row> => {
       const { repository, tag } = repositoryAndTag(image.name);
       const found = await platformImage(client, image.target).catch((error: unknown) => {
         // Nothing of it is for this machine, or some of it is missing: the record is there all the same.
@@ -67,10 +70,28 @@ export async function images(call: Call<{ quiet: boolean; "no-trunc": boolean; a
       });
       const created = found?.config.created === undefined ? image.createdAt : new Date(found.config.created);
       const size = found === undefined ? "-" : formatSize(await sizes.of(found));
-      return [repository, tag, idOf(image), formatAgo(created), size];
+      const labels = Object.entries(image.labels).map(([key, value]) => `${key}=${value}`);
+      return {
+        Repository: repository,
+        Tag: tag,
+        Digest: image.target.digest,
+        ID: idOf(image),
+        CreatedSince: formatAgo(created),
+        CreatedAt: created === undefined ? "" : `${created.toISOString().slice(0, 19).replace("T", " ")} +0000 UTC`,
+        Size: size,
+        Labels: labels.join(","),
+      };
     }),
   );
-  await host.out(formatList([["REPOSITORY", "TAG", "IMAGE ID", "CREATED", "SIZE"], ...rows]));
+  const columns: readonly Column[] = [
+    ["REPOSITORY", "Repository"],
+    ["TAG", "Tag"],
+    ...(flags.digests ? [["DIGEST", "Digest"] as const] : []),
+    ["IMAGE ID", "ID"],
+    ["CREATED", "CreatedSince"],
+    ["SIZE", "Size"],
+  ];
+  await printRows(host, rows, { format: flags.format, columns });
   return 0;
 }
 

@@ -5,6 +5,7 @@ import { type Image, platformImage } from "@hull/client/images";
 import { parseRestartPolicy, restartLabels } from "@hull/engine/restart/policy";
 import { type HullError, invalidArgument, isCode, notFound } from "@hull/errors";
 import type { Spec } from "@hull/oci/spec";
+import { compileTemplate } from "../../template/index.ts";
 import { findContainer, findImages, nameOf, needArguments } from "../find.ts";
 import { formatJson } from "../format.ts";
 import type { Call } from "../globals.ts";
@@ -18,10 +19,11 @@ import { stateOf } from "../state.ts";
 const never = "0001-01-01T00:00:00Z";
 
 /** `hull inspect`: a list of what the arguments name, containers before images. */
-export async function inspect(call: Call<{ type: string | undefined }>): Promise<number> {
+export async function inspect(call: Call<{ type: string | undefined; format: string | undefined }>): Promise<number> {
   const { args, flags, globals, host } = call;
   needArguments(args, 1, Number.POSITIVE_INFINITY, "a container or image is");
   const { type } = flags;
+  const template = flags.format === undefined || flags.format === "json" ? undefined : compileTemplate(flags.format);
   if (type !== undefined && type !== "container" && type !== "image")
     throw invalidArgument(`type "${type}" is not one of container, image`);
   await using client = await openSession(call);
@@ -35,7 +37,9 @@ export async function inspect(call: Call<{ type: string | undefined }>): Promise
       status = 1;
     }
   }
-  await host.out(formatJson(found));
+  if (flags.format === "json") await host.out(`${JSON.stringify(found)}\n`);
+  else if (template === undefined) await host.out(formatJson(found));
+  else for (const each of found) await host.out(`${template(each)}\n`);
   return status;
 }
 

@@ -24,7 +24,7 @@ const defaultStopTimeout = 10;
  * Does the same to each container that the arguments name, at the same time; prints what `work` gives, or the argument, in their order.
  * What fails is printed and makes the status 1; the others go on.
  */
-async function forEach(
+export async function forEach(
   call: Call,
   work: (client: Client, container: Container) => Promise<string | undefined>,
 ): Promise<number> {
@@ -62,13 +62,35 @@ export function stop(call: Call<{ time: number | undefined; signal: string | und
   const { time, signal } = call.flags;
   const wished = signal === undefined ? undefined : parseSignal(signal);
   return forEach(call, async (client, container) => {
-    const { status } = await stateOf(client, container.id);
-    const task = status === "running" || status === "paused" ? await taskOf(client, container) : undefined;
-    await expectToStop(client, container);
-    if (task === undefined) return undefined;
-    const { labels } = container;
-    const seconds = time ?? Number(labels[labelNames.stopTimeout] ?? defaultStopTimeout);
-    await stopTask(task, wished ?? Number(labels[labelNames.stopSignal] ?? SIGTERM), seconds);
+    await stopContainer(client, container, { time, signal: wished });
+    return undefined;
+  });
+}
+
+interface StopWishes {
+  /** Seconds. */
+  readonly time: number | undefined;
+  readonly signal: number | undefined;
+}
+
+async function stopContainer(client: Client, container: Container, { time, signal }: StopWishes): Promise<void> {
+  const { status } = await stateOf(client, container.id);
+  const task = status === "running" || status === "paused" ? await taskOf(client, container) : undefined;
+  await expectToStop(client, container);
+  if (task === undefined) return;
+  const { labels } = container;
+  const seconds = time ?? Number(labels[labelNames.stopTimeout] ?? defaultStopTimeout);
+  await stopTask(task, signal ?? Number(labels[labelNames.stopSignal] ?? SIGTERM), seconds);
+}
+
+/** `hull restart`: as stop and start. */
+export function restart(call: Call<{ time: number | undefined; signal: string | undefined }>): Promise<number> {
+  const { time, signal } = call.flags;
+  const wished = signal === undefined ? undefined : parseSignal(signal);
+  return forEach(call, async (client, container) => {
+    await stopContainer(client, container, { time, signal: wished });
+    await dropEndedTask(client, container);
+    await startDetached(client, await getContainer(client, container.id), call);
     return undefined;
   });
 }
@@ -169,7 +191,7 @@ export function rm(call: Call<{ force: boolean; volumes: boolean }>): Promise<nu
 }
 
 /** Takes a container away with all that belongs to it, whatever it is doing. */
-async function remove(client: Client, container: Container): Promise<void> {
+export async function remove(client: Client, container: Container): Promise<void> {
   await expectToStop(client, container);
   const task = await taskOf(client, container);
   if (task !== undefined) await unlessEnded(deleteTask(task, { force: true }));

@@ -1,4 +1,5 @@
-import { closeSync, fstatSync, openSync, readSync } from "node:fs";
+import { closeSync, fstatSync, openSync, readSync, statSync } from "node:fs";
+import { basename, dirname } from "node:path";
 import type { Client } from "@hull/client/client";
 import type { Container } from "@hull/client/containers";
 import { getProcess } from "@hull/client/tasks";
@@ -8,7 +9,7 @@ import { Inotify, inotifyEvents } from "@hull/sys/inotify";
 import type { Host } from "../../command/index.ts";
 import { findContainer, nameOf, needArguments } from "../find.ts";
 import type { Call } from "../globals.ts";
-import { logFileOf } from "../logs.ts";
+import { logFileOf, olderLogs, rotates } from "../logs.ts";
 import { interrupted } from "../pull.ts";
 import { openSession } from "../session.ts";
 
@@ -23,14 +24,19 @@ export async function logs(call: Call<{ follow: boolean; tail: string }>): Promi
   const container = await findContainer(client, args[0] ?? "");
   const file = logFileOf(container);
   using log = openLog(container, file);
-  let at = tail === undefined ? 0 : startOfTail(log.fd, tail);
-  if (!flags.follow || file === undefined) {
+  const older = file !== undefined && rotates(container) ? olderLogs(file) : [];
+  // Watched before the first look, so that nothing is written unseen in between.
+  using changes = new Inotify();
+  const follows = flags.follow && file !== undefined;
+  // A log that begins anew is another file of the same name.
+  if (follows) changes.add(rotates(container) ? dirname(file) : file, inotifyEvents.modified | inotifyEvents.created);
+  const { at: start, left } = tail === undefined ? { at: 0, left: Infinity } : startOfTail(log.fd, tail);
+  let at = start;
+  await printOlder(older, left, host);
+  if (!follows) {
     await printFrom(log.fd, at, host);
     return 0;
   }
-  // Watched before the first look, so that nothing is written unseen in between.
-  using changes = new Inotify();
-  changes.add(file, inotifyEvents.modified);
   const stop = new AbortController();
   const onInterrupt = (): void => stop.abort(canceled("interrupted"));
   process.once("SIGINT", onInterrupt);
@@ -38,14 +44,19 @@ export async function logs(call: Call<{ follow: boolean; tail: string }>): Promi
   ended.catch(() => {});
   at = await printFrom(log.fd, at, host);
   try {
-    for await (const _ of changes.changes({ signal: stop.signal })) at = await printFrom(log.fd, at, host);
+    for await (const { name } of changes.changes({ signal: stop.signal })) {
+      if (name !== "" && name !== basename(file)) continue;
+      at = await printFrom(log.fd, at, host);
+      if (log.renew()) at = await printFrom(log.fd, 0, host);
+    }
   } catch (error) {
     if (!isCode(error, "canceled")) throw error;
   } finally {
     process.off("SIGINT", onInterrupt);
   }
   if (stop.signal.reason instanceof Error && stop.signal.reason.message === "interrupted") return interrupted;
-  await printFrom(log.fd, at, host);
+  at = await printFrom(log.fd, at, host);
+  if (log.renew()) await printFrom(log.fd, 0, host);
   await ended;
   return 0;
 }
@@ -57,11 +68,31 @@ function parseTail(text: string): number | undefined {
   throw invalidArgument(`--tail takes a number of lines or "all", not "${text}"`);
 }
 
-function openLog(container: Container, file: string | undefined): Disposable & { readonly fd: number } {
+/** A log that is read. */
+interface OpenLog extends Disposable {
+  readonly fd: number;
+  /** Opens the file that has taken the name since. @returns false if none has */
+  renew(): boolean;
+}
+
+function openLog(container: Container, file: string | undefined): OpenLog {
   try {
     if (file !== undefined) {
-      const fd = openSync(file, "r");
-      return { fd, [Symbol.dispose]: () => closeSync(fd) };
+      let fd = openSync(file, "r");
+      return {
+        get fd() {
+          return fd;
+        },
+        renew() {
+          if (statSync(file, { throwIfNoEntry: false })?.ino === fstatSync(fd).ino) return false;
+          const next = openIfThere(file);
+          if (next === undefined) return false;
+          closeSync(fd);
+          fd = next;
+          return true;
+        },
+        [Symbol.dispose]: () => closeSync(fd),
+      };
     }
   } catch (error) {
     if (!isErrno(error, "ENOENT")) throw error;
@@ -93,20 +124,47 @@ async function printFrom(fd: number, from: number, host: Host): Promise<number> 
   }
 }
 
-/** Where the last so many lines begin, found from the end. */
-function startOfTail(fd: number, lines: number): number {
+function openIfThere(file: string): number | undefined {
+  try {
+    return openSync(file, "r");
+  } catch (error) {
+    if (!isErrno(error, "ENOENT")) throw error;
+    return undefined;
+  }
+}
+
+/** Prints the last so many lines of what a log was before, the oldest file first. */
+async function printOlder(files: readonly string[], lines: number, host: Host): Promise<void> {
+  using opened = new DisposableStack();
+  const parts: { fd: number; at: number }[] = [];
+  let left = lines;
+  for (const file of files.toReversed()) {
+    if (left <= 0) break;
+    const fd = openIfThere(file);
+    if (fd === undefined) continue;
+    opened.defer(() => closeSync(fd));
+    const tail = left === Infinity ? { at: 0, left } : startOfTail(fd, left);
+    parts.unshift({ fd, at: tail.at });
+    left = tail.left;
+  }
+  for (const { fd, at } of parts) await printFrom(fd, at, host);
+}
+
+/** Where the last so many lines begin, found from the end, and how many are missing. */
+function startOfTail(fd: number, lines: number): { at: number; left: number } {
   const buffer = new Uint8Array(chunkSize);
   const { size } = fstatSync(fd);
-  if (lines === 0) return size;
+  if (lines === 0) return { at: size, left: 0 };
   let left = lines;
   for (let end = size; end > 0; ) {
     const start = Math.max(0, end - chunkSize);
     const count = readSync(fd, buffer, 0, end - start, start);
     for (let i = count - 1; i >= 0; i--) {
       // The line end at the very end of the file ends the last line.
-      if (buffer[i] === 10 && start + i !== size - 1 && --left === 0) return start + i + 1;
+      if (buffer[i] === 10 && start + i !== size - 1 && --left === 0) return { at: start + i + 1, left };
     }
     end = start;
   }
-  return 0;
+  // The first line has no line end before it.
+  return { at: 0, left: size === 0 ? left : left - 1 };
 }

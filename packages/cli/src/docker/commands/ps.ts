@@ -3,8 +3,10 @@ import { dateOfTimestamp } from "@hull/api/timestamp";
 import { type Container, specOf } from "@hull/client/containers";
 import { invalidArgument } from "@hull/errors";
 import { nameOf, needArguments, repositoryAndTag } from "../find.ts";
-import { ellipsis, formatAgo, formatList } from "../format.ts";
+import { ellipsis, formatAgo } from "../format.ts";
 import type { Call } from "../globals.ts";
+import { labelNames, userLabels } from "../labels.ts";
+import { type Column, printRows, type Row } from "../listing.ts";
 import { shortId } from "../names.ts";
 import { formatPorts, portsOf } from "../network/index.ts";
 import { openSession } from "../session.ts";
@@ -15,10 +17,22 @@ export interface PsFlags {
   readonly quiet: boolean;
   readonly "no-trunc": boolean;
   readonly latest: boolean;
+  readonly last: number | undefined;
+  readonly format: string | undefined;
   readonly filter: readonly string[];
 }
 
 const commandLength = 20;
+
+const columns: readonly Column[] = [
+  ["CONTAINER ID", "ID"],
+  ["IMAGE", "Image"],
+  ["COMMAND", "Command"],
+  ["CREATED", "RunningFor"],
+  ["STATUS", "Status"],
+  ["PORTS", "Ports"],
+  ["NAMES", "Names"],
+];
 
 /** `hull ps` */
 export async function ps({ args, flags, globals, host }: Call<PsFlags>): Promise<number> {
@@ -27,30 +41,42 @@ export async function ps({ args, flags, globals, host }: Call<PsFlags>): Promise
   await using client = await openSession({ globals, host });
   const [{ containers }, states] = await Promise.all([client.service(ContainersDefinition).list({}), statesOf(client)]);
   const stateIn = ({ id }: Container): ContainerState => states.get(id) ?? notStarted;
-  const everything = flags.all || flags.latest || filters.some(({ key }) => key === "status");
+  const most = flags.latest ? 1 : flags.last;
+  const everything = flags.all || most !== undefined || filters.some(({ key }) => key === "status" || key === "exited");
   const shown = containers
     .filter((container) => everything || ["running", "paused"].includes(stateIn(container).status))
     .filter((container) => filters.every((filter) => matches(filter, container, stateIn(container))))
     .sort((a, b) => createdOf(b) - createdOf(a))
-    .slice(0, flags.latest ? 1 : undefined);
+    .slice(0, most);
   const idOf = ({ id }: Container): string => (flags["no-trunc"] ? id : shortId(id));
   if (flags.quiet) {
     for (const container of shown) await host.out(`${idOf(container)}\n`);
     return 0;
   }
-  const rows = shown.map((container) => {
+  const rows = shown.map((container): Row => {
     const command = (specOf(container)?.process.args ?? []).join(" ");
-    return [
-      idOf(container),
-      imageOf(container),
-      JSON.stringify(flags["no-trunc"] ? command : ellipsis(command, commandLength)),
-      formatAgo(dateOfTimestamp(container.createdAt)),
-      describeState(stateIn(container)),
-      stateIn(container).status === "running" ? formatPorts(portsOf(container)) : "",
-      nameOf(container),
-    ];
+    const state = stateIn(container);
+    const created = dateOfTimestamp(container.createdAt);
+    return {
+      ID: idOf(container),
+      Image: imageOf(container),
+      Command: JSON.stringify(flags["no-trunc"] ? command : ellipsis(command, commandLength)),
+      CreatedAt: created === undefined ? "" : `${created.toISOString().slice(0, 19).replace("T", " ")} +0000 UTC`,
+      RunningFor: formatAgo(created),
+      Status: describeState(state),
+      State: state.status,
+      Ports: state.status === "running" ? formatPorts(portsOf(container)) : "",
+      Names: nameOf(container),
+      Labels: Object.entries(userLabels(container.labels))
+        .map(([key, value]) => `${key}=${value}`)
+        .join(","),
+      Networks: container.labels[labelNames.network] ?? "none",
+      Mounts: (specOf(container)?.mounts ?? [])
+        .flatMap(({ type, source = "" }) => (type === "bind" ? [source] : []))
+        .join(","),
+    };
   });
-  await host.out(formatList([["CONTAINER ID", "IMAGE", "COMMAND", "CREATED", "STATUS", "PORTS", "NAMES"], ...rows]));
+  await printRows(host, rows, { format: flags.format, columns });
   return 0;
 }
 
@@ -64,7 +90,7 @@ function imageOf({ image }: Container): string {
 }
 
 interface Filter {
-  readonly key: "id" | "name" | "label" | "status" | "ancestor";
+  readonly key: "id" | "name" | "label" | "status" | "ancestor" | "exited" | "network" | "publish";
   readonly value: string;
 }
 
@@ -76,13 +102,18 @@ function parseFilter(text: string): Filter {
     case "label":
     case "status":
     case "ancestor":
+    case "exited":
+    case "network":
+    case "publish":
       return { key, value };
     default:
-      throw invalidArgument(`filter "${text}" is not one of id=, name=, label=, status=, ancestor=`);
+      throw invalidArgument(
+        `filter "${text}" is not one of id=, name=, label=, status=, ancestor=, exited=, network=, publish=`,
+      );
   }
 }
 
-function matches({ key, value }: Filter, container: Container, { status }: ContainerState): boolean {
+function matches({ key, value }: Filter, container: Container, { status, exitCode }: ContainerState): boolean {
   switch (key) {
     case "id":
       return container.id.startsWith(value);
@@ -95,6 +126,12 @@ function matches({ key, value }: Filter, container: Container, { status }: Conta
     }
     case "status":
       return status === value;
+    case "exited":
+      return status === "exited" && exitCode === Number(value);
+    case "network":
+      return (container.labels[labelNames.network] ?? "none") === value;
+    case "publish":
+      return portsOf(container).some(({ hostPort }) => hostPort === Number(value.split("/")[0]));
     case "ancestor": {
       const { repository, tag } = repositoryAndTag(container.image);
       return [container.image, repository, `${repository}:${tag}`].includes(value);
