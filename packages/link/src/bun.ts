@@ -17,6 +17,8 @@ export async function connect(target: LinkTarget): Promise<ByteLink> {
   const socket = handlersOf(() => link);
   try {
     if ("path" in target) await Bun.connect({ unix: target.path, socket });
+    // Bun's types leave out `fd`.
+    else if ("fd" in target) await Bun.connect({ ...(target as unknown as { unix: string }), socket });
     else await Bun.connect({ hostname: target.host, port: target.port, socket });
   } catch (cause) {
     throw connectError(target, cause);
@@ -27,7 +29,8 @@ export async function connect(target: LinkTarget): Promise<ByteLink> {
 /** Bun's own error doesn't say in its text what was wrong. */
 function connectError(target: LinkTarget, cause: unknown): unknown {
   if (!(cause instanceof Error && "code" in cause)) return cause;
-  const place = "path" in target ? target.path : `${target.host}:${target.port}`;
+  const place =
+    "path" in target ? target.path : "fd" in target ? `descriptor ${target.fd}` : `${target.host}:${target.port}`;
   return Object.assign(new Error(`connect ${cause.code} ${place}`, { cause }), { code: cause.code });
 }
 

@@ -38,8 +38,8 @@ export interface LinkListener {
   stop(): void;
 }
 
-/** Where to connect to. */
-export type LinkTarget = { path: string } | { host: string; port: number };
+/** Where to connect to; or the descriptor of a socket that is connected already, which is the link's from then on. */
+export type LinkTarget = { path: string } | { fd: number } | { host: string; port: number };
 
 /** Where to listen: a unix socket's path, which must be free; a descriptor that listens already; an address and port of TCP. */
 export type ListenTarget = { path: string } | { fd: number } | { host: string; port: number };

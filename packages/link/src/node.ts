@@ -1,4 +1,4 @@
-import { connect as connectSocket, createServer } from "node:net";
+import { connect as connectSocket, createServer, Socket } from "node:net";
 import type { Duplex } from "node:stream";
 import type { ByteLink, LinkListener, LinkReceiver, LinkTarget, ListenTarget, Peer } from "./index.ts";
 
@@ -9,6 +9,7 @@ export function overDuplex(duplex: Duplex): ByteLink {
 
 /** Connects; rejects with the runtime's error if nobody answers. */
 export function connect(target: LinkTarget): Promise<ByteLink> {
+  if ("fd" in target) return Promise.resolve(overDuplex(new Socket(target)));
   return new Promise((resolve, reject) => {
     const socket = connectSocket(target);
     socket.once("error", reject);

@@ -1,7 +1,7 @@
 /** Applying CDI edits to a runtime spec (CDI specification, "OCI Edits"). */
 
 import { invalidArgument } from "@hull/errors";
-import { withEnv } from "../spec/middlewares.ts";
+import { byDepth, withEnv } from "../spec/middlewares.ts";
 import type { Device, Hooks, Spec, SpecMount } from "../spec/types.ts";
 import type { CdiDeviceNode, ContainerEdits } from "./document.ts";
 
@@ -115,9 +115,7 @@ function mountsWith(spec: Spec, { mounts }: ContainerEdits): SpecMount[] {
     const added = remapped ? withIdMap(mount) : mount;
     all = [...all.filter(({ destination }) => destination !== containerPath), added];
   }
-  const depth = ({ destination }: SpecMount): number =>
-    destination.replace(/\/+/g, "/").replace(/\/$/, "").split("/").length;
-  return all.toSorted((a, b) => depth(a) - depth(b));
+  return byDepth(all);
 }
 
 /** In a user namespace a bind mount shows the owners that the host has only if it is mapped, too. */

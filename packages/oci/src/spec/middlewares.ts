@@ -100,6 +100,13 @@ export const withMounts =
   (mounts: readonly SpecMount[]): SpecMiddleware =>
   (spec) => ({ ...spec, mounts: [...spec.mounts, ...mounts] });
 
+/** Mounts with those first that others may be made on, else in their order. */
+export function byDepth(mounts: readonly SpecMount[]): SpecMount[] {
+  const depth = ({ destination }: SpecMount): number =>
+    destination.replace(/\/+/g, "/").replace(/\/$/, "").split("/").length;
+  return mounts.toSorted((a, b) => depth(a) - depth(b));
+}
+
 /** Takes the mounts on `destination` away. */
 export const withoutMount =
   (destination: string): SpecMiddleware =>
