@@ -109,7 +109,6 @@ export const absent: Readonly<Record<string, string>> = {
   "io.containerd.cri.v1.runtime": "the CRI isn't there yet",
   "io.containerd.grpc.v1.cri": "the CRI isn't there yet",
   "io.containerd.podsandbox.controller.v1.podsandbox": "the CRI isn't there yet",
-  "io.containerd.nri.v1.nri": "NRI isn't there yet",
   "io.containerd.internal.v1.opt": "installing from images isn't there yet",
   "io.containerd.internal.v1.tracing": "tracing isn't there yet",
   "io.containerd.tracing.processor.v1.otlp": "tracing isn't there yet",
