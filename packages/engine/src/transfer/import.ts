@@ -233,6 +233,7 @@ async function checked(
       content,
       platforms: platforms ?? "all",
       sparse: platforms === undefined,
+      optional: true,
     });
     const whole: PlatformImage[] = [];
     let missing: string | undefined;
@@ -243,7 +244,7 @@ async function checked(
         throw notFound(`layer "${lacking}" of "${what}"`);
       else missing = lacking;
     }
-    if (whole.length === 0) throw notFound(`layer "${missing}" of "${what}"`);
+    if (missing !== undefined && whole.length === 0) throw notFound(`layer "${missing}" of "${what}"`);
     return whole;
   } catch (error) {
     if (isCode(error, "notFound"))

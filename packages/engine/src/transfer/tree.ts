@@ -52,6 +52,8 @@ export interface WalkOptions {
   found?: (image: PlatformImage) => void;
   /** Bring the manifests and configs of all other platforms too, as pushing the whole index needs them. */
   allMetadata?: boolean;
+  /** A platform that there is nothing for is no error. */
+  optional?: boolean;
   /** Leave manifests out that aren't in the store, as archives of one platform have them, instead of failing. */
   sparse?: boolean;
 }
@@ -67,7 +69,7 @@ const maxDepth = 8;
 export async function walkImages(ctx: Context, target: Descriptor, options: WalkOptions): Promise<PlatformImage[]> {
   const images: PlatformImage[] = [];
   await new Walker(ctx, options, images).visit(target, [], 0);
-  if (images.length === 0) throw notFound(`"${target.digest}" leads to no manifest that is here`);
+  if (images.length === 0 && options.optional !== true) throw notFound(`"${target.digest}" leads to no manifest that is here`);
   return images;
 }
 
@@ -152,6 +154,7 @@ class Walker {
   #requirePlatform({ config, descriptor }: PlatformImage): void {
     if (this.#platforms === "all" || config === undefined || config.platform.os === "") return;
     if (this.#platforms.some((platform) => platformRank(platform, config.platform) !== undefined)) return;
+    if (this.#options.optional === true) return;
     throw this.#none(this.#platforms, [{ ...descriptor, platform: config.platform }], descriptor);
   }
 
@@ -174,8 +177,8 @@ class Walker {
     const chosen = new Set<Descriptor>();
     for (const platform of platforms) {
       const best = bestForPlatform(known, platform);
-      if (best === undefined) throw this.#none([platform], known, index);
-      chosen.add(best);
+      if (best !== undefined) chosen.add(best);
+      else if (this.#options.optional !== true) throw this.#none([platform], known, index);
     }
     return [...chosen];
   }

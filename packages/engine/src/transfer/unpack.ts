@@ -1,5 +1,6 @@
 import { HullError, invalidArgument, isCode } from "@hull/errors";
 import { chainIds, type Descriptor } from "@hull/oci";
+import { span } from "@hull/trace";
 import type { ContentStore } from "../content/index.ts";
 import { type Context, contextFor } from "../context.ts";
 import type { Applier } from "../diff/index.ts";
@@ -153,11 +154,13 @@ class Unpacking {
     const { key, mounts } = await this.#prepare(layer, parent);
     undo.defer(() => this.#remove(key));
     progress.state("extracting", descriptor);
-    const applied = await this.#dependencies.applier.apply(this.#ctx, descriptor, mounts, {
-      syncFs,
-      rebase,
-      progress: (bytes) => progress.bytes("extracting", descriptor, bytes),
-    });
+    const applied = await span("unpack.layer", { attributes: { "layer.digest": descriptor.digest } }, () =>
+      this.#dependencies.applier.apply(this.#ctx, descriptor, mounts, {
+        syncFs,
+        rebase,
+        progress: (bytes) => progress.bytes("extracting", descriptor, bytes),
+      }),
+    );
     if (applied.digest !== diffId)
       throw invalidArgument(
         `layer "${descriptor.digest}" unpacks to "${applied.digest}", but the image's config says "${diffId}"`,
