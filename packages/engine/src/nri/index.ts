@@ -5,11 +5,12 @@ import type {
   LinuxResources,
   PodSandbox,
 } from "@hull/api/gen/nri/v1alpha1/nri";
+import type { Logger } from "../log.ts";
 
 /**
  * NRI, the Node Resource Interface: programs that see pods and containers come and go, and may change them.
  *
- *   start(host) ──► installed plugins launched, others accepted at the socket ──► each: register ──► configure ──► synchronize
+ *   startNri(options, host) ──► installed plugins launched, others accepted at the socket ──► each: register ──► configure ──► synchronize
  *     ──► a call per event, in the order of the plugins' indexes, one event at a time ──► close
  *
  * What plugins want of a new container is merged; two that want different things of the same make its creation fail. A plugin that doesn't
@@ -17,8 +18,6 @@ import type {
  * the call fail. As with containerd it is the CRI service that starts this and calls it: containers of other clients no plugin sees.
  */
 export interface Nri {
-  /** Starts with a host whose pods and containers plugins see. @throws InvalidArgument for a name in the plugins' folder that is none */
-  start(host: NriHost): Promise<void>;
   runPodSandbox(pod: PodSandbox): Promise<void>;
   updatePodSandbox(pod: PodSandbox, overhead: LinuxResources, resources: LinuxResources): Promise<void>;
   postUpdatePodSandbox(pod: PodSandbox): Promise<void>;
@@ -48,6 +47,24 @@ export interface Nri {
   close(): Promise<void>;
 }
 
+/** What the plugin graph has: nothing of NRI is loaded before it is started. */
+export interface NriStarter {
+  /** Starts with a host whose pods and containers plugins see. @throws InvalidArgument for a name in the plugins' folder that is none */
+  start(host: NriHost): Promise<Nri>;
+}
+
+export interface NriOptions {
+  /** Where plugins connect by themselves; undefined: none may. */
+  socket: string | undefined;
+  /** Programs that are launched, and their configurations. */
+  plugins: string;
+  configs: string;
+  /** Milliseconds. */
+  registrationTimeout: number;
+  requestTimeout: number;
+  log: Logger;
+}
+
 export interface Creation {
   adjust: ContainerAdjustment;
   updates: ContainerUpdate[];
@@ -64,5 +81,8 @@ export interface NriHost {
   update(updates: ContainerUpdate[]): Promise<ContainerUpdate[]>;
 }
 
-export { adjustSpec, type SpecHost } from "./adjust-spec.ts";
-export { NriManager, type NriOptions } from "./manager.ts";
+/** Starts NRI with a host whose pods and containers plugins see. @throws InvalidArgument for a name in the plugins' folder that is none */
+export async function startNri(options: NriOptions, host: NriHost): Promise<Nri> {
+  const { NriManager } = await import("./manager.ts");
+  return await NriManager.start(options, host);
+}

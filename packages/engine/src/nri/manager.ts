@@ -11,26 +11,13 @@ import { HullError, permissionDenied } from "@hull/errors";
 import { type ByteLink, type LinkListener, linkFactory } from "@hull/link";
 import { peerCredentials } from "@hull/sys/socket";
 import type { Child } from "@hull/sys/spawn";
-import type { Logger } from "../log.ts";
 import { KeyedLock } from "../runtime/keyed-lock.ts";
 import { type ConnectionOptions, PluginConnection } from "./connection.ts";
-import type { Creation, Nri, NriHost } from "./index.ts";
+import type { Creation, Nri, NriHost, NriOptions } from "./index.ts";
 import { type InstalledPlugin, installedPlugins, launch } from "./launch.ts";
 import { Creation as Merged } from "./merge.ts";
 import { Updates } from "./merge-updates.ts";
 import { Owners } from "./owners.ts";
-
-export interface NriOptions {
-  /** Where plugins connect by themselves; undefined: none may. */
-  socket: string | undefined;
-  /** Programs that are launched, and their configurations. */
-  plugins: string;
-  configs: string;
-  /** Milliseconds. */
-  registrationTimeout: number;
-  requestTimeout: number;
-  log: Logger;
-}
 
 /** The version of the protocol's library that plugins are told. */
 const protocolVersion = "v0.11.0";
@@ -39,22 +26,27 @@ const SIGKILL = 9;
 /** See `Nri`. */
 export class NriManager implements Nri {
   readonly #options: NriOptions;
+  readonly #host: NriHost;
   readonly #lock = new KeyedLock();
   readonly #children = new Map<PluginConnection, Child>();
   #plugins: PluginConnection[] = [];
-  #host: NriHost | undefined;
   #listener: LinkListener | undefined;
   #closed = false;
 
-  constructor(options: NriOptions) {
+  private constructor(options: NriOptions, host: NriHost) {
     this.#options = options;
+    this.#host = host;
   }
 
-  async start(host: NriHost): Promise<void> {
-    this.#host = host;
-    const { plugins, configs } = this.#options;
-    for (const plugin of await installedPlugins(plugins, configs)) await this.#launch(plugin);
-    await this.#listen();
+  /** See `startNri`. */
+  static async start(options: NriOptions, host: NriHost): Promise<NriManager> {
+    const manager = new NriManager(options, host);
+    await using undo = new AsyncDisposableStack();
+    undo.defer(() => manager.close());
+    for (const plugin of await installedPlugins(options.plugins, options.configs)) await manager.#launch(plugin);
+    await manager.#listen();
+    undo.move();
+    return manager;
   }
 
   plugins(): string[] {
@@ -115,7 +107,7 @@ export class NriManager implements Nri {
 
   /** Configures a plugin, tells it what there is, and calls it from then on. */
   async #admit(plugin: PluginConnection, config: string): Promise<void> {
-    const host = this.#need();
+    const host = this.#host;
     const { name: runtimeName, version: runtimeVersion } = host;
     await plugin.configure({ config, runtimeName, runtimeVersion, NRIVersion: protocolVersion });
     // No event in between: what it is told of now it must not be told of again, nor miss.
@@ -135,12 +127,7 @@ export class NriManager implements Nri {
 
   #connectionOptions(): ConnectionOptions {
     const { registrationTimeout, requestTimeout, log } = this.#options;
-    return { registrationTimeout, requestTimeout, log, update: (updates) => this.#need().update(updates) };
-  }
-
-  #need(): NriHost {
-    if (this.#host === undefined) throw new HullError("failedPrecondition", "NRI has not been started");
-    return this.#host;
+    return { registrationTimeout, requestTimeout, log, update: (updates) => this.#host.update(updates) };
   }
 
   #complain(what: string, error: unknown): void {

@@ -17,8 +17,9 @@ import { type ByteLink, type LinkReceiver, linkFactory } from "@hull/link";
 import { defaultSpec, type Spec } from "@hull/oci/spec";
 import fc from "fast-check";
 import { silent } from "../log.ts";
+import { adjustSpec } from "./adjust-spec.ts";
 import { type ConnectedPlugin, idle, type PluginImplementation, servePlugin } from "./fixture.ts";
-import { adjustSpec, type NriHost, NriManager } from "./index.ts";
+import { type Nri, type NriHost, startNri } from "./index.ts";
 import { Mux } from "./mux.ts";
 
 const pod = PodSandbox.fromPartial({ id: "p", name: "pod" });
@@ -46,7 +47,7 @@ const until = async (wished: () => boolean): Promise<void> => {
 };
 
 let folder: string;
-let nri: NriManager;
+let nri: Nri;
 let connected: ConnectedPlugin[];
 let updated: ContainerUpdate[][];
 let known: { pods: PodSandbox[]; containers: Container[] };
@@ -61,22 +62,23 @@ const host: NriHost = {
   },
 };
 const socket = (): string => join(folder, "nri.sock");
-const manager = (): NriManager =>
-  new NriManager({
+const start = async (): Promise<void> => {
+  const options = {
     socket: socket(),
     plugins: join(folder, "plugins"),
     configs: join(folder, "conf.d"),
     registrationTimeout: 2000,
     requestTimeout: 500,
     log: silent,
-  });
+  };
+  nri = await startNri(options, host);
+};
 
 beforeEach(() => {
   folder = mkdtempSync(join(tmpdir(), "hull-nri-"));
   connected = [];
   updated = [];
   known = { pods: [], containers: [] };
-  nri = manager();
 });
 afterEach(async () => {
   for (const plugin of connected) plugin.close();
@@ -101,7 +103,7 @@ const adjusts = (adjust: PartialOf<typeof ContainerAdjustment>): Partial<PluginI
 describe("plugins", () => {
   test("are configured, told what there is, and called in the order of their indexes", async () => {
     known = { pods: [pod], containers: [container()] };
-    await nri.start(host);
+    await start();
     const calls: string[] = [];
     const noting = (name: string): Partial<PluginImplementation> => ({
       configure: async ({ runtimeName, requestTimeout }) => {
@@ -130,7 +132,7 @@ describe("plugins", () => {
   });
 
   test("get the events that they ask for, older ones by one call for all", async () => {
-    await nri.start(host);
+    await start();
     const seen: string[] = [];
     const events = 2 ** (Event.POST_START_CONTAINER - 1) + 2 ** (Event.REMOVE_POD_SANDBOX - 1);
     await plug("10", "old", {
@@ -156,7 +158,7 @@ describe("plugins", () => {
   });
 
   test("with a bad name, index or mask are not taken", async () => {
-    await nri.start(host);
+    await start();
     const connect = async (index: string, name: string, parts: Partial<PluginImplementation> = {}): Promise<string> => {
       const link = await (await linkFactory()).connect({ path: socket() });
       return await textOf(
@@ -174,7 +176,7 @@ describe("plugins", () => {
   });
 
   test("that don't answer in time are left out, errors of others count", async () => {
-    await nri.start(host);
+    await start();
     await plug("10", "slow", { createContainer: () => new Promise(() => {}) });
     await plug("20", "good", adjusts({ env: [{ key: "A", value: "1" }] }));
     const { adjust } = await nri.createContainer(pod, container());
@@ -188,7 +190,7 @@ describe("plugins", () => {
   });
 
   test("may ask for updates at any time", async () => {
-    await nri.start(host);
+    await start();
     const plugin = await plug("10", "a");
     const { failed } = await plugin.update([limited("works", 1n), limited("fails", 1n)]);
     expect(failed.map(({ containerId }) => containerId)).toEqual(["fails"]);
@@ -198,7 +200,7 @@ describe("plugins", () => {
   test("are told of much in several messages", async () => {
     const text = "x".repeat(100_000);
     known = { pods: [], containers: Array.from({ length: 100 }, (_, i) => container({ id: `c${i}`, args: [text] })) };
-    await nri.start(host);
+    await start();
     let count = 0;
     let messages = 0;
     await plug("10", "a", {
@@ -220,7 +222,7 @@ describe("plugins", () => {
     chmodSync(program, 0o755);
     writeFileSync(join(folder, "plugins", "20-no-program"), "");
     writeFileSync(join(folder, "conf.d", "sample.conf"), join(folder, "noted"));
-    await nri.start(host);
+    await start();
     expect(nri.plugins()).toEqual(["10-sample"]);
     const { adjust } = await nri.createContainer(pod, container());
     expect(adjust.env).toEqual([{ key: "SAMPLE", value: "sample" }]);
@@ -229,14 +231,13 @@ describe("plugins", () => {
     expect(readFileSync(join(folder, "noted"), "utf8").split("\n")).toEqual(noted);
     await nri.close();
     writeFileSync(join(folder, "plugins", "nonumber"), "", { mode: 0o755 });
-    nri = manager();
-    expect(await textOf(nri.start(host))).toBe('invalid plugin name "nonumber", idx-pluginname expected');
+    expect(await textOf(start())).toBe('invalid plugin name "nonumber", idx-pluginname expected');
   });
 });
 
 describe("what plugins want of a new container", () => {
   test("is merged; each sees what those before it changed", async () => {
-    await nri.start(host);
+    await start();
     const seen: Container[] = [];
     await plug(
       "10",
@@ -268,7 +269,7 @@ describe("what plugins want of a new container", () => {
   });
 
   test("conflicts are errors that name the plugins, in containerd's words", async () => {
-    await nri.start(host);
+    await start();
     const cases: [PartialOf<typeof ContainerAdjustment>, string][] = [
       [{ annotations: { k: "v" } }, "Annotations k"],
       [{ mounts: [{ destination: "/m" }] }, "Mounts /m"],
@@ -299,7 +300,7 @@ describe("what plugins want of a new container", () => {
   });
 
   test("updates of others come with it; one of the container itself does not", async () => {
-    await nri.start(host);
+    await start();
     await plug("10", "a", { createContainer: async () => answer({}, [limited("other", 1n)]) });
     expect((await nri.createContainer(pod, container())).updates).toHaveLength(1);
     await plug("20", "b", { createContainer: async () => answer({}, [limited("c", 1n)]) });
@@ -309,7 +310,7 @@ describe("what plugins want of a new container", () => {
   });
 
   test("those that validate see who wanted what, and can reject it", async () => {
-    await nri.start(host);
+    await start();
     let owner: unknown;
     let reject = false;
     await plug("10", "a", adjusts({ annotations: { k: "v" } }));
@@ -337,7 +338,7 @@ describe("what plugins want of a new container", () => {
 });
 
 test("updates: plugins change what a container is updated to, and others with it", async () => {
-  await nri.start(host);
+  await start();
   const shares = (value: bigint): PartialOf<typeof ContainerUpdate> => ({
     containerId: "c",
     linux: { resources: { cpu: { shares: { value } } } },
@@ -364,11 +365,11 @@ test("updates: plugins change what a container is updated to, and others with it
 });
 
 test("a spec gets what plugins want", async () => {
-  const start: Spec = {
+  const before: Spec = {
     ...defaultSpec({ namespace: "n", id: "i" }),
     annotations: { old: "1", keep: "1" },
   };
-  start.process.env = ["A=1", "B=2"];
+  before.process.env = ["A=1", "B=2"];
   const adjust = ContainerAdjustment.fromPartial({
     annotations: { "-old": "", fresh: "2" },
     env: [{ key: "-B" }, { key: "A", value: "x" }, { key: "C", value: "3" }],
@@ -393,8 +394,8 @@ test("a spec gets what plugins want", async () => {
       memoryPolicy: { mode: 2, nodes: "0", flags: [0] },
     },
   });
-  const spec = await adjustSpec(start, adjust, {
-    injectDevices: async (before, names) => ({ ...before, hostname: names.join() }),
+  const spec = await adjustSpec(before, adjust, {
+    injectDevices: async (given, names) => ({ ...given, hostname: names.join() }),
     blockIoClass: async () => ({}),
     rdtClass: async (closID) => ({ closID }),
     checkPropagation: async () => {},

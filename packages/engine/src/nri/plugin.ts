@@ -2,7 +2,7 @@ import { unimplemented } from "@hull/errors";
 import { configTable, duration, flag, isTable, table, text } from "../plugin/config.ts";
 import { definePlugin } from "../plugin/index.ts";
 import { pluginTypes } from "../plugin/types.ts";
-import { NriManager } from "./manager.ts";
+import { type Nri, type NriOptions, type NriStarter, startNri } from "./index.ts";
 
 /** NRI. It does nothing until the CRI service starts it, which finds it by this type and id. */
 export const nriPlugin = definePlugin({
@@ -22,15 +22,22 @@ export const nriPlugin = definePlugin({
     if (config.disable) skip("NRI interface is disabled by configuration");
     if (isTable(config.default_validator) && config.default_validator.enable === true)
       throw unimplemented("NRI's built-in validator is not supported: set default_validator.enable = false");
-    const nri = new NriManager({
+    let nri: Promise<Nri> | undefined;
+    const options: NriOptions = {
       socket: config.disable_connections ? undefined : config.socket_path,
       plugins: config.plugin_path,
       configs: config.plugin_config_path,
       registrationTimeout: config.plugin_registration_timeout,
       requestTimeout: config.plugin_request_timeout,
       log,
-    });
-    onStop(() => nri.close());
-    return nri;
+    };
+    onStop(async () => (await nri?.catch(() => undefined))?.close());
+    const starter: NriStarter = {
+      start(host) {
+        nri = startNri(options, host);
+        return nri;
+      },
+    };
+    return starter;
   },
 });
