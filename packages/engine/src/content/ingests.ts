@@ -44,7 +44,7 @@ export class IngestFiles {
     if (data === undefined) return undefined;
     return {
       offset: data.size,
-      total: Number(textOf(join(directory, "total")) ?? 0),
+      total: sizeOf(join(directory, "total")),
       startedAt: timeOf(join(directory, "startedat")) ?? milliseconds(data.mtimeMs),
       updatedAt: milliseconds(data.mtimeMs),
     };
@@ -234,6 +234,12 @@ const textOfTime = (time: Nanoseconds) => new Date(Number(time / 1_000_000n)).to
 function textOf(path: string): string | undefined {
   if (statSync(path, { throwIfNoEntry: false }) === undefined) return undefined;
   return readFileSync(path, "utf8");
+}
+
+/** After a loss of power the file may hold anything, or nothing. */
+function sizeOf(path: string): number {
+  const text = textOf(path) ?? "";
+  return /^\d{1,15}$/.test(text) ? Number(text) : 0;
 }
 
 function timeOf(path: string): Nanoseconds | undefined {

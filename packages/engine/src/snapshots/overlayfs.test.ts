@@ -1,5 +1,5 @@
 import { describe, expect, test } from "bun:test";
-import { existsSync, mkdirSync, readdirSync, renameSync, statSync, writeFileSync } from "node:fs";
+import { chmodSync, existsSync, mkdirSync, readdirSync, renameSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { contextFor } from "../context.ts";
 import { SnapshotterFixture } from "./fixture.ts";
@@ -131,5 +131,18 @@ describe("overlayfs", () => {
       expect(readdirSync(join(root, "snapshots"))).toEqual(["1"]);
       expect(metadata.sql.prepare("SELECT key FROM snapshots").all()).toEqual([{ key: "c" }]);
     });
+  });
+
+  test("a writable directory that a loss of power took is made again, as the layer below has it", async () => {
+    await using fixture = open();
+    const { snapshotter, root } = fixture;
+    await snapshotter.prepare(ctx, "base", "");
+    chmodSync(join(root, "snapshots/1/fs"), 0o700);
+    await snapshotter.commit(ctx, "one", "base");
+    const mounts = await snapshotter.prepare(ctx, "own", "one");
+    rmSync(join(root, "snapshots/2"), { recursive: true });
+    expect(await snapshotter.mounts(ctx, "own")).toEqual(mounts);
+    expect(readdirSync(join(root, "snapshots/2")).sort()).toEqual(["fs", "work"]);
+    expect(statSync(join(root, "snapshots/2/fs")).mode & 0o777).toBe(0o700);
   });
 });

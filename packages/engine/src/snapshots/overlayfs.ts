@@ -8,6 +8,7 @@ import type { Labels } from "../labels.ts";
 import type { Mount } from "../mount/index.ts";
 import { SnapshotDirectories } from "./directories.ts";
 import type { SnapshotInfo, SnapshotOptions, Snapshotter, Usage } from "./index.ts";
+import { limitedMounts, limitOf, type RootLooks, sizeLabel, takeOut } from "./limited.ts";
 import { type NewSnapshot, type SnapshotRecord, SnapshotRecords, type SnapshotterOptions } from "./records.ts";
 import { diskUsage } from "./usage.ts";
 
@@ -58,11 +59,17 @@ export class OverlaySnapshotter implements Snapshotter, AsyncDisposable {
 
   async usage(ctx: Context, key: string): Promise<Usage> {
     const { id, kind } = this.#records.get(ctx, key);
-    return kind === "active" ? diskUsage(this.#files(id), ctx.signal) : this.#records.committedUsage(ctx, key);
+    if (kind !== "active") return this.#records.committedUsage(ctx, key);
+    const usage = await diskUsage(this.#files(id), ctx.signal);
+    const image = lstatSync(this.#image(id), { throwIfNoEntry: false });
+    return image === undefined ? usage : { size: usage.size + image.blocks * 512, inodes: usage.inodes + 1 };
   }
 
   async mounts(ctx: Context, key: string): Promise<Mount[]> {
-    return this.#mountsOf(this.#records.getMountable(ctx, key), mappingOf(this.#records.stat(ctx, key).labels));
+    const record = this.#records.getMountable(ctx, key);
+    const { labels } = this.#records.stat(ctx, key);
+    this.#remakeIfLost(record, mappingOf(labels));
+    return this.#mountsOf(record, labels);
   }
 
   async prepare(ctx: Context, key: string, parent: string, { labels }: SnapshotOptions = {}): Promise<Mount[]> {
@@ -80,6 +87,7 @@ export class OverlaySnapshotter implements Snapshotter, AsyncDisposable {
     { labels, parent }: SnapshotOptions & { parent?: string } = {},
   ): Promise<void> {
     const { id, kind } = this.#records.get(ctx, key);
+    if (kind === "active") await takeOut(this.#image(id), this.#files(id), ctx.signal);
     const usage = kind === "active" ? await diskUsage(this.#files(id), ctx.signal) : { size: 0, inodes: 0 };
     this.#records.commit(ctx, { key, name, labels, parent, usage });
   }
@@ -103,37 +111,58 @@ export class OverlaySnapshotter implements Snapshotter, AsyncDisposable {
     return this.#directories[Symbol.asyncDispose]();
   }
 
+  /** The file system of a limited size that an active snapshot's own files are in, if it has one. */
+  #image(id: number): string {
+    return join(this.#directories.path(id), "rwlayer.img");
+  }
+
+  /** What the root directory of a snapshot is to look like. */
+  #rootOf(id: number): RootLooks {
+    const { mode, uid, gid } = lstatSync(this.#files(id));
+    return { mode: mode & 0o777, uid, gid };
+  }
+
   #files(id: number): string {
     return join(this.#directories.path(id), "fs");
   }
 
   #create(ctx: Context, snapshot: NewSnapshot): Mount[] {
     const mapping = mappingOf(snapshot.labels);
-    const owner = mapping === undefined ? undefined : rootOf(mapping);
-    const record = this.#records.insert(ctx, snapshot, ({ id, parents: [parent], kind }) =>
-      this.#directories.create(id, (path) => {
-        const files = join(path, "fs");
-        mkdirSync(files, { mode: 0o755 });
-        if (owner !== undefined) {
-          // What a container makes belongs to the ids that its own are mapped to, so its root directory has to as well.
-          chownSync(files, owner.uid, owner.gid);
-          chmodSync(files, parent === undefined ? 0o755 : lstatSync(this.#files(parent)).mode & 0o7777);
-        } else if (parent === undefined) {
-          chmodSync(files, 0o755); // whatever the umask is
-        } else {
-          // The root directory of a mount shows what the uppermost layer's has.
-          const { uid, gid, mode } = lstatSync(this.#files(parent));
-          chownSync(files, uid, gid);
-          chmodSync(files, mode & 0o7777);
-        }
-        if (kind === "active") mkdirSync(join(path, "work"), { mode: 0o711 });
-      }),
-    );
-    return this.#mountsOf(record, mapping);
+    const record = this.#records.insert(ctx, snapshot, (inserted) => this.#makeDirectory(inserted, mapping));
+    return this.#mountsOf(record, snapshot.labels);
   }
 
-  #mountsOf({ id, kind, parents }: SnapshotRecord, mapping: IdMapping | undefined): Mount[] {
+  #makeDirectory({ id, parents: [parent], kind }: SnapshotRecord, mapping: IdMapping | undefined): void {
+    const owner = mapping === undefined ? undefined : rootOf(mapping);
+    this.#directories.create(id, (path) => {
+      const files = join(path, "fs");
+      mkdirSync(files, { mode: 0o755 });
+      if (owner !== undefined) {
+        // What a container makes belongs to the ids that its own are mapped to, so its root directory has to as well.
+        chownSync(files, owner.uid, owner.gid);
+        chmodSync(files, parent === undefined ? 0o755 : lstatSync(this.#files(parent)).mode & 0o7777);
+      } else if (parent === undefined) {
+        chmodSync(files, 0o755); // whatever the umask is
+      } else {
+        // The root directory of a mount shows what the uppermost layer's has.
+        const { uid, gid, mode } = lstatSync(this.#files(parent));
+        chownSync(files, uid, gid);
+        chmodSync(files, mode & 0o7777);
+      }
+      if (kind === "active") mkdirSync(join(path, "work"), { mode: 0o711 });
+    });
+  }
+
+  /** A loss of power takes the directories that are not on disk yet, though their records are: nothing was in them that is left. */
+  #remakeIfLost(record: SnapshotRecord, mapping: IdMapping | undefined): void {
+    if (record.kind === "active" && !existsSync(this.#files(record.id))) this.#makeDirectory(record, mapping);
+  }
+
+  #mountsOf(record: SnapshotRecord, labels: Labels = {}): Mount[] {
+    const { id, kind, parents } = record;
     const [parent] = parents;
+    const mapping = mappingOf(labels);
+    const limit = kind === "active" ? limitOf(labels) : undefined;
     const access = kind === "active" ? "rw" : "ro";
     const mapped =
       mapping === undefined || !this.#mapsIds ? [] : [`uidmap=${mapping.uidmap}`, `gidmap=${mapping.gidmap}`];
@@ -141,6 +170,15 @@ export class OverlaySnapshotter implements Snapshotter, AsyncDisposable {
       const mount = bind(files, access);
       return { ...mount, options: [...mapped, ...mount.options] };
     };
+    if (limit !== undefined)
+      return limitedMounts(
+        this.#image(id),
+        limit,
+        this.#rootOf(id),
+        parent === undefined
+          ? undefined
+          : [...mapped, ...this.#options, `lowerdir=${parents.map((lower) => this.#files(lower)).join(":")}`],
+      );
     if (parent === undefined) return [bound(this.#files(id))];
     if (kind === "view" && parents.length === 1) return [bound(this.#files(parent))];
     const options = [...mapped, ...this.#options];
@@ -164,10 +202,13 @@ export function bind(source: string, access: "rw" | "ro"): Mount {
 
 const mappingLabels = ["containerd.io/snapshot/uidmapping", "containerd.io/snapshot/gidmapping"] as const;
 
-/** @throws Unimplemented if the labels ask for other owners of the files than they have */
-export function refuseRemapping(labels: Labels = {}): void {
+/** For snapshotters that can do neither. @throws Unimplemented if the labels ask for other owners of the files, or a limit of size */
+export function refuseLabels(labels: Labels = {}): void {
   for (const label of mappingLabels) {
     if (labels[label]) throw unimplemented(`label "${label}": this snapshotter does not map user and group ids`);
+  }
+  if (limitOf(labels) !== undefined) {
+    throw unimplemented(`label "${sizeLabel}": this snapshotter does not limit sizes, use overlayfs`);
   }
 }
 
