@@ -1,6 +1,7 @@
 import { internal } from "@hull/errors";
 import { type MethodRef, nameOf } from "./call.ts";
 import type { CallOptions, MessageCodec, MethodDefinition, ServiceClient, ServiceDefinition } from "./rpc.ts";
+import { calling } from "./spans.ts";
 
 /**
  * What a transport does for a client: it carries encoded messages. Both reject with HullError.
@@ -41,13 +42,17 @@ function caller(ref: MethodRef, transport: CallTransport, defaults: Readonly<Rec
   });
   if (!requestStream && !responseStream) {
     return async (request, options) =>
-      decodeMessage(ref, responseType, await transport.unary(ref, encodeMessage(requestType, request), merge(options)));
+      decodeMessage(
+        ref,
+        responseType,
+        await calling(ref, merge(options), (told) => transport.unary(ref, encodeMessage(requestType, request), told)),
+      );
   }
   const responses = (request: unknown, options?: CallOptions): AsyncIterable<Uint8Array> => {
     const encoded = requestStream
       ? mapStream(request as AsyncIterable<unknown>, (message) => encodeMessage(requestType, message))
       : once(encodeMessage(requestType, request));
-    return transport.stream(ref, encoded, merge(options));
+    return calling(ref, merge(options), (told) => transport.stream(ref, encoded, told));
   };
   if (responseStream) {
     return (request, options) =>

@@ -3,6 +3,7 @@ import type { MethodRef } from "./call.ts";
 import { decodeMessage, encodeMessage, mapStream, once, only } from "./caller.ts";
 import { encodeParts } from "./parts.ts";
 import type { CallContext, ServiceDefinition, ServiceImplementation } from "./rpc.ts";
+import { answering } from "./spans.ts";
 
 /** A method that a server serves, with encoded messages on both sides: what a transport needs to know of an implementation. */
 export interface BoundMethod extends MethodRef {
@@ -65,7 +66,7 @@ function bind(ref: MethodRef, handle: Handler): BoundMethod {
     ...ref,
     async unary(request, call) {
       try {
-        return encode(await handle(decode(request), call));
+        return encode(await answering(ref, call, () => handle(decode(request), call)));
       } catch (thrown) {
         throw HullError.from(thrown);
       }

@@ -40,6 +40,7 @@ import { Streams, streamingService } from "./services/streaming.ts";
 import { tasksService } from "./services/tasks.ts";
 import { transferService } from "./services/transfer.ts";
 import { versionService } from "./services/version.ts";
+import { otlpPlugin, tracingPlugin } from "./tracing/plugin.ts";
 import { revision, version } from "./version.ts";
 
 const { grpc, service } = pluginTypes;
@@ -118,6 +119,8 @@ export const servicePlugins: readonly AnyPlugin[] = [
   ),
   servicePlugin("version", [], () => versionService(version, revision)),
   taskMonitorPlugin,
+  otlpPlugin,
+  tracingPlugin,
 ];
 
 /** The uuid that this root has had since its first start. */

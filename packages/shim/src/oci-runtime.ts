@@ -8,6 +8,7 @@ import { readFileSync, statSync } from "node:fs";
 import { basename } from "node:path";
 import { HullError, notFound, unknown } from "@hull/errors";
 import { isErrno } from "@hull/sys/errno";
+import { span } from "@hull/trace";
 import type { Children } from "./children.ts";
 import type { ProcessStdio } from "./stdio.ts";
 
@@ -149,8 +150,10 @@ export class OciRuntime {
     const logged = sizeOf(log);
     let status: number;
     try {
-      status = await this.#children.run(() =>
-        Bun.spawn(argv, { stdio: [stdin ?? "ignore", outputOf(stdout), outputOf(stderr)] }),
+      const [command = ""] = args;
+      const attributes = { "process.executable.path": binary, "process.command": command };
+      status = await span(`runtime ${command}`, { attributes }, () =>
+        this.#children.run(() => Bun.spawn(argv, { stdio: [stdin ?? "ignore", outputOf(stdout), outputOf(stderr)] })),
       );
     } catch (error) {
       if (!isErrno(error, "ENOENT", "EACCES")) throw error;

@@ -4,6 +4,7 @@ import { rmSync } from "node:fs";
 import { TaskDefinition } from "@hull/api/gen/containerd/task/v3/task";
 import { close, duplicateTo, open, openFlags } from "@hull/sys/fd";
 import { oomScoreAdjust, setOomScoreAdjust, setProcessName } from "@hull/sys/process";
+import { isTraced } from "@hull/trace/environment";
 import { TtrpcServer } from "@hull/ttrpc/server";
 import { Children } from "./children.ts";
 import type { Container } from "./container.ts";
@@ -43,9 +44,10 @@ export async function serve(socket: string, identity: () => Promise<Identity>): 
   /** Nobody will tell it to end: it does with the last thing that it keeps. */
   let leaving = false;
   let current: { identity: Identity; publisher: Publisher; events: TaskEvents } | undefined;
+  const tracing = isTraced(process.env) ? await startTracing() : undefined;
   const exit = async (): Promise<void> => {
     rmSync(socket, { force: true });
-    await current?.publisher.flush(flushMs);
+    await Promise.all([current?.publisher.flush(flushMs), tracing?.[Symbol.asyncDispose]()]);
     process.exit(0);
   };
   const leaveIfDone = (): void => {
@@ -97,6 +99,17 @@ export async function serve(socket: string, identity: () => Promise<Identity>): 
       leaveIfDone();
     },
   };
+}
+
+/** Records spans for the collector that the environment names. Nobody reads what a shim says: one that can't be reached has none. */
+async function startTracing(): Promise<AsyncDisposable | undefined> {
+  const { startTracing } = await import("@hull/trace/start");
+  try {
+    return startTracing(process.env, "hull-shim", () => {});
+  } catch {
+    // Variables that can't be followed stop the daemon's tracing with a message.
+    return undefined;
+  }
 }
 
 /** The socket's mode is 0600 from its first moment: whoever may connect can run processes as root. */

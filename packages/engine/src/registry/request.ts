@@ -1,4 +1,5 @@
 import { canceled, type HullError, HullError as HullErrors, unavailable } from "@hull/errors";
+import { span } from "@hull/trace";
 import type { RegistryHost } from "./hosts.ts";
 import { systemAuthorities } from "./system-ca.ts";
 
@@ -35,7 +36,18 @@ export function displayUrl(url: URL): string {
 const certificateCodes = /CERT|SELF_SIGNED|VERIFY|ALTNAME|ISSUER/i;
 
 /** Sends by Bun's fetch: a proxy from HTTP_PROXY, HTTPS_PROXY and NO_PROXY, bodies undecoded, redirects given to the caller. */
-export const sendByFetch: Send = async (request) => {
+export const sendByFetch: Send = (request) =>
+  span(
+    `HTTP ${request.method}`,
+    { kind: "client", attributes: { "http.request.method": request.method, "url.full": displayUrl(request.url) } },
+    async (running) => {
+      const response = await fetchOf(request);
+      running?.set({ "http.response.status_code": response.status });
+      return response;
+    },
+  );
+
+async function fetchOf(request: RegistryRequest): Promise<Response> {
   try {
     return await fetch(request.url, {
       method: request.method,
@@ -52,7 +64,7 @@ export const sendByFetch: Send = async (request) => {
   } catch (error) {
     throw failureOf(error, request);
   }
-};
+}
 
 /** The connection's TLS in the runtime's terms. */
 function tlsOptions({ tls }: RegistryHost): object {
