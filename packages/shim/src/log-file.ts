@@ -71,8 +71,10 @@ export class LogFile {
   #rotate({ maxFiles }: Rotation): void {
     rmSync(this.#older(maxFiles - 1), { force: true });
     for (let age = maxFiles - 2; age >= 0; age--) renameIfThere(this.#older(age), this.#older(age + 1));
+    // Whoever may not read the old one may not read the new one.
+    const { mode } = fstatSync(this.#fd);
     closeSync(this.#fd);
-    this.#fd = openSync(this.#path, "a", 0o644);
+    this.#fd = openSync(this.#path, "a", mode & 0o777);
     this.#size = 0;
   }
 

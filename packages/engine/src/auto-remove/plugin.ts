@@ -1,4 +1,4 @@
-import { rm } from "node:fs/promises";
+import { readdir, rm } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import type { ContainerStore } from "../containers/index.ts";
 import type { EventExchange } from "../events/index.ts";
@@ -23,7 +23,7 @@ export const autoRemovePlugin = definePlugin({
       containers: get<ContainerStore>(pluginTypes.service, "containers-service"),
       tasks: get<TaskManager>(pluginTypes.runtime),
       snapshotter: (name) => snapshotters.get(name),
-      removed: ({ namespace, id }) => rm(join(logs, namespace, `${id}.log`), { force: true }),
+      removed: ({ namespace, id }) => removeLogs(join(logs, namespace), `${id}.log`),
       log,
       signal: stop.signal,
     });
@@ -33,3 +33,12 @@ export const autoRemovePlugin = definePlugin({
     });
   },
 });
+
+/** Removes a log, and with a number behind its name what it was before it reached its size. */
+async function removeLogs(directory: string, name: string): Promise<void> {
+  const files = await readdir(directory).catch(() => []);
+  const own = files.filter(
+    (file) => file === name || (file.startsWith(`${name}.`) && /^\d+$/.test(file.slice(name.length + 1))),
+  );
+  await Promise.all(own.map((file) => rm(join(directory, file), { force: true })));
+}

@@ -47,7 +47,7 @@ export async function logs(call: Call<{ follow: boolean; tail: string }>): Promi
     for await (const { name } of changes.changes({ signal: stop.signal })) {
       if (name !== "" && name !== basename(file)) continue;
       at = await printFrom(log.fd, at, host);
-      if (log.renew()) at = await printFrom(log.fd, 0, host);
+      while (log.renew()) at = await printFrom(log.fd, 0, host);
     }
   } catch (error) {
     if (!isCode(error, "canceled")) throw error;
@@ -56,7 +56,7 @@ export async function logs(call: Call<{ follow: boolean; tail: string }>): Promi
   }
   if (stop.signal.reason instanceof Error && stop.signal.reason.message === "interrupted") return interrupted;
   at = await printFrom(log.fd, at, host);
-  if (log.renew()) await printFrom(log.fd, 0, host);
+  while (log.renew()) await printFrom(log.fd, 0, host);
   await ended;
   return 0;
 }
@@ -71,7 +71,7 @@ function parseTail(text: string): number | undefined {
 /** A log that is read. */
 interface OpenLog extends Disposable {
   readonly fd: number;
-  /** Opens the file that has taken the name since. @returns false if none has */
+  /** Opens the file that came after this one. @returns false if none has */
   renew(): boolean;
 }
 
@@ -84,8 +84,12 @@ function openLog(container: Container, file: string | undefined): OpenLog {
           return fd;
         },
         renew() {
-          if (statSync(file, { throwIfNoEntry: false })?.ino === fstatSync(fd).ino) return false;
-          const next = openIfThere(file);
+          const { ino } = fstatSync(fd);
+          const inodeOf = (path: string) => statSync(path, { throwIfNoEntry: false })?.ino;
+          if (inodeOf(file) === ino) return false;
+          // It may have begun anew more than once: the next is the one after the file that is open now, or the oldest left.
+          const files = [...olderLogs(file), file];
+          const next = openIfThere(files[files.findIndex((path) => inodeOf(path) === ino) + 1] ?? file);
           if (next === undefined) return false;
           closeSync(fd);
           fd = next;
