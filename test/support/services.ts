@@ -67,15 +67,19 @@ export class ServicePair {
     for (const server of this.servers) await work(server.client, server);
   };
 
-  /** Compares the events that `work` leads to, in order, those that the filters let through. */
+  /**
+   * Compares the events that `work` leads to, in order, those that the filters let through. `lateMs` is how long to wait for those that
+   * shims send in their own time.
+   */
   async sameEvents(
     work: () => Promise<void>,
-    options: CallOptions & { filters?: readonly string[] } = {},
+    options: CallOptions & { filters?: readonly string[]; lateMs?: number } = {},
   ): Promise<void> {
     await using stack = new AsyncDisposableStack();
     const watches: EventLog[] = [];
     for (const server of this.servers) watches.push(stack.use(await EventLog.start(server, options.filters)));
     await work();
+    if (options.lateMs !== undefined) await Bun.sleep(options.lateMs);
     let next = 0;
     const end = async (): Promise<readonly SeenEvent[]> => (await watches[next++]?.end()) ?? [];
     await this.same("events", async () => (this.older ? (await end()).flatMap(asOlder) : await end()), options);

@@ -6,7 +6,7 @@ import type { Context } from "@hull/engine/context";
 import { compileFilters } from "@hull/engine/metadata/filters/index";
 import type { Checkpoints } from "@hull/engine/runtime/checkpoints";
 import type { ProcessState, TaskManager, TaskStatus } from "@hull/engine/runtime/index";
-import { isCode } from "@hull/errors";
+import { invalidArgument, isCode } from "@hull/errors";
 import { type Service, service } from "../server/service.ts";
 import { contextOf, fromWireDescriptor, fromWireMount, need, toWireDescriptor } from "./wire.ts";
 
@@ -50,7 +50,8 @@ export const tasksService = (tasks: TaskManager, checkpoints: Checkpoints): Serv
       const ctx = contextOf(call);
       const { pid, exitStatus, exitedAt } = await tasks.delete(ctx, containerId);
       checkpoints.forget(ctx, containerId);
-      return { id: containerId, pid, exitStatus, exitedAt: timestampOfNanos(exitedAt) };
+      // As containerd answers: without its id.
+      return { id: "", pid, exitStatus, exitedAt: timestampOfNanos(exitedAt) };
     },
     async deleteProcess({ containerId, execId }, call) {
       const { pid, exitStatus, exitedAt } = await tasks.deleteProcess(contextOf(call), containerId, execId);
@@ -67,6 +68,7 @@ export const tasksService = (tasks: TaskManager, checkpoints: Checkpoints): Serv
       return {};
     },
     async exec({ containerId, execId, terminal, stdin, stdout, stderr, spec }, call) {
+      if (execId === "") throw invalidArgument("exec id cannot be empty");
       const request = { id: containerId, execId, terminal, stdin, stdout, stderr, spec: need(spec, "spec") };
       await tasks.exec(contextOf(call), request);
       return {};
