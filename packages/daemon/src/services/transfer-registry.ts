@@ -50,10 +50,11 @@ function askOver(stream: ServerStream, reference: string): CredentialsProvider {
       const message = await stream.receive();
       if (message === undefined) return undefined;
       const { authType, username, secret } = decodeAny(message, types.authResponse, AuthResponse);
+      // What containerd's ctr answers, by one type or another, when it was told nothing: the configuration may know more.
+      if (username === "" && secret === "") return undefined;
       switch (authType) {
         case AuthType.CREDENTIALS:
-          // What containerd's ctr answers when it was told nothing: no reason to leave the configuration's out.
-          return username === "" && secret === "" ? undefined : { username, secret };
+          return { username, secret };
         case AuthType.REFRESH:
           return { identityToken: secret };
         case AuthType.HEADER:

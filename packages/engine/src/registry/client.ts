@@ -15,6 +15,7 @@ import {
 import { errorOf } from "./answers.ts";
 import { type CredentialsProvider, withAuth } from "./auth.ts";
 import { openBody } from "./body.ts";
+import { withDialTimeout } from "./dial.ts";
 import { Endpoints } from "./endpoints.ts";
 import { withHttpFallback } from "./fallback.ts";
 import type { HostsProvider, RegistryHost } from "./hosts.ts";
@@ -70,7 +71,7 @@ export async function checkAccess(domain: string, options: RegistryOptions, sign
 /** What sends, with all that makes requests succeed around it. */
 function layersOf(options: RegistryOptions): Send {
   return withRetry(
-    withRedirects(withAuth(withHttpFallback(options.send ?? sendByFetch), options.credentials)),
+    withRedirects(withAuth(withHttpFallback(withDialTimeout(options.send ?? sendByFetch)), options.credentials)),
     options.retry ?? defaultRetryPolicy,
   );
 }

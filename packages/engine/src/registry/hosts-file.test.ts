@@ -115,10 +115,10 @@ test("what is wrong is named, what means nothing is told", async () => {
     put("a/hosts.toml", text);
     expect(() => hostsFromDirectories([directory])("a")).toThrow(message);
   }
-  put("a/hosts.toml", 'dial_timeout = "5s"');
+  put("a/hosts.toml", 'dial_tmeout = "5s"');
   const warnings: string[] = [];
   await hostsFromDirectories([directory], { warn: (text) => warnings.push(text) })("a");
-  expect(warnings).toEqual([`"dial_timeout" in "${directory}/a/hosts.toml" has no effect`]);
+  expect(warnings).toEqual([`"dial_tmeout" in "${directory}/a/hosts.toml" has no effect`]);
 });
 
 test("the machine's authorities: the named file and directories, read again when they change", () => {
@@ -132,4 +132,13 @@ test("the machine's authorities: the named file and directories, read again when
   utimesSync(join(directory, "bundle.pem"), 1, 1);
   expect(systemAuthorities(environment)).toEqual(["C", "B"]);
   expect(systemAuthorities({ SSL_CERT_FILE: "/nowhere" })).toBeUndefined();
+});
+
+test("dial_timeout is a duration", async () => {
+  put("a/hosts.toml", 'dial_timeout = "1m5s"');
+  expect((await hostsFromDirectories([directory])("a"))[0]).toMatchObject({ dialTimeout: 65_000 });
+  for (const wrong of ['"-1s"', '"soon"', "5"]) {
+    put("a/hosts.toml", `dial_timeout = ${wrong}`);
+    expect(() => hostsFromDirectories([directory])("a")).toThrow();
+  }
 });

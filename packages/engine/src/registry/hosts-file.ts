@@ -3,6 +3,7 @@ import { join, resolve } from "node:path";
 import { invalidArgument } from "@hull/errors";
 import { isErrno } from "@hull/sys/errno";
 import { parse, type TomlTable, type TomlValue } from "smol-toml";
+import { parseDuration } from "../plugin/duration.ts";
 import { defaultHosts, type HostCapability, type HostsProvider, isLocalhost, type RegistryHost } from "./hosts.ts";
 
 /**
@@ -16,6 +17,7 @@ import { defaultHosts, type HostCapability, type HostsProvider, isLocalhost, typ
  *       client = "file" | ["file"] | [["certificate", "key"]]
  *       skip_verify = true
  *       override_path = true             the address has the whole path: no `/v2` behind it
+ *       dial_timeout = "5s"              how long connecting to it may take
  *       [host."…".header]
  *
  * or Docker's layout, <directory>/<domain>/{*.crt, *.cert, *.key}, for the domain itself. A domain with a port may be written
@@ -30,7 +32,7 @@ export interface HostsFileOptions {
 }
 
 const capabilities: readonly HostCapability[] = ["pull", "resolve", "push", "referrers"];
-const hostKeys = new Set(["capabilities", "ca", "client", "skip_verify", "override_path", "header"]);
+const hostKeys = new Set(["capabilities", "ca", "client", "skip_verify", "override_path", "header", "dial_timeout"]);
 
 /** The first directory that has something for a domain decides; none: `defaultHosts`. Read anew for each pull. @throws InvalidArgument naming the file and the key */
 export function hostsFromDirectories(directories: readonly string[], options: HostsFileOptions = {}): HostsProvider {
@@ -100,6 +102,7 @@ class HostsFile {
     const whole = this.#flag(keys, "override_path", prefix);
     const skipVerify = this.#flag(keys, "skip_verify", prefix);
     const headers = this.#headers(keys.header, prefix);
+    const dialTimeout = this.#duration(keys.dial_timeout, `${prefix}dial_timeout`);
     const ca = this.#files(keys.ca, `${prefix}ca`);
     const client = this.#client(keys.client, `${prefix}client`);
     const scheme = url.protocol === "http:" ? "http" : "https";
@@ -111,6 +114,7 @@ class HostsFile {
       capabilities: this.#capabilities(keys.capabilities, prefix),
       ...(tls === undefined ? {} : { tls }),
       ...(headers === undefined ? {} : { headers }),
+      ...(dialTimeout === undefined ? {} : { dialTimeout }),
       // Whoever set TLS up doesn't want it left off.
       ...(scheme === "https" && tls === undefined && isLocalhost(url.host) ? { fallBackToHttp: true } : {}),
     };
@@ -131,6 +135,13 @@ class HostsFile {
     const value = keys[key] ?? false;
     if (typeof value !== "boolean") throw this.#wrong(prefix + key, "true or false");
     return value;
+  }
+
+  #duration(value: TomlValue | undefined, key: string): number | undefined {
+    if (value === undefined) return undefined;
+    const time = typeof value === "string" ? parseDuration(value) : undefined;
+    if (time === undefined || time <= 0) throw this.#wrong(key, 'a duration such as "5s"');
+    return time;
   }
 
   #headers(value: TomlValue | undefined, prefix: string): Record<string, string> | undefined {

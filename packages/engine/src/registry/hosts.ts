@@ -20,6 +20,8 @@ export interface RegistryHost {
   };
   /** Sent with each request to this host. */
   headers?: Readonly<Record<string, string>>;
+  /** ms within which a connection has to come about. */
+  dialTimeout?: number;
   /** Ask again by plain HTTP if TLS can't be spoken. */
   fallBackToHttp?: boolean;
 }

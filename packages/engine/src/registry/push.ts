@@ -108,7 +108,7 @@ class Push {
       ...(mount === undefined ? {} : { query: mount, scope: `${this.#scope} repository:${mountFrom}:pull` }),
     });
     const response = await this.#endpoints.send(post);
-    await discard(response);
+    if (response.ok || mount !== undefined) await discard(response);
     if (response.status === 201 && mount !== undefined) return undefined;
     // Who may not read the other repository may still send it.
     if (mount !== undefined && (response.status === 401 || response.status === 403 || response.status === 404))

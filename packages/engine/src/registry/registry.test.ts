@@ -370,3 +370,23 @@ test("a TLS registry with a private authority, and a client's certificate", asyn
     await Bun.$`rm -rf ${directory}`;
   }
 });
+
+test("a mirror that can't be connected to within its dial_timeout is left for the next host", async () => {
+  await using registry = await openTestRegistry();
+  const manifest = registry.manifest("1", { schemaVersion: 2, layers: [], config: {} });
+  // Nobody answers at an address for documentation (RFC 5737); some networks say so at once.
+  const dead = { scheme: "http", host: "192.0.2.1:5000", path: "/v2", capabilities: ["pull", "resolve"] } as const;
+  const [own] = await defaultHosts({ plainHttp: true })(registry.host);
+  if (own === undefined) throw new Error("no host");
+  const client = openRegistry({
+    hosts: () => [
+      { ...dead, dialTimeout: 100 },
+      { ...own, dialTimeout: 5000 },
+    ],
+    retry: { attempts: { once: 1, quick: 1, patient: 1 }, pause: 1, maxPause: 1, maxRetryAfter: 1 },
+  });
+  const started = performance.now();
+  const { descriptor } = await client.resolve(`${registry.host}/a:1`, new AbortController().signal);
+  expect(descriptor.digest).toBe(manifest.digest);
+  expect(performance.now() - started).toBeLessThan(3000);
+});
