@@ -10,7 +10,7 @@ import type { Warnings } from "@hull/engine/warnings/index";
 import { failedPrecondition, HullError } from "@hull/errors";
 import { cgroupAt, createCgroup, joinCgroup } from "@hull/sys/cgroup";
 import { setOomScoreAdjust } from "@hull/sys/process";
-import type { DaemonConfig } from "./config/load.ts";
+import { changedTables, type DaemonConfig } from "./config/load.ts";
 import { listenGrpc } from "./listen.ts";
 import { lockRoot } from "./lock.ts";
 import type { LevelLogger } from "./log.ts";
@@ -75,7 +75,8 @@ export async function startDaemon(
       log,
     }),
   );
-  for (const name of deprecatedSettings(config.plugins)) engine.plugins.get<Warnings>(pluginTypes.warning).emit(name);
+  for (const name of deprecatedSettings(changedTables(config, daemonPlugins)))
+    engine.plugins.get<Warnings>(pluginTypes.warning).emit(name);
   const ttrpcOwner = config.ttrpc.address === "" ? config.grpc : config.ttrpc;
   starting.use(await serveTtrpc(ttrpcAddress, ttrpcOwner, engine.events, activated.take(ttrpcAddress)));
   // Shims that are found again send what happened meanwhile, so somebody has to listen before.

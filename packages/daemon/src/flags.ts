@@ -37,7 +37,7 @@ Usage: hull daemon [flags]
        hull daemon stop [--root DIR]   ends the daemon of this root; containers go on
        hull daemon config default      the default configuration, with what each key does
        hull daemon config dump         the configuration as it is, with what it imports
-       hull daemon config migrate      an older configuration in the newest form: -c OLD config migrate > NEW
+       hull daemon config migrate      an older configuration in the newest form: config -c OLD migrate > NEW
 
   -c, --config FILE       configuration file (default: ${defaults.config}, if it is there)
   -a, --address PATH      socket of the gRPC services (default: ${defaults.address}); the ttrpc socket is the same with .ttrpc

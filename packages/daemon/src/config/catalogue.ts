@@ -102,6 +102,7 @@ export const openTables = {
 
 /** What hull reads without a warning of an unknown key but says it doesn't do: `table` or `table.key`, and why. */
 export const absent: Readonly<Record<string, string>> = {
+  "timeouts.io.containerd.timeout.bolt.open": "the metadata is opened at once or not at all",
   plugin_dir: "Go plugins can't be loaded",
   "grpc.tcp_tls_common_name": "it names a certificate in the store of Windows",
   "debug.log_trace_id": "log lines don't carry the ids of traces",

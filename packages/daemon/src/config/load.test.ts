@@ -5,7 +5,7 @@ import { dirname, join } from "node:path";
 import { configTable, flag, text } from "@hull/engine/plugin/config";
 import { definePlugin } from "@hull/engine/plugin/index";
 import fc from "fast-check";
-import { type LoadedConfig, loadConfig } from "./load.ts";
+import { changedTables, type LoadedConfig, loadConfig } from "./load.ts";
 
 const directory = mkdtempSync(join(tmpdir(), "hull-config-"));
 afterAll(() => rmSync(directory, { recursive: true, force: true }));
@@ -115,6 +115,21 @@ describe("configuration", () => {
         'table [plugins."io.containerd.grpc.v1.cri"] is read but has no effect: the CRI isn\'t there yet',
       ),
     ]);
+  });
+
+  test("a timeout that bounds nothing here is said, unless it stands at what it is anyway", () => {
+    const key = '"io.containerd.timeout.bolt.open"';
+    expect(load({ c: `[timeouts]\n${key} = "0s"` }).warnings).toEqual([]);
+    expect(load({ c: `[timeouts]\n${key} = "5s"` }).warnings).toEqual([expect.stringContaining("has no effect")]);
+  });
+
+  test("tables without what is the default tell what somebody set", () => {
+    const { config } = load({
+      c: '[plugins."io.containerd.snapshotter.v1.overlayfs"]\nroot_path = ""\nsync_remove = true',
+    });
+    expect(changedTables(config, [overlay])).toEqual({
+      "io.containerd.snapshotter.v1.overlayfs": { sync_remove: true },
+    });
   });
 
   test("no text makes it fail with anything but its own errors", () => {

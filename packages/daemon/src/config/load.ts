@@ -1,5 +1,6 @@
 import { existsSync, globSync, readFileSync } from "node:fs";
 import { dirname, isAbsolute, join, resolve } from "node:path";
+import { isDeepStrictEqual } from "node:util";
 import { type ConfigKeys, type ConfigOf, configTable, isTable } from "@hull/engine/plugin/config";
 import type { AnyPlugin } from "@hull/engine/plugin/graph";
 import { nearest } from "@hull/engine/plugin/nearest";
@@ -54,6 +55,17 @@ export function loadConfig(file: string | undefined, plugins: readonly AnyPlugin
     reader.readAll(defaults.imports);
   }
   return { config: reader.config(), warnings: reader.warnings };
+}
+
+/** The plugins' tables of a configuration without what stands there as it would be anyway. */
+export function changedTables(config: DaemonConfig, plugins: readonly AnyPlugin[]): Readonly<Record<string, Table>> {
+  const shapes = new Map(plugins.map(({ type, id, config: schema }) => [`${type}.${id}`, schema?.shape as ConfigKeys]));
+  const tables = Object.entries(config.plugins).map(([name, table]) => {
+    const shape = shapes.get(name);
+    const changed = Object.entries(table).filter(([key, value]) => !isDeepStrictEqual(value, shape?.[key]?.written));
+    return [name, Object.fromEntries(changed)];
+  });
+  return Object.fromEntries(tables);
 }
 
 /** The configuration that an empty file makes. */
@@ -185,26 +197,31 @@ class Reader {
     } catch (error) {
       throw invalidArgument(`${file}: table [${path}]: ${HullError.from(error).message}`, { cause: error });
     }
-    const known = Object.keys(schema.shape ?? {});
-    for (const key of Object.keys((value ?? {}) as Table)) {
-      if (known.includes(key)) continue;
+    const shape = (schema.shape ?? {}) as ConfigKeys;
+    const known = Object.keys(shape);
+    for (const [key, given] of Object.entries((value ?? {}) as Table)) {
       const why = absent[`${name}.${key}`];
-      if (why === undefined)
+      if (known.includes(key)) {
+        if (why !== undefined && given !== shape[key]?.written) this.#noEffect(file, `${path}.${key}`, why);
+      } else if (why === undefined)
         this.#unknown(
           file,
           `${path}.${key}`,
           known.map((candidate) => `${path}.${candidate}`),
         );
-      else if (!isEmpty((value as Table)[key]))
-        this.warnings.push(`${file}: key "${path}.${key}" has no effect: ${why}`);
+      else if (!isEmpty(given)) this.#noEffect(file, `${path}.${key}`, why);
     }
+  }
+
+  #noEffect(file: string, path: string, why: string): void {
+    this.warnings.push(`${file}: key "${path}" has no effect: ${why}`);
   }
 
   #warnAbsent(file: string, name: string, value: Table): void {
     for (const [key, given] of Object.entries(value)) {
       const why = absent[`${name}.${key}`];
       if (why === undefined) this.#unknown(file, `${name}.${key}`, Object.keys(absent));
-      else if (!isEmpty(given)) this.warnings.push(`${file}: key "${name}.${key}" has no effect: ${why}`);
+      else if (!isEmpty(given)) this.#noEffect(file, `${name}.${key}`, why);
     }
   }
 
