@@ -12,6 +12,7 @@ import type { ImageConfig } from "@hull/oci/manifest";
 import { containersNamed } from "./find.ts";
 import type { Call, Globals } from "./globals.ts";
 import { placeOf } from "./globals.ts";
+import { withGroupsAndDevices } from "./host-steps.ts";
 import { labelNames } from "./labels.ts";
 import { logUri } from "./logs.ts";
 import { checkName, newContainerId, randomName, shortId } from "./names.ts";
@@ -19,6 +20,7 @@ import { type ChosenNetwork, networkLabels, networkOf } from "./network/index.ts
 import { labelsForRestart } from "./restart.ts";
 import type { RunFlags } from "./run-flags.ts";
 import { parseSignal } from "./signals.ts";
+import { parseSize } from "./size.ts";
 import { specOf, withUserOf } from "./spec.ts";
 
 /** What the shim of containers is called that name none: every containerd client's default. */
@@ -71,11 +73,27 @@ export async function createFromFlags({
     id,
     labels: { ...(await ownLabels(client, call, { id, name, starts, network }, platformImage.config)) },
     runtime: runtimeOf(flags.runtime),
-    rootfs: { image: platformImage, imageName: image.name, snapshotter: globals.snapshotter },
-    spec: (mounts) => withUserOf(user, mounts)(spec),
+    rootfs: {
+      image: platformImage,
+      imageName: image.name,
+      snapshotter: globals.snapshotter,
+      snapshotLabels: storageLabels(flags["storage-opt"]),
+    },
+    spec: (mounts) => withGroupsAndDevices(withUserOf(user, mounts)(spec), flags, mounts),
   });
   await yieldName(client, container, name);
   return container;
+}
+
+/** What `--storage-opt` asks of the snapshotter. @throws InvalidArgument for any other option than size */
+function storageLabels(options: readonly string[]): Record<string, string> {
+  const labels: Record<string, string> = {};
+  for (const option of options) {
+    const size = /^size=(.+)$/.exec(option)?.[1];
+    if (size === undefined) throw invalidArgument(`--storage-opt "${option}" is not known: give size=SIZE`);
+    labels["containerd.io/snapshot/max-size"] = String(parseSize(size, "--storage-opt"));
+  }
+  return labels;
 }
 
 async function freeName(client: Client, wanted: string | undefined): Promise<string> {

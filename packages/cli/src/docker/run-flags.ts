@@ -1,4 +1,5 @@
 import { defineFlags, type FlagValues } from "../command/index.ts";
+import { hostFlags } from "./host-flags.ts";
 
 /** Flags of `run` and `create`. Those that are known and not served yet are named, so that using one is a clear error. */
 export const runFlags = defineFlags({
@@ -44,6 +45,11 @@ export const runFlags = defineFlags({
   "stop-signal": { kind: "text", value: "SIGNAL", summary: "Signal that asks it to end" },
   "stop-timeout": { kind: "integer", value: "SECONDS", summary: "Time to end before it is killed" },
   "security-opt": { kind: "list", value: "OPTION", summary: "seccomp=unconfined, no-new-privileges" },
+  "storage-opt": {
+    kind: "list",
+    value: "size=SIZE",
+    summary: "Limit of what it may write to its root file system, e.g. size=1g",
+  },
   publish: {
     kind: "list",
     aliases: ["p"],
@@ -62,6 +68,7 @@ export const runFlags = defineFlags({
     summary:
       "Of the log that hull logs shows: max-size=SIZE (10m) begins it anew at a size, max-file=N (5) keeps so many",
   },
+  ...hostFlags,
   mount: { kind: "list", value: "MOUNT", summary: "Mount, in keys and values: use -v", supported: false },
   init: { kind: "switch", summary: "Put an init in front", supported: false },
   platform: { kind: "text", value: "PLATFORM", summary: "Another platform's image", supported: false },

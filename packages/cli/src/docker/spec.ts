@@ -38,6 +38,7 @@ import {
 import { cgroupMode } from "@hull/sys/cgroup";
 import { resourceLimit } from "@hull/sys/process";
 import { collectEnv } from "./env.ts";
+import { hostSteps } from "./host-steps.ts";
 import { type ChosenNetwork, networkSteps } from "./network/index.ts";
 import type { RunFlags } from "./run-flags.ts";
 import { parseSize } from "./size.ts";
@@ -90,6 +91,7 @@ export function specOf(source: SpecSource): Spec {
     ...(flags["read-only"] ? [withReadOnlyRoot] : []),
     withMounts([...flags.tmpfs.map(parseTmpfs), ...flags.volume.map((volume) => parseVolume(volume))]),
     ...limits(flags),
+    ...hostSteps(flags, id),
   );
 }
 

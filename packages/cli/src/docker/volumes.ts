@@ -6,7 +6,7 @@ import type { SpecMount } from "@hull/oci/spec";
 const propagations = new Set(["rprivate", "private", "rshared", "shared", "rslave", "slave"]);
 
 /**
- * A volume as `-v` says it: `/host/path:/path[:ro,rshared,…]`; a relative path begins with a dot. A directory that isn't there is made,
+ * A volume as `-v` says it: `/host/path:/path[:ro,rshared,…]`, with `rro` for mounts below it too; a relative path begins with a dot. A directory that isn't there is made,
  * as Docker does. @throws InvalidArgument; Unimplemented for volumes with a name or without a source
  */
 export function parseVolume(text: string, makeDirectory: (path: string) => void = makeAll): SpecMount {
@@ -30,9 +30,11 @@ export function parseVolume(text: string, makeDirectory: (path: string) => void 
 
 function volumeOptions(options: string, text: string): string[] {
   const wished = options.split(",").filter((option) => option !== "" && option !== "rw");
-  const wrong = wished.find((option) => option !== "ro" && !propagations.has(option));
+  const wrong = wished.find((option) => option !== "ro" && option !== "rro" && !propagations.has(option));
   if (wrong !== undefined)
-    throw invalidArgument(`volume "${text}": option "${wrong}" is not one of ro, rw, ${[...propagations].join(", ")}`);
+    throw invalidArgument(
+      `volume "${text}": option "${wrong}" is not one of ro, rro, rw, ${[...propagations].join(", ")}`,
+    );
   return wished.some((option) => propagations.has(option)) ? wished : [...wished, "rprivate"];
 }
 

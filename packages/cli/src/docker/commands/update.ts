@@ -9,6 +9,7 @@ import { buildSpec, type Resources, withResources } from "@hull/oci/spec";
 import type { FlagValues } from "../../command/index.ts";
 import { findContainer, needArguments } from "../find.ts";
 import type { Call } from "../globals.ts";
+import { given } from "../host-steps.ts";
 import { labelNames } from "../labels.ts";
 import { expectToRun, policyText, restartPolicyOf, setLabels } from "../restart.ts";
 import { explain, openSession } from "../session.ts";
@@ -69,12 +70,6 @@ function resourcesOf(flags: UpdateFlags): Resources {
     ...(pids === undefined ? {} : { pids: { limit: pids } }),
     ...(weight === undefined ? {} : { blockIO: { weight } }),
   };
-}
-
-/** The same without what wasn't given; undefined if nothing was. */
-function given<T extends object>(values: T): Partial<T> | undefined {
-  const entries = Object.entries(values).filter(([, value]) => value !== undefined);
-  return entries.length === 0 ? undefined : (Object.fromEntries(entries) as Partial<T>);
 }
 
 /** The task first, since the kernel may refuse; then the record, for the next task. */
