@@ -169,10 +169,11 @@ async function logDirectory(client: Client, globals: Globals): Promise<string> {
   return plugins[0]?.exports.logs ?? join(placeOf(globals).root, "logs");
 }
 
-/** A shim by its name, or an OCI runtime for hull's own. */
+/** A shim by its name or path, or an OCI runtime for hull's own. */
 function runtimeOf(runtime: string | undefined): { name: string; options?: Any } {
   if (runtime === undefined) return { name: defaultRuntime };
   if (/^[a-z][a-z0-9]*(\.[a-z0-9-]+){2,}$/.test(runtime)) return { name: runtime };
+  if (/^\/(.*\/)?containerd-shim-[^/]+$/.test(runtime)) return { name: runtime };
   return { name: defaultRuntime, options: encodeAny(runcOptions, Options, { binaryName: runtime }) };
 }
 
