@@ -1,6 +1,6 @@
 /** Loop devices: a file as a block device (Linux 5.8 and newer; loop(4), include/uapi/linux/loop.h). */
 
-import { existsSync } from "node:fs";
+import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { unavailable } from "@hull/errors";
 import { errno, SysError } from "./errno.ts";
 import { Descriptor, open, openFlags } from "./fd.ts";
@@ -76,4 +76,12 @@ export function detachLoop(path: string): void {
   if (libc.ioctlValue(device.fd, LOOP_CLR_FD, 0) !== -1) return;
   const error = lastErrno();
   if (error !== errno.ENXIO) throw new SysError(error, "ioctl", `LOOP_CLR_FD of "${path}"`);
+}
+
+/** True while some loop device is made of this file, named by its path without links. */
+export function isLoopBacking(file: string): boolean {
+  return readdirSync("/sys/block").some((name) => {
+    const backing = `/sys/block/${name}/loop/backing_file`;
+    return name.startsWith("loop") && existsSync(backing) && readFileSync(backing, "utf8").trimEnd() === file;
+  });
 }

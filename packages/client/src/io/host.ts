@@ -80,7 +80,7 @@ export function userInRoot(mounts: readonly Mount[], user: string): SpecUser {
 export function readInRoot(mounts: readonly Mount[], paths: readonly string[]): (string | undefined)[] {
   const target = mkdtempSync(join(tmpdir(), "hull-root-"));
   try {
-    mountAll(mounts.map(readOnly), target);
+    mountAll(mounts.flatMap(withoutManager).map(readOnly), target);
     const root = open(target, openFlags.path | openFlags.directory);
     try {
       return paths.map((path) => readInside(root, path));
@@ -107,6 +107,15 @@ function readInside(root: number, path: string): string | undefined {
   } finally {
     close(file);
   }
+}
+
+/** What can be seen of mounts that the mount manager is to do without it: all but what has been changed. */
+function withoutManager(mount: Mount): Mount[] {
+  if (!/^(mkfs|format)\//.test(mount.type)) return [mount];
+  const lower = (mount.options ?? []).find((option) => option.startsWith("lowerdir="));
+  if (lower === undefined || lower.includes("{{")) return [];
+  if (lower.includes(":")) return [{ ...mount, type: "overlay", options: [lower] }];
+  return [{ ...mount, type: "bind", source: lower.slice("lowerdir=".length), options: ["rbind"] }];
 }
 
 /** The same without a writer: a second one on an overlay's upper directory is undefined behaviour. */

@@ -7,6 +7,8 @@ import { mountAll, unmountAll } from "@hull/sys/mount";
 import type { ContentStore } from "../content/index.ts";
 import type { Context } from "../context.ts";
 import type { Mount } from "../mount/index.ts";
+import type { MountManager } from "../mount/manager/index.ts";
+import { lendMounts } from "../mount/manager/lend.ts";
 import type { Applier, ApplyOptions } from "./index.ts";
 import { uncompressedLayer } from "./media-types.ts";
 import { processorsFor, type RunningProcessors, type StreamProcessor, startProcessors } from "./processors.ts";
@@ -25,6 +27,8 @@ export interface UnpackerOptions {
   readonly temporary?: string;
   /** Programs for layers of other types than the usual ones. */
   readonly processors?: readonly StreamProcessor[];
+  /** For mounts that the system alone can't do. */
+  readonly mounts?: MountManager;
 }
 
 /** Most of the unpacker's standard error that a message quotes, in characters. */
@@ -37,6 +41,7 @@ export class UnpackerApplier implements Applier {
   readonly #slots: Slots;
   readonly #temporary: string;
   readonly #processors: readonly StreamProcessor[];
+  readonly #mounts: MountManager | undefined;
 
   constructor({
     content,
@@ -44,8 +49,10 @@ export class UnpackerApplier implements Applier {
     concurrency = availableParallelism(),
     temporary = tmpdir(),
     processors = [],
+    mounts,
   }: UnpackerOptions) {
     this.#content = content;
+    this.#mounts = mounts;
     this.#processors = processors;
     this.#command = command;
     this.#slots = new Slots(concurrency);
@@ -66,7 +73,9 @@ export class UnpackerApplier implements Applier {
     const blob = openSync(path, constants.O_RDONLY);
     scope.defer(() => closeSync(blob));
     requireSize(descriptor, fstatSync(blob).size);
-    const target = directTarget(mounts, options.rebase ?? false) ?? this.#mount(mounts, scope);
+    await using lent = await lendMounts(this.#mounts, ctx, mounts);
+    using mounted = new DisposableStack();
+    const target = directTarget(lent.mounts, options.rebase ?? false) ?? this.#mount(lent.mounts, mounted);
     const request = { ...target, sync: options.syncFs ?? false };
     await using processed = startProcessors(chain, blob, options.payloads ?? {});
     const outcome = await this.#run(ctx, processed, request, options.progress);

@@ -8,6 +8,8 @@ import { mountAll, unmountAll } from "@hull/sys/mount";
 import type { ContentStore, ContentWriter } from "../content/index.ts";
 import type { Context } from "../context.ts";
 import { type Mount, readOnlyMounts } from "../mount/index.ts";
+import type { MountManager } from "../mount/manager/index.ts";
+import { lendMounts } from "../mount/manager/lend.ts";
 import type { CompareOptions, Comparer } from "./index.ts";
 import { type PackCompression, type PackOutcome, parsePackOutcome, toPackArguments } from "./packer/protocol.ts";
 import { Slots } from "./slots.ts";
@@ -23,6 +25,8 @@ export interface PackerOptions {
   readonly concurrency?: number;
   /** Directory for temporary mount points. Default: the system's. */
   readonly temporary?: string;
+  /** For mounts that the system alone can't do. */
+  readonly mounts?: MountManager;
 }
 
 /** Media types of layers that can be made (OCI image spec, media-types.md); containerd's differ makes no others. */
@@ -44,9 +48,11 @@ export class PackerComparer implements Comparer {
   readonly #command: readonly string[];
   readonly #slots: Slots;
   readonly #temporary: string;
+  readonly #mounts: MountManager | undefined;
 
-  constructor({ content, command, concurrency = availableParallelism(), temporary = tmpdir() }: PackerOptions) {
+  constructor({ content, command, concurrency = availableParallelism(), temporary = tmpdir(), mounts }: PackerOptions) {
     this.#content = content;
+    this.#mounts = mounts;
     this.#command = command;
     this.#slots = new Slots(concurrency);
     this.#temporary = temporary;
@@ -62,7 +68,9 @@ export class PackerComparer implements Comparer {
     const compression = compressions[mediaType];
     if (compression === undefined) throw unimplemented(`unsupported diff media type: ${mediaType}`);
     using _ = await this.#slots.take(ctx.signal);
-    using trees = mountTrees(left, right, this.#temporary);
+    await using before = await lendMounts(this.#mounts, ctx, left);
+    await using after = await lendMounts(this.#mounts, ctx, right);
+    using trees = mountTrees(before.mounts, after.mounts, this.#temporary);
     const latest = options.sourceDateEpoch === undefined ? undefined : tarTime(options.sourceDateEpoch);
     const request = { root: trees.root, opaque: trees.opaque, compression, latest };
     const { digest, size } = await this.#ingest(ctx, options, compression, toPackArguments(request));

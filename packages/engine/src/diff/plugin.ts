@@ -1,5 +1,6 @@
 import { isCode, unimplemented } from "@hull/errors";
 import type { ContentStore } from "../content/index.ts";
+import type { MountManager } from "../mount/manager/index.ts";
 import { configTable, flag, texts } from "../plugin/config.ts";
 import { definePlugin } from "../plugin/index.ts";
 import { hostPlatform } from "../plugin/platform.ts";
@@ -12,16 +13,18 @@ import type { Differ } from "./index.ts";
 export const walkingPlugin = definePlugin({
   type: pluginTypes.differ,
   id: "walking",
-  requires: [pluginTypes.content],
-  start: ({ get, meta, properties }): Differ => {
+  requires: [pluginTypes.content, pluginTypes.mountManager],
+  start: ({ get, all, meta, properties }): Differ => {
     meta.platforms.push(hostPlatform);
     const content = get<ContentStore>(pluginTypes.content);
+    const [mounts] = all<MountManager>(pluginTypes.mountManager).values();
     const applier = new UnpackerApplier({
       content,
       command: selfCommand("unpack"),
       processors: properties.streamProcessors,
+      mounts,
     });
-    const comparer = new PackerComparer({ content, command: selfCommand("pack") });
+    const comparer = new PackerComparer({ content, command: selfCommand("pack"), mounts });
     return {
       apply: (ctx, descriptor, mounts, options) => applier.apply(ctx, descriptor, mounts, options),
       compare: (ctx, left, right, options) => comparer.compare(ctx, left, right, options),

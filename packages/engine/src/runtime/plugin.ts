@@ -1,6 +1,7 @@
 import { dirname } from "node:path";
 import type { ContainerStore } from "../containers/index.ts";
 import type { EventExchange } from "../events/index.ts";
+import type { MountManager } from "../mount/manager/index.ts";
 import { configTable, integer, text, texts } from "../plugin/config.ts";
 import { definePlugin } from "../plugin/index.ts";
 import { hostPlatform } from "../plugin/platform.ts";
@@ -19,13 +20,13 @@ const timeouts: Readonly<Record<keyof TaskTimeouts, string>> = {
 export const tasksPlugin = definePlugin({
   type: pluginTypes.runtime,
   id: "task",
-  requires: [pluginTypes.event, pluginTypes.metadata, pluginTypes.service],
+  requires: [pluginTypes.event, pluginTypes.metadata, pluginTypes.mountManager, pluginTypes.service],
   config: configTable({
     platforms: texts([hostPlatform], "Platforms of the containers that can run here"),
     oci_runtime: text("", "Program that runs containers which name none; empty: crun where it works, else runc"),
     spare_shims: integer(1, "Shims that are started ahead of need", { min: 0, max: 64 }),
   }),
-  start: ({ config, root, state, get, log, properties, meta, onStop }) => {
+  start: ({ config, root, state, get, all, log, properties, meta, onStop }) => {
     meta.platforms.push(...config.platforms);
     const given = Object.entries(timeouts).flatMap(([name, key]) => {
       const ms = properties.timeouts?.[key];
@@ -45,6 +46,7 @@ export const tasksPlugin = definePlugin({
       spareShims: config.spare_shims,
       ociRuntime: config.oci_runtime === "" ? undefined : config.oci_runtime,
       timeouts: Object.fromEntries(given),
+      mounts: all<MountManager>(pluginTypes.mountManager).values().next().value,
       log,
     });
     onStop(() => tasks.close());

@@ -6,11 +6,13 @@ import { Status } from "@hull/api/gen/containerd/types/task/task";
 import { nanosOfTimestamp } from "@hull/api/timestamp";
 import { alreadyExists, HullError, invalidArgument, isCode, notFound, unavailable } from "@hull/errors";
 import type { ContainerStore } from "../containers/index.ts";
-import type { Context } from "../context.ts";
+import { type Context, contextFor } from "../context.ts";
 import type { EventExchange } from "../events/index.ts";
 import type { Nanoseconds, TypedBytes } from "../labels.ts";
 import { type Logger, silent } from "../log.ts";
 import { checkIdentifier } from "../metadata/index.ts";
+import type { MountManager } from "../mount/manager/index.ts";
+import { lendRootfs, returnRootfs } from "../mount/manager/lend.ts";
 import { Bundle, type RuntimeDirectories } from "./bundle.ts";
 import { expectCgroupMigration } from "./cgroup-migration.ts";
 import type { CreateTask, ExecProcess, Exit, ProcessState, TaskManager, TaskStatus } from "./index.ts";
@@ -35,6 +37,8 @@ export interface TaskManagerOptions {
   ociRuntime?: string;
   log?: Logger;
   timeouts?: Partial<TaskTimeouts>;
+  /** For root file systems that the system alone can't mount. */
+  mounts?: MountManager;
 }
 
 /** Bounds in milliseconds; in the configuration they are `io.containerd.timeout.shim.cleanup` and so on. */
@@ -90,13 +94,17 @@ export class ShimTaskManager implements TaskManager {
       await using undo = new AsyncDisposableStack();
       bundle.create(container.spec.value);
       undo.defer(() => bundle.delete());
+      const { mounts } = this.#options;
+      const rootfs = await lendRootfs(mounts, ctx, request.id, request.rootfs);
+      // What the shim has not let go of is the collector's.
+      undo.defer(() => returnRootfs(mounts, ctx, request.id).catch(() => undefined));
       const spec = container.spec.value;
       const shim =
         container.sandbox === ""
           ? await this.#shims.start(runtime, bundle, { options, spec, signal: ctx.signal })
           : await this.#join(ctx, bundle, { id: container.sandbox, ...request.sandboxApi });
       undo.defer(() => this.#shims.release(shim, bundle));
-      const { id, rootfs, terminal, stdin, stdout, stderr, checkpoint = "" } = request;
+      const { id, terminal, stdin, stdout, stderr, checkpoint = "" } = request;
       const creation = shim.client(ctx.namespace).create({
         id,
         bundle: bundle.path,
@@ -175,6 +183,10 @@ export class ShimTaskManager implements TaskManager {
       const removed = task.bundle.delete();
       void this.#locks.run(key, async () => {
         const results = await Promise.allSettled([removed, this.#shims.release(task.shim, task.bundle)]);
+        // Not by the caller's context, which is over: the name is all that counts.
+        results.push(
+          ...(await Promise.allSettled([returnRootfs(this.#options.mounts, contextFor(ctx.namespace), id)])),
+        );
         for (const result of results) {
           if (result.status === "rejected") this.#complain("what a deleted task left behind", task, result.reason);
         }

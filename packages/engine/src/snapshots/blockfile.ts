@@ -6,7 +6,7 @@ import type { Mount } from "../mount/index.ts";
 import { copyTree } from "./copy-tree.ts";
 import { SnapshotDirectories } from "./directories.ts";
 import type { Usage } from "./index.ts";
-import { refuseRemapping } from "./overlayfs.ts";
+import { refuseLabels } from "./overlayfs.ts";
 import { RecordedSnapshotter } from "./recorded.ts";
 import type { NewSnapshot, SnapshotRecord, SnapshotterOptions } from "./records.ts";
 
@@ -38,7 +38,7 @@ export class BlockfileSnapshotter extends RecordedSnapshotter {
   }
 
   protected async create(ctx: Context, snapshot: NewSnapshot): Promise<SnapshotRecord> {
-    refuseRemapping(snapshot.labels);
+    refuseLabels(snapshot.labels);
     const parent = this.records.check(ctx, snapshot);
     // A view is never written to: its parent's file serves.
     if (parent !== undefined && snapshot.kind === "view") return this.records.insert(ctx, snapshot, () => undefined);

@@ -6,7 +6,7 @@ import type { Context } from "../context.ts";
 import { ChangeWalk } from "../diff/packer/changes.ts";
 import type { Mount } from "../mount/index.ts";
 import type { SnapshotKind, Usage } from "./index.ts";
-import { refuseRemapping } from "./overlayfs.ts";
+import { refuseLabels } from "./overlayfs.ts";
 import { RecordedSnapshotter } from "./recorded.ts";
 import type { NewSnapshot, SnapshotRecord, SnapshotterOptions } from "./records.ts";
 import { diskUsage } from "./usage.ts";
@@ -35,7 +35,7 @@ export class BtrfsSnapshotter extends RecordedSnapshotter {
   }
 
   protected async create(ctx: Context, snapshot: NewSnapshot): Promise<SnapshotRecord> {
-    refuseRemapping(snapshot.labels);
+    refuseLabels(snapshot.labels);
     return this.records.insert(ctx, snapshot, ({ id, kind, parents: [parent] }) => {
       const path = this.#path(kind, id);
       discard(path);

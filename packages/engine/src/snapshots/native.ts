@@ -5,7 +5,7 @@ import type { Mount } from "../mount/index.ts";
 import { copyTree } from "./copy-tree.ts";
 import { SnapshotDirectories } from "./directories.ts";
 import type { Usage } from "./index.ts";
-import { bind, refuseRemapping } from "./overlayfs.ts";
+import { bind, refuseLabels } from "./overlayfs.ts";
 import { RecordedSnapshotter } from "./recorded.ts";
 import type { NewSnapshot, SnapshotRecord, SnapshotterOptions } from "./records.ts";
 import { diskUsage } from "./usage.ts";
@@ -23,7 +23,7 @@ export class NativeSnapshotter extends RecordedSnapshotter {
   }
 
   protected async create(ctx: Context, snapshot: NewSnapshot): Promise<SnapshotRecord> {
-    refuseRemapping(snapshot.labels);
+    refuseLabels(snapshot.labels);
     const parent = this.records.check(ctx, snapshot);
     // A view is never written to: its parent's directory serves.
     if (parent === undefined || snapshot.kind === "view") {

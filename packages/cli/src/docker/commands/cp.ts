@@ -4,8 +4,10 @@ import { copyFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { basename, dirname, join, resolve } from "node:path";
 import { pipeline } from "node:stream/promises";
+import { MountsDefinition } from "@hull/api/gen/containerd/services/mounts/v1/mounts";
 import { SnapshotsDefinition } from "@hull/api/gen/containerd/services/snapshots/v1/snapshots";
 import { TasksDefinition } from "@hull/api/gen/containerd/services/tasks/v1/tasks";
+import type { Mount } from "@hull/api/gen/containerd/types/mount";
 import type { Client } from "@hull/client/client";
 import type { Container } from "@hull/client/containers";
 import { failedPrecondition, internal, invalidArgument, notFound } from "@hull/errors";
@@ -71,12 +73,28 @@ async function openRoot(client: Client, container: Container): Promise<AsyncDisp
     path = mkdtempSync(join(tmpdir(), "hull-cp-"));
     const mounted = path;
     undo.defer(() => rmdirSync(mounted));
-    mountAll(mounts, path);
+    mountAll(await plainMounts(client, mounts, undo), path);
     undo.defer(() => unmountAll(mounted));
   }
   const descriptor = undo.use(new Descriptor(open(`${path}/`, openFlags.path | openFlags.directory)));
   const kept = undo.move();
   return { fd: descriptor.fd, [Symbol.asyncDispose]: () => kept.disposeAsync() };
+}
+
+/** Mounts of which the daemon does those that build on others, such as a file system of a limited size, until `undo`. */
+async function plainMounts(
+  client: Client,
+  mounts: readonly Mount[],
+  undo: AsyncDisposableStack,
+): Promise<readonly Mount[]> {
+  if (!mounts.some(({ type }) => /^(mkfs|mkdir|format)\//.test(type))) return mounts;
+  const service = client.service(MountsDefinition);
+  const name = `cp-${crypto.randomUUID()}`;
+  const { info } = await service.activate({ name, mounts: [...mounts] });
+  undo.defer(async () => {
+    await service.deactivate({ name });
+  });
+  return info?.system ?? [];
 }
 
 /** What has been opened, and the path by which this process and its children reach it. */

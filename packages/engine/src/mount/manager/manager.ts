@@ -185,10 +185,20 @@ export class LocalMountManager implements MountManager {
       const name = String(mounted - index).padStart(width, "0");
       const mountPoint = join(target, name);
       writeFileSync(`${mountPoint}-type`, one.type, { mode: 0o600 });
-      (handlers[one.type] ?? plainHandler)(one, mountPoint);
+      // A file system in a file is mounted once: a second loop device would know nothing of what the first has yet to write.
+      const shared = one.options.includes("loop") ? this.#mountPointOf(one.source) : undefined;
+      if (shared === undefined) (handlers[one.type] ?? plainHandler)(one, mountPoint);
+      else plainHandler({ ...one, type: "bind", source: shared, options: ["bind"] }, mountPoint);
       active.push({ mount: one, mountPoint, mountedAt: now() });
     }
     return { active, system };
+  }
+
+  /** Where a file is mounted by another activation. */
+  #mountPointOf(source: string): string | undefined {
+    const rows = this.#sql.prepare("SELECT * FROM mounts WHERE instr(info, ?) > 0").all(JSON.stringify(source));
+    const active = rows.flatMap((row) => activationOf(row).active);
+    return active.find(({ mount }) => mount.source === source && mount.options.includes("loop"))?.mountPoint;
   }
 
   async #takeDown(id: number): Promise<void> {

@@ -97,7 +97,7 @@ function inside(path: string, roots: readonly string[], what: string): string {
 
 const defaultMode = 0o700;
 
-/** `path=<path>[:<mode>[:<uid>:<gid>]]`; one that exists has to look as asked. */
+/** `path=<path>[:<mode>[:<uid>:<gid>]]`; one that exists stays as it is: whoever used it may have changed it. */
 function makeDirectory(option: string, roots: readonly string[]): void {
   const match = /^path=([^:]+)(?::([0-7]{1,4})(?::(\d{1,10}):(\d{1,10}))?)?$/.exec(option);
   if (match === null) throw invalidArgument(`invalid mkdir option "X-containerd.mkdir.${option}"`);
@@ -107,8 +107,8 @@ function makeDirectory(option: string, roots: readonly string[]): void {
   const place = inside(path, roots, "mkdir");
   const existing = lstatSync(place, { throwIfNoEntry: false });
   if (existing !== undefined) {
-    if (existing.isDirectory() && (existing.mode & 0o777) === mode) return;
-    throw unimplemented(`"${path}" is there already, and no directory of mode ${mode.toString(8)}`);
+    if (existing.isDirectory()) return;
+    throw invalidArgument(`"${path}" is there already, and no directory`);
   }
   mkdirSync(place);
   // Not by mkdir, which the umask has a say in.
