@@ -65,6 +65,26 @@ export const registryFlags = defineFlags({
   },
   "http-trace": { kind: "switch", summary: "enable HTTP tracing for registry interactions", supported: false },
 });
+export const contentFetch = defineFlags({
+  ...registryFlags,
+  label: { kind: "list", summary: "labels to attach to the image" },
+  platform: { kind: "list", summary: "Pull content from a specific platform" },
+  "all-platforms": { kind: "switch", summary: "pull content from all platforms" },
+  "all-metadata": { kind: "switch", summary: "Pull metadata for all platforms" },
+  "skip-metadata": {
+    kind: "switch",
+    summary: "Skips metadata for unused platforms (Image may be unable to be pushed without metadata)",
+  },
+  "metadata-only": {
+    kind: "switch",
+    summary: "Pull all metadata including manifests and configs",
+    supported: false,
+  },
+});
+export const contentFetchBlob = defineFlags({
+  ...registryFlags,
+  "media-type": { kind: "text", summary: "Specify target mediatype for request header" },
+});
 export const imagesExport = defineFlags({
   "skip-manifest-json": { kind: "switch", summary: "do not add Docker compatible manifest.json to archive" },
   "skip-non-distributable": {

@@ -2,6 +2,7 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import type { PullOptions } from "@hull/client/transfer";
+import { type Credentials, hostsFromDirectories, openRegistry, type Registry } from "@hull/engine/registry/index";
 import type { FlagValues } from "../command/index.ts";
 import { CtrError } from "./errors.ts";
 import type { registryFlags } from "./flags.ts";
@@ -49,4 +50,16 @@ function credentialsOf(user: string | undefined, refresh: string | undefined): P
   const colon = user.indexOf(":");
   if (colon < 0) throw new CtrError(`--user "${user}" has no password: write "user:password"`);
   return { credentials: { username: user.slice(0, colon), secret: user.slice(colon + 1) } };
+}
+
+/** A client of registries in this process, as the flags say. */
+export function ownRegistry({ plainHttp, hostDirectory, credentials }: ReturnType<typeof registryOptions>): Registry {
+  return openRegistry({
+    hosts: hostsFromDirectories(hostDirectory === undefined ? [] : [hostDirectory], { plainHttp }),
+    credentials: async (host) => {
+      const own = typeof credentials === "function" ? await credentials(host) : credentials;
+      if (own === undefined || !("refreshToken" in own)) return own;
+      return { identityToken: own.refreshToken } satisfies Credentials;
+    },
+  });
 }

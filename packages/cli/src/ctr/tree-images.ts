@@ -1,7 +1,7 @@
 import { type Command, command } from "../command/index.ts";
 import * as flags from "./flags.ts";
 
-/** The commands of `ctr images` that move images, or show and change what they are made of. */
+/** The commands of `ctr images` and `ctr content` that move images, or show and change what they are made of. */
 
 export const exportImages: Command = command({
   name: "export",
@@ -94,4 +94,45 @@ When '--all-platforms' is given all images in a manifest list must be available.
 `,
   flags: flags.imagesConvert,
   load: async () => (await import("./images-convert.ts")).convert,
+});
+
+export const contentFetch: Command = command({
+  name: "fetch",
+  summary: "fetch all content for an image into containerd",
+  usage: "[flags] <remote> <object>",
+  description: `Fetch an image into containerd.
+
+This command ensures that containerd has all the necessary resources to build
+an image's rootfs and convert the configuration to a runtime format supported
+by containerd.
+`,
+  flags: flags.contentFetch,
+  load: async () => (await import("./content-remote.ts")).fetchContent,
+});
+
+export const contentFetchObject: Command = command({
+  name: "fetch-object",
+  summary: "retrieve objects from a remote",
+  usage: "[flags] <remote> <object> [<hint>, ...]",
+  description: "Fetch objects by identifier from a remote.",
+  flags: flags.registryFlags,
+  load: async () => (await import("./content-remote.ts")).fetchObject,
+});
+
+export const contentFetchBlob: Command = command({
+  name: "fetch-blob",
+  summary: "retrieve blobs from a remote",
+  usage: "[flags] <remote> [<digest>, ...]",
+  description: "Fetch blobs by digests from a remote.",
+  flags: flags.contentFetchBlob,
+  load: async () => (await import("./content-remote.ts")).fetchBlob,
+});
+
+export const contentPushObject: Command = command({
+  name: "push-object",
+  summary: "push an object to a remote",
+  usage: "[flags] <remote> <object> <type>",
+  description: "Push objects by identifier to a remote.",
+  flags: flags.registryFlags,
+  load: async () => (await import("./content-remote.ts")).pushObject,
 });

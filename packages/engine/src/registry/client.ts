@@ -46,7 +46,7 @@ export function openRegistry(options: RegistryOptions = {}): Registry {
   const endpoints = new Endpoints(layersOf(options), options);
   const client = new Client(endpoints, options.stallTimeout);
   return {
-    resolve: (reference, signal) => client.resolve(reference, signal),
+    resolve: (reference, signal, first) => client.resolve(reference, signal, first),
     fetch: (reference, descriptor, { offset = 0, signal }) => client.fetch(reference, descriptor, offset, signal),
     referrers: (reference, subject, options) => listReferrers(endpoints, reference, subject, options),
     push: (reference, descriptor, source) => pushObject(endpoints, reference, descriptor, source),
@@ -85,18 +85,29 @@ class Client {
     this.#stallTimeout = stallTimeout;
   }
 
-  async resolve(text: string, signal: AbortSignal): Promise<{ name: string; descriptor: Descriptor }> {
+  async resolve(
+    text: string,
+    signal: AbortSignal,
+    first: "manifest" | "blob" = "manifest",
+  ): Promise<{ name: string; descriptor: Descriptor }> {
     const reference = parseReference(text);
     const object = reference.digest ?? reference.tag;
     if (object === undefined) throw invalidArgument(`reference "${text}" has neither a tag nor a digest`);
     const descriptor = await this.#endpoints.firstOf(reference, "resolve", (host) =>
-      this.#resolveAt(host, reference, object, signal),
+      this.#resolveAt(host, reference, object, signal, first),
     );
     return { name: text, descriptor };
   }
 
-  async #resolveAt(host: RegistryHost, reference: Reference, object: string, signal: AbortSignal): Promise<Descriptor> {
+  async #resolveAt(
+    host: RegistryHost,
+    reference: Reference,
+    object: string,
+    signal: AbortSignal,
+    first: "manifest" | "blob",
+  ): Promise<Descriptor> {
     const paths = [`manifests/${object}`, ...(reference.digest === undefined ? [] : [`blobs/${object}`])];
+    if (first === "blob") paths.reverse();
     let failure: unknown;
     for (const path of paths) {
       try {

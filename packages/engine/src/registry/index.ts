@@ -8,8 +8,15 @@ import type { Descriptor } from "@hull/oci/descriptor";
  * Built as layers around one request function (retry, auth, mirrors); holds tokens, no other state.
  */
 export interface Registry {
-  /** @throws NotFound; InvalidArgument for a bad reference; Unavailable, Unauthenticated, PermissionDenied from the registry */
-  resolve(reference: string, signal: AbortSignal): Promise<{ name: string; descriptor: Descriptor }>;
+  /**
+   * @param first what a digest is looked for as first
+   * @throws NotFound; InvalidArgument for a bad reference; Unavailable, Unauthenticated, PermissionDenied from the registry
+   */
+  resolve(
+    reference: string,
+    signal: AbortSignal,
+    first?: "manifest" | "blob",
+  ): Promise<{ name: string; descriptor: Descriptor }>;
   /** The blob's bytes from `offset` on. Resumes a broken connection by itself. @throws as resolve */
   fetch(
     reference: string,
