@@ -1,5 +1,4 @@
 import type { ByteLink, LinkReceiver } from "@hull/link";
-
 /** One end of a pair of links in memory. */
 export interface TestLink extends ByteLink {
   /** Bytes that were written here, all together. */
