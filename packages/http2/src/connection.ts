@@ -195,7 +195,11 @@ export class Connection implements PeerFrames, StreamHost {
   }
 
   #receive(chunk: Uint8Array): void {
-    if (this.#closed) return;
+    if (this.#closed) {
+      // Whoever goes on after a GOAWAY is not waited for.
+      this.#link.destroy();
+      return;
+    }
     try {
       this.#reader.push(chunk);
       this.#tellWhole();
