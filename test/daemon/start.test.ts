@@ -161,7 +161,7 @@ describe.skipIf(needsRoot !== undefined)(`daemon${needsRoot === undefined ? "" :
       process.kill(daemon.pid, "SIGUSR1");
       await (await connected(place.address))[Symbol.asyncDispose]();
       expect(await daemon.stop("SIGINT")).toBe(0);
-      expect(daemon.log()).toContain("nothing to reload");
+      expect(daemon.log()).toContain('msg="configuration reloaded" changed=nothing');
     });
 
     test.each([0, 20, 60, 120, 250])("kill -9 leaves no spare shim behind, %p ms after the start", async (ms) => {
