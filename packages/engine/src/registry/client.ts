@@ -20,6 +20,7 @@ import { Endpoints } from "./endpoints.ts";
 import { withHttpFallback } from "./fallback.ts";
 import type { HostsProvider, RegistryHost } from "./hosts.ts";
 import type { Registry } from "./index.ts";
+import { fetchPieces } from "./pieces.ts";
 import { pushObject } from "./push.ts";
 import { withRedirects } from "./redirect.ts";
 import { listReferrers } from "./referrers.ts";
@@ -37,6 +38,8 @@ export interface RegistryOptions {
   retry?: RetryPolicy;
   /** ms without a byte after which a connection is given up for another: 60000. */
   stallTimeout?: number;
+  /** Blobs of more than `piece` bytes are fetched in pieces of that size by so many connections; by one unless told. */
+  pieces?: { piece: number; connections: number };
   /** What sends in the end: fetch. */
   send?: Send;
 }
@@ -44,7 +47,7 @@ export interface RegistryOptions {
 /** Opens a client for all registries. It holds what it learned of them (tokens, plain HTTP), nothing that needs closing. */
 export function openRegistry(options: RegistryOptions = {}): Registry {
   const endpoints = new Endpoints(layersOf(options), options);
-  const client = new Client(endpoints, options.stallTimeout);
+  const client = new Client(endpoints, options);
   return {
     resolve: (reference, signal, first) => client.resolve(reference, signal, first),
     fetch: (reference, descriptor, { offset = 0, signal }) => client.fetch(reference, descriptor, offset, signal),
@@ -79,10 +82,12 @@ function layersOf(options: RegistryOptions): Send {
 class Client {
   readonly #endpoints: Endpoints;
   readonly #stallTimeout: number;
+  readonly #pieces: RegistryOptions["pieces"];
 
-  constructor(endpoints: Endpoints, stallTimeout = 60_000) {
+  constructor(endpoints: Endpoints, { stallTimeout = 60_000, pieces }: RegistryOptions) {
     this.#endpoints = endpoints;
     this.#stallTimeout = stallTimeout;
+    this.#pieces = pieces;
   }
 
   async resolve(
@@ -218,11 +223,34 @@ class Client {
     });
   }
 
-  #body(
+  async #body(
     descriptor: Descriptor,
     offset: number,
     signal: AbortSignal,
-    make: (headers: Record<string, string>, signal: AbortSignal) => RegistryRequest,
+    make: MakeRequest,
+  ): Promise<AsyncIterable<Uint8Array>> {
+    const pieces = this.#pieces;
+    if (pieces === undefined || descriptor.size - offset <= pieces.piece || !(await this.#knowsRanges(make, signal)))
+      return this.#range(descriptor, offset, undefined, signal, make);
+    const open = (from: number, to: number) => this.#range({ ...descriptor, size: to }, from, to, signal, make);
+    return fetchPieces({ descriptor, offset, open, ...pieces });
+  }
+
+  async #knowsRanges(make: MakeRequest, signal: AbortSignal): Promise<boolean> {
+    const request = make({ range: "bytes=0-0" }, signal);
+    const response = await this.#endpoints.send(request);
+    if (!response.ok) throw await errorOf(response, "GET", request.url);
+    await discard(response);
+    return response.status === 206;
+  }
+
+  /** The bytes from `offset` to the end of what the descriptor says, which is `to` where that isn't the end of the blob. */
+  #range(
+    descriptor: Descriptor,
+    offset: number,
+    to: number | undefined,
+    signal: AbortSignal,
+    make: MakeRequest,
   ): Promise<AsyncIterable<Uint8Array>> {
     return openBody({
       descriptor,
@@ -230,7 +258,8 @@ class Client {
       signal,
       stallTimeout: this.#stallTimeout,
       open: async (from, own) => {
-        const request = make(from > 0 ? { range: `bytes=${from}-` } : {}, own);
+        const end = to === undefined ? "" : String(to - 1);
+        const request = make(from > 0 || to !== undefined ? { range: `bytes=${from}-${end}` } : {}, own);
         const response = await this.#endpoints.send(request);
         if (response.ok) return response;
         throw await errorOf(response, "GET", request.url);
@@ -238,6 +267,8 @@ class Client {
     });
   }
 }
+
+type MakeRequest = (headers: Record<string, string>, signal: AbortSignal) => RegistryRequest;
 
 function foreignRequest(address: string, headers: Record<string, string>, signal: AbortSignal): RegistryRequest {
   const url = URL.parse(address);

@@ -149,13 +149,14 @@ function content(registry: TestRegistry, line: string, headers: Record<string, s
     "content-type": manifest?.mediaType ?? "application/octet-stream",
     "docker-content-digest": digestOf(bytes),
   };
-  const [, start] = /^bytes=(\d+)-$/.exec(headers.range ?? "") ?? [];
+  const [, start, last] = /^bytes=(\d+)-(\d*)$/.exec(headers.range ?? "") ?? [];
   if (start === undefined) return { status: 200, headers: common, body: bytes };
   const from = Number(start);
+  const to = last === "" || last === undefined ? bytes.length : Math.min(bytes.length, Number(last) + 1);
   return {
     status: 206,
-    headers: { ...common, "content-range": `bytes ${from}-${bytes.length - 1}/${bytes.length}` },
-    body: bytes.subarray(from),
+    headers: { ...common, "content-range": `bytes ${from}-${to - 1}/${bytes.length}` },
+    body: bytes.subarray(from, to),
   };
 }
 

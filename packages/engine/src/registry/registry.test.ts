@@ -390,3 +390,38 @@ test("a mirror that can't be connected to within its dial_timeout is left for th
   expect(descriptor.digest).toBe(manifest.digest);
   expect(performance.now() - started).toBeLessThan(3000);
 });
+
+describe("a large blob in pieces", () => {
+  const retry = { attempts: { once: 1, quick: 2, patient: 3 }, pause: 1, maxPause: 2, maxRetryAfter: 10 };
+  async function fetched(registry: Awaited<ReturnType<typeof openTestRegistry>>, size: number, offset: number) {
+    const descriptor = registry.blob(noise(size));
+    const hosts = defaultHosts({ plainHttp: true });
+    const client = openRegistry({ hosts, retry, pieces: { piece: 1000, connections: 3 } });
+    const { signal } = new AbortController();
+    const chunks: Uint8Array[] = [];
+    for await (const chunk of await client.fetch(`${registry.host}/a:1`, descriptor, { offset, signal }))
+      chunks.push(chunk);
+    return Buffer.concat(chunks).equals(Buffer.from(noise(size).subarray(offset)));
+  }
+
+  test("is whole and in order, also over cut connections", async () => {
+    await using registry = await openTestRegistry();
+    for (const [size, offset] of [
+      [10_500, 0],
+      [10_500, 4321],
+      [1001, 0],
+      [900, 10],
+    ] as const)
+      expect(await fetched(registry, size, offset)).toBe(true);
+    registry.faults.push({ when: /GET .*blobs/, times: 6, cutAfter: 300 });
+    expect(await fetched(registry, 20_000, 0)).toBe(true);
+    expect(registry.requests.filter(({ line }) => line.includes("bytes=")).length).toBeGreaterThan(30);
+  });
+
+  test("comes by one connection from a server that doesn't know ranges", async () => {
+    await using registry = await openTestRegistry();
+    registry.faults.push({ when: /GET .*blobs/, times: 100, ignoreRange: true });
+    expect(await fetched(registry, 5000, 0)).toBe(true);
+    expect(registry.requests.filter(({ line }) => line.includes("blobs")).length).toBe(2);
+  });
+});

@@ -42,6 +42,8 @@ export interface LocalTransferOptions {
   maxConcurrentDownloads?: number;
   /** Objects that are sent at the same time, unless a push says: 3. */
   maxConcurrentUploads?: number;
+  /** Bytes of the pieces in which larger layers are fetched, several side by side; 0: by one connection. */
+  layerPiece?: number;
   /** Directories of hosts.toml files, for registries that a caller doesn't say more about: none. */
   hostDirectories?: readonly string[];
   /** Credentials for hosts that the caller has none for. */
@@ -60,11 +62,13 @@ export class LocalTransfer implements Transfer {
   readonly #dependencies: PullDependencies;
   #maxConcurrentDownloads: number;
   readonly #maxConcurrentUploads: number;
+  readonly #layerPiece: number;
 
   constructor({
     maxConcurrentUnpacks = availableParallelism(),
     maxConcurrentDownloads = 3,
     maxConcurrentUploads = 3,
+    layerPiece = 0,
     hostDirectories = [],
     credentials,
     verifiers = new Map(),
@@ -83,6 +87,7 @@ export class LocalTransfer implements Transfer {
     };
     this.#maxConcurrentDownloads = maxConcurrentDownloads;
     this.#maxConcurrentUploads = maxConcurrentUploads;
+    this.#layerPiece = layerPiece;
   }
 
   /** Changes what counts from the next transfer on. */
@@ -100,8 +105,10 @@ export class LocalTransfer implements Transfer {
   registry({ hostDirectory, plainHttp, headers, credentials }: CallerRegistry = {}): Registry {
     const directories = hostDirectory === undefined ? this.#hostDirectories : [hostDirectory];
     const warn = (message: string): void => this.#logger.log("warn", message);
+    const pieces = { piece: this.#layerPiece, connections: this.#maxConcurrentDownloads };
     return openRegistry({
       hosts: hostsFromDirectories(directories, { plainHttp, warn }),
+      ...(pieces.piece === 0 ? {} : { pieces }),
       headers,
       credentials: async (host) => (await credentials?.(host)) ?? (await this.#credentials?.(host)),
     });

@@ -40,6 +40,11 @@ export const transferPlugin = definePlugin({
       false,
       "Accepted as containerd writes it; a missing snapshotter is an error in any case",
     ),
+    concurrent_layer_fetch_buffer: integer(
+      0,
+      "Bytes of the pieces in which a larger layer is fetched, max_concurrent_downloads of them side by side and in memory; under 512: by one connection",
+      { min: 0 },
+    ),
     docker_config: text(
       "",
       "Docker's config.json with credentials of registries (auths, credHelpers, credsStore), for clients that bring none; none if empty",
@@ -65,6 +70,8 @@ export const transferPlugin = definePlugin({
       maxConcurrentUnpacks:
         config.max_concurrent_unpacks === 0 ? availableParallelism() : config.max_concurrent_unpacks,
       maxConcurrentDownloads: config.max_concurrent_downloads,
+      // As containerd has it, smaller pieces are none.
+      layerPiece: config.concurrent_layer_fetch_buffer < 512 ? 0 : config.concurrent_layer_fetch_buffer,
       maxConcurrentUploads: config.max_concurrent_uploaded_layers,
       ...(config.docker_config === "" ? {} : { credentials: dockerCredentials(config.docker_config) }),
       verifiers: all<ImageVerifier>(pluginTypes.imageVerifier),

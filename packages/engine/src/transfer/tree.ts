@@ -69,7 +69,8 @@ const maxDepth = 8;
 export async function walkImages(ctx: Context, target: Descriptor, options: WalkOptions): Promise<PlatformImage[]> {
   const images: PlatformImage[] = [];
   await new Walker(ctx, options, images).visit(target, [], 0);
-  if (images.length === 0 && options.optional !== true) throw notFound(`"${target.digest}" leads to no manifest that is here`);
+  if (images.length === 0 && options.optional !== true)
+    throw notFound(`"${target.digest}" leads to no manifest that is here`);
   return images;
 }
 
