@@ -1,7 +1,9 @@
 import {
   ContainersDefinition,
+  ListContainersResponse,
   Container as WireContainer,
 } from "@hull/api/gen/containerd/services/containers/v1/containers";
+import { encodedInSteps, pagesOf } from "@hull/api/steps";
 import { timestampOfNanos } from "@hull/api/timestamp";
 import type { Container, ContainerInput, ContainerStore } from "@hull/engine/containers/index";
 import { type Service, service } from "../server/service.ts";
@@ -13,7 +15,9 @@ export const containersService = (containers: ContainerStore): Service =>
       return { container: toWireContainer(await containers.get(contextOf(call), id)) };
     },
     async list({ filters }, call) {
-      return { containers: (await containers.list(contextOf(call), filters)).map(toWireContainer) };
+      const found = await containers.list(contextOf(call), filters);
+      const pages = pagesOf(found).map((page) => ({ containers: page.map(toWireContainer) }));
+      return await encodedInSteps(ListContainersResponse, pages);
     },
     async *listStream({ filters }, call) {
       for (const container of await containers.list(contextOf(call), filters)) {

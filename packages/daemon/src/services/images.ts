@@ -1,4 +1,9 @@
-import { ImagesDefinition, type Image as WireImage } from "@hull/api/gen/containerd/services/images/v1/images";
+import {
+  ImagesDefinition,
+  ListImagesResponse,
+  type Image as WireImage,
+} from "@hull/api/gen/containerd/services/images/v1/images";
+import { encodedInSteps, pagesOf } from "@hull/api/steps";
 import { nanosOfTimestamp, timestampOfNanos } from "@hull/api/timestamp";
 import type { Image, ImageInput, ImageStore } from "@hull/engine/images/index";
 import { type Service, service } from "../server/service.ts";
@@ -10,7 +15,11 @@ export const imagesService = (images: ImageStore): Service =>
       return { image: toWireImage(await images.get(contextOf(call), name)) };
     },
     async list({ filters }, call) {
-      return { images: (await images.list(contextOf(call), filters)).map(toWireImage) };
+      const found = await images.list(contextOf(call), filters);
+      return await encodedInSteps(
+        ListImagesResponse,
+        pagesOf(found).map((page) => ({ images: page.map(toWireImage) })),
+      );
     },
     async create({ image, sourceDateEpoch }, call) {
       const time = nanosOfTimestamp(sourceDateEpoch);

@@ -1,0 +1,42 @@
+import { setImmediate } from "node:timers/promises";
+import type { MessageCodec, PartialOf } from "./rpc.ts";
+
+/** Messages that stand for bytes which are there already. */
+const encoded = new WeakMap<object, Uint8Array>();
+
+/** ms of work before others get their turn. */
+const stepMs = 4;
+
+/**
+ * A long message, encoded without keeping others waiting: `parts` are messages of its type whose bytes make up its own, one after the
+ * other. For repeated fields it is so: bytes of two messages together are the message with both their elements
+ * (https://protobuf.dev/programming-guides/encoding/#last-one-wins).
+ *
+ * @returns what a handler gives as its answer; it has no fields to be read
+ */
+export async function encodedInSteps<C extends MessageCodec<unknown>>(
+  codec: C,
+  parts: Iterable<PartialOf<C>>,
+): Promise<PartialOf<C>> {
+  const pieces: Uint8Array[] = [];
+  let began = performance.now();
+  for (const part of parts) {
+    pieces.push(codec.encode(codec.fromPartial(part as never)).finish());
+    if (performance.now() - began < stepMs) continue;
+    await setImmediate();
+    began = performance.now();
+  }
+  const answer = {};
+  encoded.set(answer, pieces.length === 1 && pieces[0] !== undefined ? pieces[0] : Buffer.concat(pieces));
+  return answer as PartialOf<C>;
+}
+
+/** The bytes of a message that `encodedInSteps` made; undefined for any other. */
+export function bytesOf(message: unknown): Uint8Array | undefined {
+  return typeof message === "object" && message !== null ? encoded.get(message) : undefined;
+}
+
+/** The elements of a list, so many at a time. */
+export function* pagesOf<T>(all: readonly T[], size = 128): Generator<T[], void> {
+  for (let from = 0; from < all.length; from += size) yield all.slice(from, from + size);
+}
