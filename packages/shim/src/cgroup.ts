@@ -8,6 +8,7 @@
 import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { mountInfo } from "@hull/sys/mount";
+import type { MountInfo } from "@hull/sys/mount-info";
 
 /** Directories of a container's cgroup. */
 export interface CgroupPaths {
@@ -17,11 +18,15 @@ export interface CgroupPaths {
   readonly v2: string | undefined;
 }
 
+let hierarchies: readonly MountInfo[] | undefined;
+
 /** Where the directories are. @param text of /proc/<pid>/cgroup: `id:controller,…:path` a line, `0::path` for version 2 */
 export function cgroupPaths(text: string): CgroupPaths {
   const v1 = new Map<string, string>();
   let v2: string | undefined;
-  const mounts = mountInfo();
+  // Hosts don't move their hierarchies, and reading all mounts takes longer than the rest.
+  hierarchies ??= mountInfo().filter(({ type }) => type === "cgroup" || type === "cgroup2");
+  const mounts = hierarchies;
   for (const line of text.split("\n")) {
     const [, controllers, path] = /^\d+:([^:]*):(.*)$/.exec(line) ?? [];
     if (controllers === undefined || path === undefined) continue;
