@@ -36,9 +36,9 @@ suite(`restart monitor${noContainerd === undefined ? "" : ` (skipped: ${noContai
     const info = JSON.parse(await ok(ctr("containers", "info", id))) as { Labels: Record<string, string> };
     return info.Labels[`containerd.io/restart.${name}`];
   };
-  /** Asks until the answer is as wished, for up to 10 s. */
+  /** Asks until the answer is as wished, for up to 20 s. */
   const until = async <T>(ask: () => Promise<T>, wished: (answer: T) => boolean): Promise<T> => {
-    const end = Date.now() + 10_000;
+    const end = Date.now() + 20_000;
     for (;;) {
       const answer = await ask();
       if (wished(answer) || Date.now() > end) return answer;

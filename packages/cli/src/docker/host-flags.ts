@@ -1,7 +1,9 @@
 import { defineFlags } from "../command/index.ts";
+import { limitFlags } from "./limit-flags.ts";
 
 /** Flags of `run` and `create` for devices, limits and namespaces of the host. */
 export const hostFlags = defineFlags({
+  ...limitFlags,
   device: {
     kind: "list",
     value: "PATH[:PATH[:rwm]]|NAME",
@@ -13,16 +15,8 @@ export const hostFlags = defineFlags({
   annotation: { kind: "list", value: "KEY=VALUE", summary: "Note for the OCI runtime" },
   "group-add": { kind: "list", value: "GROUP", summary: "Another group to run with, by name or number" },
   "shm-size": { kind: "text", value: "SIZE", summary: "Size of /dev/shm; 64m unless given" },
-  "memory-swap": { kind: "text", value: "SIZE", summary: "Limit of memory and swap together; -1: none" },
-  "memory-reservation": { kind: "text", value: "SIZE", summary: "Memory that is left to it when memory is short" },
   "memory-swappiness": { kind: "integer", value: "0-100", summary: "How readily its memory is swapped" },
   "oom-score-adj": { kind: "integer", value: "NUMBER", summary: "How readily it is killed for memory, -1000 to 1000" },
-  "cpu-shares": { kind: "integer", value: "NUMBER", summary: "Relative weight of processor time" },
-  "cpu-period": { kind: "integer", value: "MICROSECONDS", summary: "Over which processor time is counted" },
-  "cpu-quota": { kind: "integer", value: "MICROSECONDS", summary: "Of processor time in a period" },
-  "cpuset-cpus": { kind: "text", value: "LIST", summary: "Processors to run on, e.g. 0-2,4" },
-  "cpuset-mems": { kind: "text", value: "LIST", summary: "Memory nodes to use" },
-  "blkio-weight": { kind: "integer", value: "10-1000", summary: "Relative weight of block I/O" },
   "rdt-class": { kind: "text", value: "NAME", summary: "Class of service for cache and memory bandwidth" },
   "cgroup-parent": { kind: "text", value: "PATH", summary: "Control group that its own is made in" },
   pid: { kind: "text", value: "host", summary: "Sees the processes of the host" },

@@ -5,7 +5,6 @@ import { invalidArgument, notFound } from "@hull/errors";
 import { parseQualifiedName } from "@hull/oci/cdi";
 import {
   buildSpec,
-  type Resources,
   type Rlimit,
   type Spec,
   type SpecMiddleware,
@@ -22,6 +21,7 @@ import {
 import { resources as limitNames } from "@hull/sys/process";
 import type { FlagValues } from "../command/index.ts";
 import type { hostFlags } from "./host-flags.ts";
+import { limitsOf } from "./limit-flags.ts";
 import { parseSize } from "./size.ts";
 
 type HostFlags = FlagValues<typeof hostFlags>;
@@ -34,7 +34,7 @@ export function hostSteps(flags: HostFlags, id: string): SpecMiddleware[] {
   return [
     ...flags.device.filter((name) => parseQualifiedName(name) === undefined).map(device),
     withRlimits(flags.ulimit.map(parseUlimit)),
-    withResources(resourcesOf(flags)),
+    withResources(limitsOf(flags, { memory: { swappiness: flags["memory-swappiness"] } })),
     ...namespaceSteps(flags),
     ...(flags.sysctl.length === 0
       ? []
@@ -111,35 +111,6 @@ function parseUlimit(text: string): Rlimit {
     throw invalidArgument(`ulimit "${text}" must be of the form NAME=SOFT[:HARD] with numbers, e.g. nofile=1024:4096`);
   if (Number(soft) > Number(hard)) throw invalidArgument(`ulimit "${text}": the soft limit is above the hard one`);
   return { type, soft: Number(soft), hard: Number(hard) };
-}
-
-function resourcesOf(flags: HostFlags): Resources {
-  const size = (text: string | undefined, what: string): number | undefined =>
-    text === undefined ? undefined : text === "-1" ? -1 : parseSize(text, what);
-  const cpu = given({
-    shares: flags["cpu-shares"],
-    period: flags["cpu-period"],
-    quota: flags["cpu-quota"],
-    cpus: flags["cpuset-cpus"],
-    mems: flags["cpuset-mems"],
-  });
-  const memory = given({
-    swap: size(flags["memory-swap"], "limit of memory and swap"),
-    reservation: size(flags["memory-reservation"], "memory reservation"),
-    swappiness: flags["memory-swappiness"],
-  });
-  const weight = flags["blkio-weight"];
-  return {
-    ...(cpu === undefined ? {} : { cpu }),
-    ...(memory === undefined ? {} : { memory }),
-    ...(weight === undefined ? {} : { blockIO: { weight } }),
-  };
-}
-
-/** The same without what wasn't given; undefined if nothing was. */
-export function given<T extends object>(values: T): Partial<T> | undefined {
-  const entries = Object.entries(values).filter(([, value]) => value !== undefined);
-  return entries.length === 0 ? undefined : (Object.fromEntries(entries) as Partial<T>);
 }
 
 function namespaceSteps({ pid, ipc, uts }: HostFlags): SpecMiddleware[] {

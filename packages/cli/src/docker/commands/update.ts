@@ -9,8 +9,8 @@ import { buildSpec, type Resources, withResources } from "@hull/oci/spec";
 import type { FlagValues } from "../../command/index.ts";
 import { findContainer, needArguments } from "../find.ts";
 import type { Call } from "../globals.ts";
-import { given } from "../host-steps.ts";
 import { labelNames } from "../labels.ts";
+import { limitsOf } from "../limit-flags.ts";
 import { expectToRun, policyText, restartPolicyOf, setLabels } from "../restart.ts";
 import { explain, openSession } from "../session.ts";
 import { parseSize } from "../size.ts";
@@ -47,28 +47,14 @@ export async function update(call: Call<UpdateFlags>): Promise<number> {
 }
 
 function resourcesOf(flags: UpdateFlags): Resources {
-  const size = (text: string | undefined, what: string): number | undefined =>
-    text === undefined ? undefined : text === "-1" ? -1 : parseSize(text, what);
-  const { cpus, "cpu-period": period, "cpu-quota": quota, "blkio-weight": weight, "pids-limit": pids } = flags;
-  if (cpus !== undefined && (period !== undefined || quota !== undefined))
+  const { cpus, memory, "pids-limit": pids } = flags;
+  if (cpus !== undefined && (flags["cpu-period"] !== undefined || flags["cpu-quota"] !== undefined))
     throw invalidArgument("conflicting options: --cpus goes without --cpu-period and --cpu-quota");
-  const cpu = given({
-    quota: cpus === undefined ? quota : Math.round(cpus * cpuPeriod),
-    period: cpus === undefined ? period : cpuPeriod,
-    shares: flags["cpu-shares"],
-    cpus: flags["cpuset-cpus"],
-    mems: flags["cpuset-mems"],
-  });
-  const memory = given({
-    limit: size(flags.memory, "memory limit"),
-    reservation: size(flags["memory-reservation"], "memory reservation"),
-    swap: size(flags["memory-swap"], "limit of memory and swap"),
-  });
+  const cpu = cpus === undefined ? {} : { quota: Math.round(cpus * cpuPeriod), period: cpuPeriod };
+  const limit = memory === undefined ? undefined : parseSize(memory, "memory limit");
   return {
-    ...(cpu === undefined ? {} : { cpu }),
-    ...(memory === undefined ? {} : { memory }),
+    ...limitsOf(flags, { cpu, memory: { limit } }),
     ...(pids === undefined ? {} : { pids: { limit: pids } }),
-    ...(weight === undefined ? {} : { blockIO: { weight } }),
   };
 }
 
