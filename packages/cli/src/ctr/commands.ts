@@ -368,7 +368,13 @@ const containers: Command = {
       description: "set and clear labels for a container",
       load: async () => (await import("./containers.ts")).label,
     }),
-    missing("checkpoint", "checkpoint a container"),
+    command({
+      name: "checkpoint",
+      summary: "checkpoint a container",
+      usage: "CONTAINER REF",
+      flags: flags.containersCheckpoint,
+      load: async () => (await import("./checkpoint.ts")).checkpointContainer,
+    }),
     missing("restore", "restore a container from checkpoint"),
   ],
 };
@@ -384,7 +390,13 @@ const tasks: Command = {
       usage: "CONTAINER",
       load: async () => (await import("./tasks-run.ts")).attach,
     }),
-    missing("checkpoint", "checkpoint a container"),
+    command({
+      name: "checkpoint",
+      summary: "checkpoint a container",
+      usage: "[flags] CONTAINER",
+      flags: flags.tasksCheckpoint,
+      load: async () => (await import("./checkpoint.ts")).checkpointTask,
+    }),
     command({
       name: "delete",
       aliases: removeAliases,

@@ -47,7 +47,7 @@ function sourceDateEpoch() {
 }
 
 /** Mounts of snapshots; the views that this takes are removed in the end. */
-class Trees implements AsyncDisposable {
+export class Trees implements AsyncDisposable {
   readonly #client: Client;
   readonly #snapshotter: string;
   readonly #views: string[] = [];
