@@ -19,6 +19,7 @@ import { sandboxStorePlugin, shimControllerPlugin } from "./sandbox/plugin.ts";
 import {
   blockfilePlugin,
   btrfsPlugin,
+  erofsPlugin,
   nativePlugin,
   overlayPlugin,
   snapshotsServicePlugin,
@@ -39,6 +40,7 @@ export const enginePlugins: readonly AnyPlugin[] = [
   nativePlugin,
   blockfilePlugin,
   btrfsPlugin,
+  erofsPlugin,
   snapshotsServicePlugin,
   deprecationsPlugin,
   collectorPlugin,

@@ -119,7 +119,11 @@ export const absent: Readonly<Record<string, string>> = {
   "io.containerd.snapshotter.v1.aufs": "hull has no aufs snapshotter",
   "io.containerd.snapshotter.v1.devmapper": "hull has no devmapper snapshotter yet",
   "io.containerd.snapshotter.v1.zfs": "hull has no zfs snapshotter",
-  "io.containerd.snapshotter.v1.erofs": "hull has no erofs snapshotter yet",
+  "io.containerd.snapshotter.v1.erofs.enable_fsverity": "layers aren't sealed with fs-verity yet",
+  "io.containerd.snapshotter.v1.erofs.set_immutable": "layers aren't marked as immutable yet",
+  "io.containerd.snapshotter.v1.erofs.default_size": "changes are kept in directories, not in files of a size",
+  "io.containerd.snapshotter.v1.erofs.dmverity_mode": "layers aren't checked with dm-verity yet",
+  "io.containerd.snapshotter.v1.erofs.layer_content_caches": "layers aren't taken from caches yet",
   "io.containerd.differ.v1.erofs": "hull has no erofs differ yet",
 };
 

@@ -1,4 +1,4 @@
-import { existsSync, mkdirSync } from "node:fs";
+import { existsSync, mkdirSync, readFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { fileSystemType } from "@hull/sys/mount-support";
 import type { EventExchange } from "../events/index.ts";
@@ -11,6 +11,7 @@ import { pluginTypes } from "../plugin/types.ts";
 import { BlockfileSnapshotter } from "./blockfile.ts";
 import { BtrfsSnapshotter } from "./btrfs.ts";
 import { copyTree } from "./copy-tree.ts";
+import { ErofsSnapshotter } from "./erofs.ts";
 import type { Snapshotter } from "./index.ts";
 import { NativeSnapshotter } from "./native.ts";
 import { OverlaySnapshotter } from "./overlayfs.ts";
@@ -119,6 +120,28 @@ export const snapshotsServicePlugin = definePlugin({
   id: "snapshots-service",
   requires: [pluginTypes.snapshotter],
   start: ({ all }) => all<Snapshotter>(pluginTypes.snapshotter),
+});
+
+export const erofsPlugin = definePlugin({
+  type: pluginTypes.snapshotter,
+  id: "erofs",
+  requires,
+  config: configTable({
+    root_path: rootPath,
+    ovl_mount_options: texts([], "Options for every overlay mount"),
+  }),
+  start: (init) => {
+    const { config, skip, meta, onStop } = init;
+    const program = Bun.which("mkfs.erofs") ?? skip("no program mkfs.erofs: install erofs-utils");
+    if (!/\berofs$/m.test(readFileSync("/proc/filesystems", "utf8"))) {
+      skip("EROFS unsupported, please `modprobe erofs`");
+    }
+    const options = optionsOf(init, config.root_path);
+    meta.exports.root = options.root;
+    const snapshotter = new ErofsSnapshotter({ ...options, program, mountOptions: config.ovl_mount_options });
+    onStop(() => snapshotter[Symbol.asyncDispose]());
+    return snapshotter;
+  },
 });
 
 function nearestDirectory(path: string): string {

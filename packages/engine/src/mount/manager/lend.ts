@@ -3,7 +3,7 @@ import { isCode } from "@hull/errors";
 import type { Context } from "../../context.ts";
 import type { Mount } from "../index.ts";
 import { handlers } from "./handlers.ts";
-import type { MountManager } from "./index.ts";
+import type { Activation, MountManager } from "./index.ts";
 import { transforms } from "./transforms.ts";
 
 /** True if the mounts are more than the system alone can do. */
@@ -27,8 +27,8 @@ export async function lendMounts(
 ): Promise<LentMounts> {
   if (manager === undefined || !needManager(mounts)) return { mounts, [Symbol.asyncDispose]: async () => {} };
   const name = `lent-${randomBytes(8).toString("hex")}`;
-  const { system } = await manager.activate(ctx, name, mounts);
-  return { mounts: system, [Symbol.asyncDispose]: () => manager.deactivate(ctx, name) };
+  const activation = await manager.activate(ctx, name, mounts);
+  return { mounts: rest(activation), [Symbol.asyncDispose]: () => manager.deactivate(ctx, name) };
 }
 
 /** The same for a container's root file system: until `returnRootfs`, or the collection after the container has gone. */
@@ -41,12 +41,19 @@ export async function lendRootfs(
   if (manager === undefined || !needManager(mounts)) return mounts;
   try {
     const labels = { "containerd.io/gc.bref.container": container };
-    return (await manager.activate(ctx, container, mounts, { labels })).system;
+    return rest(await manager.activate(ctx, container, mounts, { labels }));
   } catch (error) {
     // Of a task that was lost.
-    if (isCode(error, "alreadyExists")) return (await manager.info(ctx, container)).system;
+    if (isCode(error, "alreadyExists")) return rest(await manager.info(ctx, container));
     throw error;
   }
+}
+
+/** What is left to mount: if the manager did it all, its last mount. */
+function rest({ active, system }: Activation): readonly Mount[] {
+  const last = active.at(-1);
+  if (system.length > 0 || last === undefined) return system;
+  return [{ type: "bind", source: last.mountPoint, target: "", options: ["rbind"] }];
 }
 
 /** Takes a root file system back, if it was lent. */
