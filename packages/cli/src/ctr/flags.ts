@@ -364,5 +364,5 @@ export const shimExec = defineFlags({
   spec: { kind: "text", summary: "runtime spec" },
 });
 export const snapshotsMounts = defineFlags({
-  temp: { kind: "switch", summary: "mount the snapshot at a temporary place", supported: false },
+  temp: { kind: "switch", summary: "mount the snapshot at a temporary place", supported: false, hidden: true },
 });
