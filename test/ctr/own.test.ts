@@ -260,7 +260,7 @@ suite(`hull ctr, beside the real ctr${noContainerd === undefined ? "" : ` (skipp
     const [, ours] = pair.sides;
     for (const args of [
       ["images", "ls", "--help"],
-      ["containers", "--help"],
+      ["tasks", "--help"],
       ["tasks", "kill", "--help"],
     ])
       await same(args);
@@ -268,8 +268,8 @@ suite(`hull ctr, beside the real ctr${noContainerd === undefined ? "" : ` (skipp
     await same(["run", "--cpus", "x", "a", "b"], { mask: /NAME:[\s\S]*/ });
     const wrong = await own(ours, ["imags", "ls"]);
     expect(wrong).toEqual({ status: 3, stdout: "", stderr: `No help topic for 'imags'\nDid you mean "ctr images"?\n` });
-    const missing = await own(ours, ["oci", "spec"]);
-    expect(missing).toEqual({ status: 1, stdout: "", stderr: 'ctr: "oci" is not supported by hull yet\n' });
+    const missing = await own(ours, ["containers", "restore"]);
+    expect(missing).toEqual({ status: 1, stdout: "", stderr: 'ctr: "restore" is not supported by hull yet\n' });
     const nobody = await runProgram([...hullCommand, "ctr", "-a", folder.join("none.sock"), "images", "ls"]);
     expect(nobody.status).toBe(1);
     expect(nobody.stderr).toContain("no daemon: there is no socket");
