@@ -3,7 +3,8 @@
  * hull's own shim for the controller, since its own serves no sandboxes.
  */
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
-import { existsSync, readdirSync } from "node:fs";
+import { copyFileSync, existsSync, mkdirSync, readdirSync } from "node:fs";
+import { join } from "node:path";
 import { SandboxExit } from "@hull/api/gen/containerd/events/sandbox";
 import { ContainersDefinition } from "@hull/api/gen/containerd/services/containers/v1/containers";
 import { EventsDefinition } from "@hull/api/gen/containerd/services/events/v1/events";
@@ -185,8 +186,16 @@ describe.skipIf(skipped !== undefined)(`sandboxes${skipped === undefined ? "" : 
     // A client that has stored it need not send it.
     await controller().create(pod);
     const { pid: shim } = await controller().start(pod);
+    const rootfs = folder.join("rootfs");
+    mkdirSync(join(rootfs, "bin"), { recursive: true });
+    copyFileSync("/bin/busybox", join(rootfs, "bin", "sleep"));
     const process = { args: ["sleep", "1000"], cwd: "/", user: { uid: 0, gid: 0 }, env: ["PATH=/bin"] };
-    const container = { ociVersion: "1.0.2", process, root: { path: "/" }, linux: { namespaces: [{ type: "pid" }] } };
+    const container = {
+      ociVersion: "1.0.2",
+      process,
+      root: { path: rootfs },
+      linux: { namespaces: [{ type: "pid" }, { type: "mount" }] },
+    };
     for (const id of ["one", "two"]) {
       const value = Buffer.from(
         JSON.stringify({ ...container, linux: { ...container.linux, cgroupsPath: `/${namespace}/${id}` } }),
