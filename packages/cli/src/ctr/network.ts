@@ -1,16 +1,13 @@
 import type { Any } from "@hull/api/gen/google/protobuf/any";
 import { encodeJsonAny } from "@hull/api/typeurl";
 import type { Container } from "@hull/client/containers";
-import { type Attachment, Cni, loadNetworks, type Network } from "@hull/cni";
+import { type Attachment, type Cni, loadNetworks, type Network } from "@hull/cni";
+import { cniIn, configurationsIn } from "../docker/network/networks.ts";
 import { CtrError } from "./errors.ts";
 
 /** How containerd's ctr marks a container that it put on a network, so that deleting its task takes it off again. */
 const extension = "ctr.cni-containerd.metadata";
 const metadataType = "github.com/containerd/containerd/v2/cmd/ctr/commands/NetworkMetaData";
-
-const defaultConfigurations = "/etc/cni/net.d";
-/** Where the plugins' own project puts them, and where distributions do. */
-const defaultPlugins: readonly string[] = ["/opt/cni/bin", "/usr/lib/cni", "/usr/libexec/cni"];
 
 /** For a container's record. */
 export const networkExtensions: Readonly<Record<string, Any>> = {
@@ -30,14 +27,14 @@ export class HostNetwork {
 
   /** @throws CtrError if there is none */
   constructor(env: Readonly<Record<string, string | undefined>>) {
-    const directory = env.NETCONFPATH ?? defaultConfigurations;
+    const directory = configurationsIn(env);
     const [network] = loadNetworks(directory, { most: 1 });
     if (network === undefined)
       throw new CtrError(
         `no network config found in ${directory}: cni plugin not initialized: failed to load cni config`,
       );
     this.#network = network;
-    this.#cni = new Cni({ pluginDirectories: env.CNI_PATH?.split(":").filter(Boolean) ?? defaultPlugins });
+    this.#cni = cniIn(env);
   }
 
   /** @throws CniError */
