@@ -187,13 +187,14 @@ describe.skipIf(skipped !== undefined)(`sandboxes${skipped === undefined ? "" : 
     await controller().create(pod);
     const { pid: shim } = await controller().start(pod);
     const rootfs = folder.join("rootfs");
-    mkdirSync(join(rootfs, "bin"), { recursive: true });
+    for (const name of ["bin", "proc"]) mkdirSync(join(rootfs, name), { recursive: true });
     copyFileSync("/bin/busybox", join(rootfs, "bin", "sleep"));
     const process = { args: ["sleep", "1000"], cwd: "/", user: { uid: 0, gid: 0 }, env: ["PATH=/bin"] };
     const container = {
       ociVersion: "1.0.2",
       process,
       root: { path: rootfs },
+      mounts: [{ destination: "/proc", type: "proc", source: "proc" }],
       linux: { namespaces: [{ type: "pid" }, { type: "mount" }] },
     };
     for (const id of ["one", "two"]) {
