@@ -10,6 +10,9 @@ import type { Mount } from "../index.ts";
 /** Mounts at a path where nothing is. Taking it down is `takeDown`'s work, whatever it is. */
 export type Handler = (mount: Mount, at: string) => void;
 
+/** What is mounted on a bind mount of one of these must not show up on it as well, and multiply. */
+const unshared = "private";
+
 export const handlers: Readonly<Record<string, Handler>> = {
   /** A file as a block device: the path becomes a link to it. */
   loop: ({ source, options }, at) => {
@@ -35,13 +38,13 @@ export const handlers: Readonly<Record<string, Handler>> = {
     const one = { ...mount, target: "" };
     try {
       // Linux 6.12 mounts files.
-      mountAll([{ ...one, options: plain }], at);
+      mountAll([{ ...one, options: [...plain, unshared] }], at);
     } catch (error) {
       if (!isErrno(error, "ENOTBLK")) throw error;
       if (plain.some((option) => option.startsWith("device="))) {
         throw unimplemented(`"${mount.source}" has further devices: that needs Linux 6.12`, { cause: error });
       }
-      mountAll([{ ...one, options: [...plain, "loop"] }], at);
+      mountAll([{ ...one, options: [...plain, "loop", unshared] }], at);
     }
   },
 };
@@ -49,7 +52,7 @@ export const handlers: Readonly<Record<string, Handler>> = {
 /** Any other mount. */
 export const plainHandler: Handler = (mount, at) => {
   mkdirSync(at, { mode: 0o700 });
-  mountAll([{ ...mount, target: "" }], at);
+  mountAll([{ ...mount, target: "", options: [...mount.options, unshared] }], at);
 };
 
 /** Lets go of the loop device that a path leads to, if it is such a path. @returns false if it isn't */
