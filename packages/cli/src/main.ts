@@ -50,8 +50,10 @@ const [, , ...args] = process.argv;
 const byName = names.find(([pattern]) => pattern.test(basename(process.argv0)));
 const [first = "", ...rest] = args;
 const part = byName?.[1] ?? first;
-// Which daemon to stop may be said by the environment, as to all other commands.
-const load = byName === undefined && part === "daemon" && rest[0] === "stop" ? undefined : parts[part];
+// Which daemon is meant may be said by the environment, as to all other commands, which know how to read it.
+const isOfADaemon =
+  (part === "daemon" && rest[0] === "stop") || (part === "ctr" && process.env.HULL_STATE !== undefined);
+const load = byName === undefined && isOfADaemon ? undefined : parts[part];
 const main = load === undefined ? await dockerMain() : await load();
 const status = await main(byName === undefined && load !== undefined ? rest : args);
 if (status !== undefined) process.exitCode = status;
