@@ -1,7 +1,7 @@
 import { describe, expect, test } from "bun:test";
 import { mkdirSync, readdirSync, readFileSync, symlinkSync, writeFileSync } from "node:fs";
 import { SysError } from "./errno.ts";
-import { mount, mountAll, mountInfo, unmount, unmountAll } from "./mount.ts";
+import { mount, mountAll, mountFlags, mountInfo, unmount, unmountAll, unmountTree } from "./mount.ts";
 import { mountByDescriptor, mountByLayer } from "./mount-overlay.ts";
 import { fileSystemType, hasEntryTypes, overlaySupport } from "./mount-support.ts";
 import { isRoot, temporaryDirectory } from "./testing.ts";
@@ -30,6 +30,21 @@ describe("errors", () => {
   test("a NUL in a path is refused, not cut", () => {
     expect(() => mount({ source: "a\0b", target: "/" })).toThrow("NUL");
   });
+});
+
+test("nothing is mounted on the root directory, by whatever name, or on an empty path", () => {
+  using directory = temporaryDirectory();
+  symlinkSync("/", directory.at("root"));
+  for (const target of ["/", "//", "/.", "/..", "/tmp/..", "/proc/self/root", directory.at("root"), ""]) {
+    const before = mountInfo().length;
+    for (const options of [["rbind"], ["bind", "ro"], []]) {
+      const refused = target === "" ? "place of a mount is empty" : "is the root directory";
+      expect(() => mountAll([{ type: "", source: "/", options }], target)).toThrow(refused);
+    }
+    expect(() => mount({ source: "/", target, flags: mountFlags.bind | mountFlags.recursive })).toThrow();
+    expect(() => unmountTree(target)).toThrow();
+    expect(mountInfo()).toHaveLength(before);
+  }
 });
 
 describe.skipIf(!isRoot)("mounts (need root)", () => {

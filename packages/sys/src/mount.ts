@@ -5,6 +5,7 @@
  * in fstab's manner); `unmountAll` takes down whatever is at a place, however often it was mounted over.
  */
 
+import { realpathSync } from "node:fs";
 import { invalidArgument, unimplemented } from "@hull/errors";
 import { isErrno, SysError } from "./errno.ts";
 import { lastErrno, libc } from "./libc.ts";
@@ -30,16 +31,40 @@ export interface MountCall {
   readonly data?: string;
 }
 
-/** One mount(2). @throws SysError */
+/** Flags of calls that change what is mounted already, and put nothing on top of it. */
+const changes = mountFlags.remount | mountFlags.shared | mountFlags.private | mountFlags.slave | mountFlags.unbindable;
+
+/** One mount(2). @throws SysError; invalidArgument if it would cover the root directory */
 export function mount({ source, target, type, flags = 0, data }: MountCall): void {
   const argument = (text: string | undefined) => (text === undefined ? null : cString(text));
   const arguments_ = [argument(source), cString(target), argument(type), argument(data)] as const;
+  if ((flags & changes) === 0) refuseRoot(target);
   if (libc.mount(arguments_[0], arguments_[1], arguments_[2], flags, arguments_[3]) === -1) {
     throw new SysError(
       lastErrno(),
       "mount",
       `${source === undefined ? "" : `"${source}" `}on "${target}"${type === undefined ? "" : ` (type ${type})`}`,
     );
+  }
+}
+
+/**
+ * Refuses what only a missing path can have led to: an empty place, or the root directory by any name. Covering it would hide every
+ * file of the host, and binding it onto itself would double all of its mounts.
+ */
+function refuseRoot(target: string): void {
+  if (target === "") throw invalidArgument("the place of a mount is empty: give a directory's path");
+  if (realPathOf(target) === "/") {
+    throw invalidArgument(`"${target}" is the root directory: give a directory below it to mount on`);
+  }
+}
+
+/** Undefined for what can't be looked at: the kernel says why. */
+function realPathOf(path: string): string | undefined {
+  try {
+    return realpathSync(path);
+  } catch {
+    return undefined;
   }
 }
 
@@ -74,7 +99,7 @@ const maximumData = 4095;
 /**
  * Performs mounts in order, all below `target`. If one fails, those before are taken down again.
  *
- * @throws SysError; invalidArgument for a mount's target that leads out of `target`.
+ * @throws SysError; invalidArgument for a mount's target that leads out of `target`, and for the root directory as one.
  */
 export function mountAll(mounts: readonly Mount[], target: string): void {
   using undo = new DisposableStack();
@@ -98,6 +123,7 @@ function mountOne({ type, source, options }: Mount, target: string): void {
   const { flags, propagation } = parsed;
   const bind = (flags & mountFlags.bind) !== 0;
   const remountOnly = (flags & mountFlags.remount) !== 0;
+  if (!remountOnly) refuseRoot(target);
   if (parsed.mapping !== undefined && bind && !remountOnly) {
     mountMapped(source, target, parsed.mapping, attributesOf(flags));
   } else {
@@ -179,8 +205,9 @@ export function unmountAll(target: string): void {
   }
 }
 
-/** Takes down what is mounted on `target`, and on anything below it. */
+/** Takes down what is mounted on `target`, and on anything below it. @throws SysError; invalidArgument for the root directory */
 export function unmountTree(target: string): void {
+  refuseRoot(target);
   unmountAll(target);
   unmountBelow(target);
 }

@@ -29,6 +29,8 @@ export interface RestartOptions {
 interface Watched {
   readonly ctx: Context;
   readonly id: string;
+  /** Milliseconds since 1970 before which it is left to the client that has just made it, and is about to start it. */
+  readonly lookedAtFrom: number;
   /** Milliseconds that the next restart waits. */
   delay: number;
   /** When it was started by us, ms since 1970. */
@@ -72,7 +74,7 @@ export class ContainerRestarts {
     for (const { name } of await this.#options.namespaces.list()) {
       const ctx = contextFor(name);
       for (const container of await this.#options.containers.list(ctx, [`labels."${restartLabels.status}"`]))
-        this.#watch(ctx, container);
+        this.#watch(ctx, container, Date.now());
     }
     await this.#lookAtAll();
   }
@@ -107,11 +109,11 @@ export class ContainerRestarts {
       }
       case "/containers/create": {
         const { id } = decodeAny(event, "containerd.events.ContainerCreate", ContainerCreate);
-        return await this.#reconsider(namespace, id);
+        return await this.#reconsider(namespace, id, Date.now() + this.#options.interval);
       }
       case "/containers/update": {
         const { id } = decodeAny(event, "containerd.events.ContainerUpdate", ContainerUpdate);
-        return await this.#reconsider(namespace, id);
+        return await this.#reconsider(namespace, id, Date.now());
       }
       default: {
         const { id } = decodeAny(event, "containerd.events.ContainerDelete", ContainerDelete);
@@ -121,12 +123,12 @@ export class ContainerRestarts {
   }
 
   /** A record has changed: it has the label now, or no longer. */
-  async #reconsider(namespace: string, id: string): Promise<void> {
+  async #reconsider(namespace: string, id: string, lookedAtFrom: number): Promise<void> {
     const ctx = contextFor(namespace);
     const container = await unlessGone(() => this.#options.containers.get(ctx, id));
     if (container === undefined || container.labels[restartLabels.status] === undefined)
       return this.#forget(keyOf(namespace, id));
-    const watched = this.#watch(ctx, container);
+    const watched = this.#watch(ctx, container, lookedAtFrom);
     if (watched === undefined) return;
     // It may have ended before it got the label.
     const task = await unlessGone(() => this.#options.tasks.get(ctx, id));
@@ -134,10 +136,10 @@ export class ContainerRestarts {
   }
 
   /** Undefined if it was watched already. */
-  #watch(ctx: Context, { id }: Container): Watched | undefined {
+  #watch(ctx: Context, { id }: Container, lookedAtFrom: number): Watched | undefined {
     const key = keyOf(ctx.namespace, id);
     if (this.#watched.has(key) || this.#stop.signal.aborted) return undefined;
-    const watched: Watched = { ctx, id, delay: this.#firstDelay, startedAt: 0 };
+    const watched: Watched = { ctx, id, lookedAtFrom, delay: this.#firstDelay, startedAt: 0 };
     this.#watched.set(key, watched);
     // The timer runs only while there is something to look at.
     this.#timer ??= setInterval(() => void this.#lookAtAll(), this.#options.interval);
@@ -153,7 +155,8 @@ export class ContainerRestarts {
   }
 
   async #lookAtAll(): Promise<void> {
-    const due = [...this.#watched.values()].filter(({ timer }) => timer === undefined);
+    const now = Date.now();
+    const due = [...this.#watched.values()].filter((one) => one.timer === undefined && one.lookedAtFrom <= now);
     await Promise.all(due.map((watched) => this.#exclusive(watched, () => this.#reconcile(watched))));
   }
 
