@@ -1,0 +1,24 @@
+/** `npm run faults [SEED…]`: 50 kills of the daemon and 20 losses of power at random moments, for each seed; see test/faults and test/power-loss. */
+import {
+  bun,
+  ensureBuilt,
+  ensureDebianPackages,
+  ensureNpmPackages,
+  peerPackages,
+  run,
+  runtimePackages,
+} from "./setup.mjs";
+
+ensureNpmPackages();
+ensureDebianPackages({ ...runtimePackages, ...peerPackages });
+process.env.HULL_EXECUTABLE = ensureBuilt();
+const [seeds, areas] = [
+  process.argv.slice(2),
+  Object.entries({ "test/faults/kills.test.ts": "50", "test/power-loss": "20" }),
+];
+for (const seed of seeds.length === 0 ? ["1"] : seeds) {
+  for (const [area, rounds] of areas) {
+    const env = { ...process.env, HULL_ROUNDS: rounds, HULL_SEED: seed };
+    run(bun, ["test", `./${area}`, "--timeout", "1800000"], { env });
+  }
+}
