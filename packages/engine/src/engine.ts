@@ -1,3 +1,4 @@
+import { mkdirSync } from "node:fs";
 import type { ContainerStore } from "./containers/index.ts";
 import type { ContentStore } from "./content/index.ts";
 import type { Differ } from "./diff/index.ts";
@@ -114,5 +115,7 @@ export class Engine implements AsyncDisposable {
 
 /** Opens the engine on a root. @throws what PluginGraph.start throws */
 export async function openEngine(options: EngineOptions): Promise<Engine> {
+  // Before any plugin makes them for itself alone: root of a user namespace has to come through to its container's files.
+  for (const directory of [options.root, options.state]) mkdirSync(directory, { recursive: true, mode: 0o711 });
   return new Engine(await PluginGraph.start([...enginePlugins, ...(options.plugins ?? [])], options));
 }
