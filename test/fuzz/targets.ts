@@ -4,16 +4,25 @@ import { join } from "node:path";
 import { gunzipSync, gzipSync, zstdCompressSync } from "node:zlib";
 import { decodeMessageText, decodeTimeout } from "@hull/api/grpc/headers";
 import { MessageDecoder, messagePrefix } from "@hull/api/grpc/message";
+import { compileTemplate } from "@hull/cli/template/index";
+import { parseNetwork } from "@hull/cni";
 import { loadConfig } from "@hull/daemon/config/load";
 import { daemonPlugins } from "@hull/daemon/daemon";
+import { openDeviceRegistry } from "@hull/engine/cdi/index";
 import { decompress } from "@hull/engine/diff/compression/index";
 import { encodeHeader, endOfArchive, paddingAfter, TarParser } from "@hull/engine/diff/tar/index";
 import { containerAdaptor } from "@hull/engine/metadata/filters/adaptors";
 import { compileFilters } from "@hull/engine/metadata/filters/index";
 import { BoltDatabase, type Bucket } from "@hull/engine/migrate/bolt/index";
+import { Mux } from "@hull/engine/nri/mux";
 import { parseChallenges } from "@hull/engine/registry/challenge";
 import { hostsFromDirectories } from "@hull/engine/registry/hosts-file";
 import { HullError } from "@hull/errors";
+import { Connection, ConnectionError } from "@hull/http2";
+import { preface } from "@hull/http2/codes";
+import { HeaderDecoder } from "@hull/http2/hpack/decoder";
+import { HeaderEncoder } from "@hull/http2/hpack/encoder";
+import { linkPair } from "@hull/http2/testing";
 import { parseDigest } from "@hull/oci/digest";
 import { parseImageConfig, parseIndex, parseManifest } from "@hull/oci/manifest";
 import { parsePlatform } from "@hull/oci/platform";
@@ -69,8 +78,9 @@ const imageConfig = {
 };
 const spec = {
   ociVersion: "1.0.2",
+  linux: {},
   root: { path: "rootfs" },
-  process: { args: ["sh", "-c", "true"], cwd: "/", env: ["PATH=/bin:/usr/bin"] },
+  process: { user: { uid: 0, gid: 0 }, args: ["sh", "-c", "true"], cwd: "/", env: ["PATH=/bin:/usr/bin"] },
   mounts: [{ destination: "/proc", type: "proc", source: "proc", options: ["nosuid"] }],
 };
 
@@ -93,7 +103,7 @@ function tarSamples(): Uint8Array[] {
     const name = bytesOf("file");
     const own = Buffer.concat([
       encodeHeader({
-        ...{ type: "file", name, mode: 0o644, uid: 2 ** 40, gid: 1, size: 3 },
+        ...{ type: "file", name, mode: 0o644, uid: 2 ** 31, gid: 1, size: 3 },
         modified: { seconds: -5, nanoseconds: 7 },
         xattrs: new Map([["user.a", bytesOf("b")]]),
       } as unknown as Parameters<typeof encodeHeader>[0]),
@@ -179,6 +189,53 @@ const containerRecord = {
   labels: { a: "b", "c.d": "e" },
 };
 
+const cdi = `cdiVersion: 0.6.0
+kind: vendor.example.com/device
+devices:
+  - name: one
+    containerEdits:
+      env: [A=b]
+      deviceNodes: [{path: /dev/null, permissions: rw}]
+      mounts: [{hostPath: /etc, containerPath: /mnt, options: [ro]}]
+containerEdits:
+  hooks: [{hookName: createContainer, path: /bin/true, args: ["true"]}]
+`;
+
+const network = {
+  cniVersion: "1.0.0",
+  name: "net",
+  plugins: [
+    { type: "bridge", ipam: { type: "host-local", ranges: [[{ subnet: "10.0.0.0/24" }]] } },
+    { type: "portmap" },
+  ],
+};
+
+/** What a client sends that makes two calls. */
+function http2Sample(): Uint8Array {
+  const [near] = linkPair();
+  const client = new Connection("client", near, { closed() {} });
+  client.start();
+  const fields = [":method", "POST", ":scheme", "http", ":path", "/a.B/C", ":authority", "x", "te", "trailers"];
+  for (let call = 0; call < 2; call++) {
+    const stream = client.request(fields, { data() {}, ended() {}, closed() {} });
+    stream?.write([new Uint8Array(20)]);
+  }
+  return near.written;
+}
+
+async function serveHttp2(bytes: Uint8Array): Promise<void> {
+  const [near, far] = linkPair();
+  const server = new Connection("server", near, {
+    request: () => ({ data() {}, ended() {}, closed() {} }),
+    closed() {},
+  });
+  server.start();
+  for (const piece of pieces(bytes, 50)) far.write(piece);
+  far.deliver();
+  await Promise.resolve();
+  server.destroy(undefined);
+}
+
 export const targets: readonly Target[] = [
   { name: "tar", samples: tarSamples(), parse: parseTar },
   {
@@ -194,10 +251,8 @@ export const targets: readonly Target[] = [
   { name: "manifest", samples: [jsonOf(manifest)], parse: (bytes) => parseManifest("manifest", bytes) },
   { name: "index", samples: [jsonOf(index)], parse: (bytes) => parseIndex("index", bytes) },
   { name: "image config", samples: [jsonOf(imageConfig)], parse: (bytes) => parseImageConfig("config", bytes) },
-  ofText("reference", [`registry.example.com:5000/a/b_c:tag-1.0@${digest}`, "busybox", "a/b:c"], (text) => {
-    parseReference(text);
-    normalizeReference(text);
-  }),
+  ofText("reference", [`registry.example.com:5000/a/b_c:tag-1.0@${digest}`, "docker.io/library/x"], parseReference),
+  ofText("short reference", ["busybox", "a/b:c", `b@${digest}`], normalizeReference),
   ofText("digest", [digest, `sha512:${"ab".repeat(64)}`], parseDigest),
   ofText("platform", ["linux/arm64/v8", "linux", "windows(10.0.1)/amd64"], (text) => parsePlatform(text)),
   ofText(
@@ -225,6 +280,7 @@ export const targets: readonly Target[] = [
     parse(bytes) {
       const folder = join(scratch, "hosts", "example.com");
       mkdirSync(folder, { recursive: true });
+      for (const name of ["a.pem", "b.pem", "c.cert", "c.key"]) writeFileSync(join(folder, name), "");
       writeFileSync(join(folder, "hosts.toml"), bytes);
       return hostsFromDirectories([join(scratch, "hosts")])("example.com");
     },
@@ -252,10 +308,8 @@ export const targets: readonly Target[] = [
     // The code that gRPC has for it.
     refusal: (thrown) => thrown instanceof HullError && thrown.message.includes("a message is compressed"),
   },
-  ofText("gRPC headers", ["100m", "7S", "a%20b%C3%BC%"], (text) => {
-    decodeMessageText(text);
-    decodeTimeout(text);
-  }),
+  ofText("gRPC texts", ["a%20b%C3%BC%"], decodeMessageText),
+  ofText("gRPC timeouts", ["100m", "7S"], decodeTimeout),
   {
     name: "spec",
     samples: [jsonOf(spec)],
@@ -281,4 +335,55 @@ export const targets: readonly Target[] = [
     samples: [golden("containerd-1.6-meta.db.gz"), golden("containerd-2.1-meta.db.gz")],
     parse: (bytes) => readBuckets(BoltDatabase.of(bytes).root),
   },
+  {
+    name: "HTTP/2",
+    samples: [Buffer.concat([preface, new Uint8Array([0, 0, 0, 4, 0, 0, 0, 0, 0])]), http2Sample()],
+    parse: serveHttp2,
+  },
+  {
+    name: "HPACK",
+    samples: [hpackSample()],
+    parse(bytes) {
+      const decoder = new HeaderDecoder(65_536);
+      for (const block of pieces(bytes, 60)) decoder.decode(block);
+    },
+    refusal: (thrown) => thrown instanceof ConnectionError,
+  },
+  {
+    name: "CDI",
+    samples: [bytesOf(cdi)],
+    async parse(bytes) {
+      const folder = join(scratch, "cdi");
+      mkdirSync(folder, { recursive: true });
+      writeFileSync(join(folder, "vendor.yaml"), bytes);
+      const registry = openDeviceRegistry([folder]);
+      await registry.inject(spec as never, ["vendor.example.com/device=one"]);
+    },
+  },
+  ofText("CNI network", [JSON.stringify(network)], (text) => parseNetwork(text, "net.conflist")),
+  ofText(
+    "template",
+    ['{{range .A}}{{if eq .B "x"}}{{json .}}{{else}}-{{end}}{{end}}', '{{.A.B | printf "%s"}}'],
+    (text) => compileTemplate(text)({ A: [{ B: "x" }] }),
+  ),
+  {
+    name: "NRI multiplexing",
+    samples: [new Uint8Array([0, 0, 0, 1, 0, 0, 0, 3, 1, 2, 3, 0, 0, 0, 2, 0, 0, 0, 0])],
+    parse(bytes) {
+      const [near, far] = linkPair();
+      const mux = new Mux(near);
+      mux.open(1).start({ data() {}, closed() {} });
+      mux.start();
+      for (const piece of pieces(bytes, 5)) far.write(piece);
+      far.deliver();
+      near.destroy();
+    },
+  },
 ];
+
+function hpackSample(): Uint8Array {
+  const encoder = new HeaderEncoder();
+  const fields = [":status", "200", "content-type", "application/grpc", "grpc-status", "0", "x-own", "value"];
+  const out = new Uint8Array(400);
+  return out.slice(0, encoder.encode(fields, out, encoder.encode(fields, out, 0)));
+}

@@ -157,7 +157,7 @@ async function parsed(path: string): Promise<unknown> {
     if (path.endsWith(".json")) return JSON.parse(text) as unknown;
     // Loaded when there is such a file: most hosts have none.
     const { parse } = await import("yaml");
-    return parse(text) as unknown;
+    return parse(text, { logLevel: "error" }) as unknown;
   } catch (error) {
     throw invalidArgument(HullError.from(error).message, { cause: error });
   }
