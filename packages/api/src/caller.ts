@@ -3,6 +3,7 @@ import { type MethodRef, nameOf } from "./call.ts";
 import type { CallOptions, MessageCodec, MethodDefinition, ServiceClient, ServiceDefinition } from "./rpc.ts";
 import { calling } from "./spans.ts";
 import { bytesOf } from "./steps.ts";
+import { Writer } from "./writer.ts";
 
 /**
  * What a transport does for a client: it carries encoded messages. Both reject with HullError.
@@ -64,7 +65,7 @@ function caller(ref: MethodRef, transport: CallTransport, defaults: Readonly<Rec
 
 /** Bytes of a message that may leave fields out. */
 export function encodeMessage(codec: MethodDefinition["requestType"], message: unknown): Uint8Array {
-  return bytesOf(message) ?? codec.encode(codec.fromPartial(message as never)).finish();
+  return bytesOf(message) ?? codec.encode(codec.fromPartial(message as never), new Writer()).finish();
 }
 
 /**

@@ -1,5 +1,5 @@
-import { BinaryWriter } from "@bufbuild/protobuf/wire";
 import type { MessageCodec } from "./rpc.ts";
+import { Writer } from "./writer.ts";
 
 /** Bytes from which on a field is handed over as it is. */
 const large = 4096;
@@ -9,7 +9,7 @@ const large = 4096;
  *
  * Only at the message's top, where the content of blobs is: what is inside another message has its length before it, and so is gathered.
  */
-class PartsWriter extends BinaryWriter {
+class PartsWriter extends Writer {
   readonly #parts: Uint8Array[] = [];
   #depth = 0;
 

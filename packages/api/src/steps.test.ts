@@ -11,7 +11,7 @@ describe("messages encoded in steps", () => {
       fc.asyncProperty(lists, fc.integer({ min: 1, max: 5 }), async (leases, size) => {
         const answer = await encodedInSteps(
           ListResponse,
-          pagesOf(leases, size).map((page) => ({ leases: page })),
+          pagesOf(leases, size).map((page) => ListResponse.fromPartial({ leases: page })),
         );
         const whole = encodeMessage(ListResponse, { leases });
         expect(Buffer.from(encodeMessage(ListResponse, answer))).toEqual(Buffer.from(whole));

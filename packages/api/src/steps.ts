@@ -1,5 +1,6 @@
 import { setImmediate } from "node:timers/promises";
-import type { MessageCodec, PartialOf } from "./rpc.ts";
+import type { MessageCodec, MessageOf, PartialOf } from "./rpc.ts";
+import { Writer } from "./writer.ts";
 
 /** Messages that stand for bytes which are there already. */
 const encoded = new WeakMap<object, Uint8Array>();
@@ -8,26 +9,26 @@ const encoded = new WeakMap<object, Uint8Array>();
 const stepMs = 4;
 
 /**
- * A long message, encoded without keeping others waiting: `parts` are messages of its type whose bytes make up its own, one after the
- * other. For repeated fields it is so: bytes of two messages together are the message with both their elements
+ * A long message, encoded without keeping others waiting: `parts` are whole messages of its type whose bytes make up its own, one after
+ * the other. For repeated fields it is so: bytes of two messages together are the message with both their elements
  * (https://protobuf.dev/programming-guides/encoding/#last-one-wins).
  *
  * @returns what a handler gives as its answer; it has no fields to be read
  */
 export async function encodedInSteps<C extends MessageCodec<unknown>>(
   codec: C,
-  parts: Iterable<PartialOf<C>>,
+  parts: Iterable<MessageOf<C>>,
 ): Promise<PartialOf<C>> {
-  const pieces: Uint8Array[] = [];
+  const writer = new Writer();
   let began = performance.now();
   for (const part of parts) {
-    pieces.push(codec.encode(codec.fromPartial(part as never)).finish());
+    codec.encode(part, writer);
     if (performance.now() - began < stepMs) continue;
     await setImmediate();
     began = performance.now();
   }
   const answer = {};
-  encoded.set(answer, pieces.length === 1 && pieces[0] !== undefined ? pieces[0] : Buffer.concat(pieces));
+  encoded.set(answer, writer.finish());
   return answer as PartialOf<C>;
 }
 

@@ -1,5 +1,6 @@
 import { invalidArgument, notFound } from "@hull/errors";
 import type { MessageCodec, MessageOf, PartialOf } from "./rpc.ts";
+import { Writer } from "./writer.ts";
 
 /**
  * What stands in a `google.protobuf.Any`.
@@ -160,7 +161,7 @@ export async function unpackAny(any: Any): Promise<UnpackedAny> {
 
 /** Packs a message with its codec at hand, for who has loaded it already. */
 export function encodeAny<C extends MessageCodec<unknown>>(typeName: string, codec: C, message: PartialOf<C>): Any {
-  return { typeUrl: typeName, value: codec.encode(codec.fromPartial(message as never)).finish() };
+  return { typeUrl: typeName, value: codec.encode(codec.fromPartial(message as never), new Writer()).finish() };
 }
 
 /**

@@ -4,7 +4,6 @@ import { encodeAny } from "@hull/api/typeurl";
 import { alreadyExists, invalidArgument, notFound } from "@hull/errors";
 import type { Context } from "../context.ts";
 import { containerAdaptor } from "../metadata/filters/adaptors.ts";
-import { compileFilters } from "../metadata/filters/index.ts";
 import { checkIdentifier, ensureNamespace, requireNamespace } from "../metadata/index.ts";
 import { updateMapField, validateLabels, withoutEmpty } from "../metadata/labels.ts";
 import {
@@ -42,8 +41,7 @@ export class SqlContainerStore implements ContainerStore {
 
   async list(ctx: Context, filters: readonly string[] = []): Promise<Container[]> {
     requireNamespace(ctx);
-    const matches = compileFilters(filters, containerAdaptor);
-    return listRecords(this.#sql, ctx, { name: "containers", key: "id" }, containerOf, matches);
+    return listRecords(this.#sql, ctx, { name: "containers", key: "id" }, containerOf, filters, containerAdaptor);
   }
 
   async create(ctx: Context, input: ContainerInput): Promise<Container> {

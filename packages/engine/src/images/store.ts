@@ -7,7 +7,6 @@ import type { Context } from "../context.ts";
 import { gcLabels } from "../gc/labels.ts";
 import { digestProblem } from "../metadata/digest-problem.ts";
 import { imageAdaptor } from "../metadata/filters/adaptors.ts";
-import { compileFilters } from "../metadata/filters/index.ts";
 import { addToLease, ensureNamespace, requireNamespace } from "../metadata/index.ts";
 import { updateMapField, validateLabels, withoutEmpty } from "../metadata/labels.ts";
 import { bigintOf, labelsOf, listRecords, textOf } from "../metadata/rows.ts";
@@ -31,8 +30,14 @@ export class SqlImageStore implements ImageStore {
 
   async list(ctx: Context, filters: readonly string[] = []): Promise<Image[]> {
     requireNamespace(ctx);
-    const matches = compileFilters(filters, imageAdaptor);
-    return listRecords(this.#sql, ctx, { name: "images", key: "name" }, imageOf, matches);
+    return listRecords(
+      this.#sql,
+      ctx,
+      { name: "images", key: "name", columns: imageColumns },
+      imageOf,
+      filters,
+      imageAdaptor,
+    );
   }
 
   async create(ctx: Context, input: ImageInput): Promise<Image> {
@@ -113,6 +118,9 @@ export class SqlImageStore implements ImageStore {
     return imageOf(row);
   }
 }
+
+/** What `imageOf` looks at: the other columns say a part of the target once more, for queries. */
+const imageColumns = "name, labels, target, created_at, updated_at";
 
 function imageOf(row: SqlRow): Image {
   return {

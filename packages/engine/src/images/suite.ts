@@ -101,6 +101,12 @@ export function imageStoreSuite(name: string, open: () => Promise<ImageStoreFixt
     check("lists more than a page", async (store) => {
       await Promise.all(Array.from({ length: 600 }, (_, index) => store.create(ctx, { ...input, name: `i${index}` })));
       expect(await store.list(ctx)).toHaveLength(600);
+      const names = async (...filters: string[]) => (await store.list(ctx, filters)).map(({ name }) => name);
+      expect(await names("name==i7", "name==i42,labels.a==b", "name==i9,labels.a==c", "name==none")).toEqual([
+        "i42",
+        "i7",
+      ]);
+      expect(await names("name==i7,name==i8")).toEqual([]);
     });
   });
 }

@@ -5,7 +5,6 @@ import type { Context } from "../context.ts";
 import type { Labels } from "../labels.ts";
 import { digestProblem } from "../metadata/digest-problem.ts";
 import { leaseAdaptor } from "../metadata/filters/adaptors.ts";
-import { compileFilters } from "../metadata/filters/index.ts";
 import { ensureNamespace, requireNamespace } from "../metadata/index.ts";
 import { validateLabels, withoutEmpty } from "../metadata/labels.ts";
 import { bigintOf, labelsOf, listRecords, textOf } from "../metadata/rows.ts";
@@ -54,8 +53,7 @@ export class SqlLeaseStore implements LeaseStore {
 
   async list(ctx: Context, filters: readonly string[] = []): Promise<Lease[]> {
     requireNamespace(ctx);
-    const matches = compileFilters(filters, leaseAdaptor);
-    return listRecords(this.#sql, ctx, { name: "leases", key: "id" }, leaseOf, matches);
+    return listRecords(this.#sql, ctx, { name: "leases", key: "id" }, leaseOf, filters, leaseAdaptor);
   }
 
   async addResource(ctx: Context, id: string, resource: LeaseResource): Promise<void> {

@@ -2,6 +2,7 @@ import { setImmediate } from "node:timers/promises";
 import { internal } from "@hull/errors";
 import type { Context } from "../context.ts";
 import type { Labels, TypedBytes } from "../labels.ts";
+import { type Adaptor, compileFilters, valuesAsked } from "./filters/index.ts";
 import type { SqlDatabase, SqlRow, SqlValue } from "./sql.ts";
 
 /** How values stand in columns: see `schema.ts`. A value of another type than its column's means that the file was damaged. */
@@ -51,19 +52,42 @@ function damaged(wanted: string, cell: Cell): Error {
 /** Rows per page: a page of the largest records takes about 2 ms. */
 const pageSize = 256;
 
+/** Where the records of a store are. */
+export interface RecordTable {
+  readonly name: string;
+  /** The column that tells the records of a namespace apart, and filters' name of it. */
+  readonly key: string;
+  /** What decoding looks at, the key among it; all columns if left out. */
+  readonly columns?: string;
+}
+
 /**
- * The records of a namespace that match, in the order of their key. Read in pages between which others get their turn: a record
- * that is there all the while is listed once; one that comes or goes meanwhile may be or not.
+ * The records of a namespace that match the filters, in the order of their key. Read in pages between which others get their turn: a
+ * record that is there all the while is listed once; one that comes or goes meanwhile may be or not. Filters that name the keys are
+ * answered without looking at other records.
+ * @throws InvalidArgument if a filter doesn't parse
  */
 export async function listRecords<T>(
   sql: SqlDatabase,
   ctx: Context,
-  table: { name: string; key: string },
+  { name, key, columns = "*" }: RecordTable,
   decode: (row: SqlRow) => T,
-  matches: (record: T) => boolean,
+  filters: readonly string[],
+  adaptor: Adaptor<T>,
 ): Promise<T[]> {
+  const matches = compileFilters(filters, adaptor);
+  const keys = valuesAsked(filters, key);
+  if (keys !== undefined && keys.length <= pageSize) {
+    return sql
+      .prepare(
+        `SELECT ${columns} FROM ${name} WHERE namespace = ? AND ${key} IN (SELECT value FROM json_each(?)) ORDER BY ${key}`,
+      )
+      .all(ctx.namespace, JSON.stringify(keys))
+      .map(decode)
+      .filter(matches);
+  }
   const page = sql.prepare(
-    `SELECT * FROM ${table.name} WHERE namespace = ? AND ${table.key} > ? ORDER BY ${table.key} LIMIT ${pageSize}`,
+    `SELECT ${columns} FROM ${name} WHERE namespace = ? AND ${key} > ? ORDER BY ${key} LIMIT ${pageSize}`,
   );
   const found: T[] = [];
   for (let last = ""; ; ) {
@@ -73,7 +97,7 @@ export async function listRecords<T>(
       if (matches(record)) found.push(record);
     }
     if (rows.length < pageSize) return found;
-    last = textOf(rows.at(-1)?.[table.key]);
+    last = textOf(rows.at(-1)?.[key]);
     await setImmediate();
     ctx.signal.throwIfAborted();
   }

@@ -2,7 +2,6 @@ import { nowNanos } from "@hull/api/timestamp";
 import { alreadyExists, invalidArgument, notFound } from "@hull/errors";
 import type { Context } from "../context.ts";
 import { sandboxAdaptor } from "../metadata/filters/adaptors.ts";
-import { compileFilters } from "../metadata/filters/index.ts";
 import { checkIdentifier, ensureNamespace, requireNamespace } from "../metadata/index.ts";
 import { updateMapField, validateLabels, withoutEmpty } from "../metadata/labels.ts";
 import {
@@ -37,8 +36,7 @@ export class SqlSandboxStore implements SandboxStore {
 
   async list(ctx: Context, filters: readonly string[] = []): Promise<Sandbox[]> {
     requireNamespace(ctx);
-    const matches = compileFilters(filters, sandboxAdaptor);
-    return listRecords(this.#sql, ctx, { name: "sandboxes", key: "id" }, sandboxOf, matches);
+    return listRecords(this.#sql, ctx, { name: "sandboxes", key: "id" }, sandboxOf, filters, sandboxAdaptor);
   }
 
   async create(ctx: Context, input: SandboxInput): Promise<Sandbox> {

@@ -1,6 +1,6 @@
 import { describe, expect, test } from "bun:test";
 import fc from "fast-check";
-import { type Adaptor, compileFilters } from "./index.ts";
+import { type Adaptor, compileFilters, valuesAsked } from "./index.ts";
 import { parseFilter } from "./parser.ts";
 import { compilePattern, plainPattern } from "./pattern.ts";
 import { unquote } from "./scanner.ts";
@@ -12,6 +12,20 @@ const field: Adaptor<Record<string, string>> = (record, path) => {
 const matches = (record: Record<string, string>, ...filters: string[]) => compileFilters(filters, field)(record);
 
 describe("filters", () => {
+  test.each([
+    [
+      ["id==a", "labels.x==y,id==b"],
+      ["a", "b"],
+    ],
+    [["id==a", "labels.x==y"], undefined],
+    [["id!=a"], undefined],
+    [["id.more==a"], undefined],
+    [[""], undefined],
+    [[], undefined],
+  ])("%p ask for %p only", (filters, values) => {
+    expect(valuesAsked(filters, "id")).toEqual(values);
+  });
+
   test("operators", () => {
     const record = { name: "web-1", "labels.a": "b", "labels.x.y/z": "q" };
     expect(matches(record)).toBe(true);

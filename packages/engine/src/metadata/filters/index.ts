@@ -25,6 +25,19 @@ export function compileFilters<T>(filters: readonly string[], adaptor: Adaptor<T
   return (record) => alternatives.some((selectors) => selectors.every((matches) => matches(record)));
 }
 
+/**
+ * The values that `field` has in every record that can match, if the filters say so: each names one by `field==value`. Undefined: any.
+ * @throws InvalidArgument if a filter doesn't parse
+ */
+export function valuesAsked(filters: readonly string[], field: string): string[] | undefined {
+  const values = filters.map(
+    (filter) =>
+      parseFilter(filter).find(({ path, operator }) => operator === "==" && path.length === 1 && path[0] === field)
+        ?.value,
+  );
+  return values.length > 0 && values.every((value) => value !== undefined) ? values : undefined;
+}
+
 function compileSelector<T>({ path, operator, value }: Selector, adaptor: Adaptor<T>): (record: T) => boolean {
   switch (operator) {
     case "present":
