@@ -3,7 +3,9 @@
  * errors and status have to be the same but for ids and times; what changes something is done by each on a thing of its own.
  */
 import { afterAll, afterEach, beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
-import { writeBusyboxImage } from "../../scripts/image.ts";
+import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { busyboxLayer, packLayout, tarOfFolder, writeBusyboxImage, writeLayout } from "../../scripts/image.ts";
 import { normalize, type Side, startSides } from "../support/compare.ts";
 import { noContainerd } from "../support/containerd.ts";
 import { hullCommand } from "../support/hull.ts";
@@ -268,11 +270,119 @@ suite(`hull ctr, beside the real ctr${noContainerd === undefined ? "" : ` (skipp
     await same(["run", "--cpus", "x", "a", "b"], { mask: /NAME:[\s\S]*/ });
     const wrong = await own(ours, ["imags", "ls"]);
     expect(wrong).toEqual({ status: 3, stdout: "", stderr: `No help topic for 'imags'\nDid you mean "ctr images"?\n` });
-    const missing = await own(ours, ["containers", "restore"]);
-    expect(missing).toEqual({ status: 1, stdout: "", stderr: 'ctr: "restore" is not supported by hull yet\n' });
+    const missing = await own(ours, ["images", "build-erofs-cache"]);
+    expect(missing).toMatchObject({ status: 1, stdout: "" });
+    expect(missing.stderr).toContain('"build-erofs-cache" is not supported by hull');
     const nobody = await runProgram([...hullCommand, "ctr", "-a", folder.join("none.sock"), "images", "ls"]);
     expect(nobody.status).toBe(1);
     expect(nobody.stderr).toContain("no daemon: there is no socket");
+  });
+
+  /** Busybox with a layer of its own above, which says `mark` in /etc/who. */
+  function writeMarked(name: string, mark: string, archive: string): void {
+    const files = folder.join(`files-${mark}`);
+    mkdirSync(join(files, "etc"), { recursive: true });
+    writeFileSync(join(files, "etc/who"), mark);
+    const layers = [busyboxLayer(), tarOfFolder(files)].map((tar) => ({ tar, compression: "gzip" as const }));
+    const layout = folder.join(`layout-${mark}-${layouts++}`);
+    writeLayout(layout, [{ name, layers, config: { Env: ["PATH=/bin"], Cmd: ["sh"] } }]);
+    packLayout(layout, archive);
+  }
+  let layouts = 0;
+
+  test("an image that isn't unpacked is unpacked by what needs it", async () => {
+    const names = { their: "example.com/their:1", owner: "example.com/owner:1" };
+    for (const side of pair.sides) {
+      for (const [who, client] of [
+        ["their", theirs],
+        ["owner", own],
+      ] as const) {
+        const archive = folder.join(`${who}.tar`);
+        // Another layer for each: what one unpacks is not there for the other.
+        writeMarked(names[who], who, archive);
+        const target = folder.join(`${side.name}-${who}`);
+        mkdirSync(target);
+        const imported = ["images", "import", "--no-unpack", archive];
+        await theirs(side, imported);
+        const listed = await theirs(side, ["images", "ls", `name==${names[who]}`]);
+        const digest = /sha256:[0-9a-f]{64}/.exec(listed.stdout)?.[0] ?? "";
+        const unpacked = await client(side, ["snapshots", "unpack", digest]);
+        expect(unpacked).toEqual({
+          status: 0,
+          stderr: "",
+          stdout: `unpacking ${digest} (application/vnd.oci.image.manifest.v1+json)...done\n`,
+        });
+        await theirs(side, ["images", "rm", "--sync", names[who]]);
+        await theirs(side, imported);
+        expect(await client(side, ["run", "--rm", names[who], who, "cat", "/etc/who"])).toMatchObject({ stdout: who });
+        await theirs(side, ["images", "rm", "--sync", names[who]]);
+        await theirs(side, imported);
+        expect(await client(side, ["images", "mount", names[who], target])).toMatchObject({ status: 0 });
+        try {
+          expect(readFileSync(`${target}/etc/who`, "utf8")).toBe(who);
+        } finally {
+          await client(side, ["images", "unmount", "--rm", target]);
+        }
+        await theirs(side, ["images", "rm", "--sync", names[who]]);
+      }
+    }
+    await same(["snapshots", "unpack", "nonsense"]);
+    await same(["snapshots", "unpack", `sha256:${"0".repeat(64)}`]);
+  });
+
+  test("containers restore tells what a checkpoint lacks", async () => {
+    await same(["containers", "restore"]);
+    await same(["containers", "restore", "ID"]);
+    await same(["containers", "restore", "ID", image]);
+    await same(["containers", "create", image, "ID", "true"]);
+    await same(["containers", "checkpoint", "--image", "--rw", "ID", "example.com/ID:ck"]);
+    await same(["containers", "restore", "back-ID", "example.com/ID:ck"]);
+    await same(["containers", "rm", "ID"]);
+    await same(["images", "rm", "example.com/ID:ck"]);
+    await same(["containers", "ls"]);
+  });
+
+  test("what newer ctrs have: sandboxes, the spec to a file, layers that go", async () => {
+    const [, hull] = pair.sides;
+    const answer = async (args: readonly string[]): Promise<string> => {
+      const { status, stdout, stderr } = await own(hull, args);
+      return `${status} ${stdout}${stderr}`.replaceAll(/\d{4}-\d\d-\d\d[T ][\d:.]+( \+0000 UTC|Z)/g, "TIME");
+    };
+    const spec = folder.join("pod.json");
+    writeFileSync(spec, (await own(hull, ["oci", "spec"])).stdout);
+    // As ctr 2.1.9 was seen to answer beside hull.
+    expect(await answer(["sandboxes", "run", folder.join("none"), "pod"])).toBe(
+      `1 ctr: failed to read sandbox config: open ${folder.join("none")}: no such file or directory\n`,
+    );
+    expect(await answer(["sandboxes", "run", spec, "pod"])).toBe("0 pod\n");
+    expect(await answer(["sandboxes", "run", spec, "pod"])).toStartWith("1 ctr: failed to create new sandbox: ");
+    expect(await answer(["sandboxes", "ls"])).toMatch(
+      /^0 ID {2}CREATED +RUNTIME +\npod TIME +io.containerd.runc.v2 \n$/,
+    );
+    expect(await answer(["sandboxes", "ls", "--filters", "id==none"])).toBe("0 ID CREATED RUNTIME \n");
+    const dump = folder.join("spec.json");
+    const run = ["run", "--rm", "--sandbox", "pod", "--dump-config", dump, image, "in-pod", "echo", "in it"];
+    expect(await answer(run)).toBe("0 in it\n");
+    expect(JSON.parse(readFileSync(dump, "utf8"))).toMatchObject({ process: { args: ["echo", "in it"] } });
+    expect(await answer(["run", "--rm", "--dump-config", "", image, "in-pod", "true"])).toBe(
+      "1 ctr: file name is required with --dump-config\n",
+    );
+    expect(await answer(["sandboxes", "rm", "pod", "none"])).toBe(
+      '0 time="TIME" level=info msg="deleted: pod"\ntime="TIME" level=error msg="failed to load sandbox none" error="bucket \\"none\\" not found"\n',
+    );
+    const archive = folder.join("layers.tar");
+    writeMarked("example.com/layers:1", "layers", archive);
+    const discard = ["images", "import", "--discard-unpacked-layers"];
+    expect(await answer([...discard, archive])).toBe('1 ctr: "--discard-unpacked-layers" requires "--local" flag\n');
+    const before = (await own(hull, ["content", "ls", "-q"])).stdout.split("\n").length;
+    expect(await answer([...discard, "--local", "--sync-fs", archive])).toStartWith(
+      "0 unpacking example.com/layers:1 ",
+    );
+    expect(await answer(["run", "--rm", "example.com/layers:1", "layers", "cat", "/etc/who"])).toBe("0 layers");
+    // Of manifest, config and layer the layer goes, with a collection that is waited for.
+    await own(hull, ["leases", "create", "--id", "sweep"]);
+    await own(hull, ["leases", "rm", "--sync", "sweep"]);
+    expect((await own(hull, ["content", "ls", "-q"])).stdout.split("\n").length).toBe(before + 2);
   });
 
   test("import by the daemon's transfer service", async () => {

@@ -32,6 +32,8 @@ export interface CreateContainerOptions {
   readonly rootfs?: ContainerRootfs;
   /** What a client keeps with the container's record, by names of its own. */
   readonly extensions?: Readonly<Record<string, Any>>;
+  /** Id of the sandbox that it is to run in. */
+  readonly sandbox?: string | undefined;
   /** Makes the spec; `mounts` are the container's root file system, empty without one. */
   spec(mounts: readonly Mount[]): Spec | Promise<Spec>;
 }
@@ -56,6 +58,7 @@ export function createContainer(client: Client, options: CreateContainerOptions)
         snapshotter: rootfs?.snapshotter ?? "",
         snapshotKey: rootfs === undefined ? "" : id,
         extensions: { ...options.extensions },
+        sandbox: options.sandbox ?? "",
       },
     });
     undo.move();

@@ -43,6 +43,11 @@ export function fromWireDescriptor({ mediaType, digest, size, annotations }: Wir
   return { mediaType, digest, size: Number(size), ...(Object.keys(annotations).length > 0 ? { annotations } : {}) };
 }
 
+/** A descriptor as the wire has it. */
+export function toWireDescriptor({ mediaType, digest, size, annotations }: Descriptor): WireDescriptor {
+  return { mediaType, digest, size: BigInt(size), annotations: { ...annotations } };
+}
+
 /**
  * The manifest and config of an image that fit a platform best, this host's unless told.
  * @throws NotFound if none fits, or its content is not here

@@ -7,9 +7,11 @@ import type { CallOptions, ServiceClient } from "@hull/api/rpc";
 import { nanosOfTimestamp } from "@hull/api/timestamp";
 import { encodeJsonAny, jsonTypes } from "@hull/api/typeurl";
 import { internal, isCode } from "@hull/errors";
+import type { Descriptor } from "@hull/oci/descriptor";
 import type { Process as ProcessSpec } from "@hull/oci/spec";
 import type { Client } from "./client.ts";
 import type { Container } from "./containers.ts";
+import { toWireDescriptor } from "./images.ts";
 import { removeFifos, type StdioPaths } from "./io/fifos.ts";
 import type { Pump } from "./io/pump.ts";
 
@@ -116,6 +118,8 @@ export class Process {
 export interface NewTaskOptions {
   /** For the runtime, instead of those of the container's record. */
   readonly options?: Any;
+  /** A checkpoint of the process, whose content is here: it goes on from there. */
+  readonly checkpoint?: Descriptor;
 }
 
 /** Creates a container's task, with its process ready to be started. If that fails, what `io` made is removed. */
@@ -123,13 +127,22 @@ export async function newTask(
   client: Client,
   container: Container,
   io: ProcessIo,
-  { options }: NewTaskOptions = {},
+  { options, checkpoint }: NewTaskOptions = {},
 ): Promise<Process> {
   const process = new Process(client, container.id, "", io);
   try {
     const rootfs = await rootfsOf(client, container);
     const { stdin, stdout, stderr, terminal } = io.paths;
-    const request = { containerId: container.id, rootfs, stdin, stdout, stderr, terminal, options };
+    const request = {
+      containerId: container.id,
+      rootfs,
+      stdin,
+      stdout,
+      stderr,
+      terminal,
+      options,
+      checkpoint: checkpoint && toWireDescriptor(checkpoint),
+    };
     const { pid } = await client.service(TasksDefinition).create(request);
     process.pid = pid;
     process.connect();

@@ -28,7 +28,7 @@ const layerType = "application/vnd.oci.image.layer.v1.tar+gzip";
 const optionsType = "containerd.runc.v1.CheckpointOptions";
 
 /** What an index of a checkpoint says of the container, as containerd's client has it. */
-const annotationNames = {
+export const annotationNames = {
   image: "org.opencontainers.image.ref.name",
   runtime: "io.containerd.checkpoint.runtime",
   snapshotter: "io.containerd.checkpoint.snapshotter",

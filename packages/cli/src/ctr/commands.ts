@@ -307,7 +307,13 @@ const snapshots: Command = {
       summary: "display tree view of snapshot branches",
       load: async () => (await import("./snapshots.ts")).snapshotTree,
     }),
-    missing("unpack", "unpack applies layers from a manifest to a snapshot"),
+    command({
+      name: "unpack",
+      summary: "unpack applies layers from a manifest to a snapshot",
+      usage: "[flags] <digest>",
+      flags: flags.snapshotsUnpack,
+      load: async () => (await import("./snapshots-unpack.ts")).unpackSnapshot,
+    }),
     command({
       name: "usage",
       summary: "usage snapshots",
@@ -375,7 +381,13 @@ const containers: Command = {
       flags: flags.containersCheckpoint,
       load: async () => (await import("./checkpoint.ts")).checkpointContainer,
     }),
-    missing("restore", "restore a container from checkpoint"),
+    command({
+      name: "restore",
+      summary: "restore a container from checkpoint",
+      usage: "CONTAINER REF",
+      flags: flags.containersRestore,
+      load: async () => (await import("./restore.ts")).restoreContainer,
+    }),
   ],
 };
 
@@ -535,7 +547,7 @@ export const root: Command = {
     more.oci,
     more.deprecations,
     more.shim,
-    missing("sandboxes", "manage sandboxes", "not supported by hull yet", ["sandbox", "sb", "s"]),
+    more.sandboxes,
     command({
       name: "info",
       summary: "print the server's information",

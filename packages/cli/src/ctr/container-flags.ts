@@ -25,7 +25,7 @@ export const containerFlags = defineFlags({
   "runc-binary": { kind: "text", summary: "specify runc-compatible binary" },
   "runc-root": { kind: "text", summary: "specify runc-compatible root" },
   "runc-systemd-cgroup": { kind: "switch", summary: "start runc with systemd cgroup manager" },
-  sandbox: { kind: "text", summary: "create the container in the given sandbox", supported: false },
+  sandbox: { kind: "text", summary: "create the container in the given sandbox" },
   "blockio-config-file": {
     kind: "text",
     summary: "file path to blockio class definitions. By default class definitions are not loaded.",
@@ -126,9 +126,8 @@ export const runFlags = defineFlags({
   "sync-fs": {
     kind: "switch",
     summary: "synchronize the underlying filesystem containing files when unpack images, false by default",
-    supported: false,
   },
-  "dump-config": { kind: "text", summary: "dump the container's configuration to a file", supported: false },
+  "dump-config": { kind: "text", summary: "dump the generated OCI config to a file" },
   cpus: { kind: "number", summary: "set the CFS cpu quota", default: 0 },
   "cpu-shares": { kind: "integer", summary: "set the cpu shares", default: 1024 },
   ...containerFlags,

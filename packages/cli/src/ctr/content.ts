@@ -103,8 +103,8 @@ async function* inChunks(source: AsyncIterable<Uint8Array>): AsyncGenerator<Uint
   }
 }
 
-export const listActive: CtrAction<typeof contentActive> = ({ args: [pattern = ""], globals, host }) =>
-  withClient(globals, async (client) => {
+export const listActive: CtrAction<typeof contentActive> = ({ flags, args: [pattern = ""], globals, host }) =>
+  withClient(flags.timeout === 0 ? globals : { ...globals, timeout: flags.timeout }, async (client) => {
     const filters = pattern === "" ? [] : [`ref~=${JSON.stringify(pattern)}`];
     const { statuses } = await client.service(ContentDefinition).listStatuses({ filters });
     const rows = statuses.map(

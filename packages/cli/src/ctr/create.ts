@@ -5,7 +5,8 @@ import { encodeAny } from "@hull/api/typeurl";
 import type { Client } from "@hull/client/client";
 import { type Container, type ContainerRootfs, createContainer } from "@hull/client/containers";
 import { getImage, isUnpacked, type PlatformImage, platformImage } from "@hull/client/images";
-import { failedPrecondition } from "@hull/errors";
+import { unpackImage } from "@hull/client/unpack";
+import { isCode } from "@hull/errors";
 import { parsePlatform } from "@hull/oci/platform";
 import type { IdMapping } from "@hull/oci/spec";
 import { CtrError } from "./errors.ts";
@@ -37,6 +38,7 @@ export async function createFrom(client: Client, request: ContainerRequest): Pro
   const runtime = { name: flags.runtime, options: runtimeOptions(flags) };
   const common = { flags, given, namespace: client.namespace, id };
   const own = parseLabels(flags.label);
+  const { sandbox } = flags;
   const extensions = flags.cni ? networkExtensions : {};
   if (flags.config !== undefined) {
     return await createContainer(client, {
@@ -44,34 +46,37 @@ export async function createFrom(client: Client, request: ContainerRequest): Pro
       labels: own,
       runtime,
       extensions,
+      sandbox,
       spec: () => makeSpec({ ...common, args: [], mounts: [] }),
     });
   }
   const [ref = "", , ...command] = args;
   if (flags.rootfs) {
     const spec = () => makeSpec({ ...common, rootfs: ref, args: command, mounts: [] });
-    return await createContainer(client, { id, labels: own, runtime, extensions, spec });
+    return await createContainer(client, { id, labels: own, runtime, extensions, sandbox, spec });
   }
   const snapshotter = flags.snapshotter ?? defaultSnapshotter;
   const { target, labels } = await getImage(client, ref);
   const platform = flags.platform === undefined ? undefined : parsePlatform(flags.platform);
   const image = await platformImage(client, target, platform);
-  return await createContainer(client, {
-    id,
-    labels: containerLabels(image, labels, own),
-    runtime,
-    extensions,
-    rootfs: { image, imageName: ref, snapshotter, ...ownersOf(flags) },
-    spec: (mounts) => makeSpec({ ...common, image, args: command, mounts }),
-  }).catch(async (error: unknown) => {
-    if (await isUnpacked(client, image, snapshotter)) throw error;
-    throw failedPrecondition(
-      `image "${ref}" is not unpacked for snapshotter "${snapshotter}": pull or import it for that`,
-      {
-        cause: error,
-      },
-    );
-  });
+  const make = (): Promise<Container> =>
+    createContainer(client, {
+      id,
+      labels: containerLabels(image, labels, own),
+      runtime,
+      extensions,
+      sandbox,
+      rootfs: { image, imageName: ref, snapshotter, ...ownersOf(flags) },
+      spec: (mounts) => makeSpec({ ...common, image, args: command, mounts }),
+    });
+  try {
+    return await make();
+  } catch (error) {
+    // Nearly always it is unpacked: asked only when the container couldn't be made.
+    if (!isCode(error, "notFound") || (await isUnpacked(client, image, snapshotter))) throw error;
+    await unpackImage(client, image, { snapshotter, syncFs: flags["sync-fs"] ?? false });
+    return await make();
+  }
 }
 
 /** How the files of the image come to belong to the ids of a user namespace: by the snapshotter, told by labels, or by copying them. */

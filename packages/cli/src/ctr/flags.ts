@@ -39,12 +39,11 @@ export const imagesImport = defineFlags({
   "sync-fs": {
     kind: "switch",
     summary: "synchronize the underlying filesystem containing files when unpack images, false by default",
-    supported: false,
   },
   "discard-unpacked-layers": {
     kind: "switch",
-    summary: "allow the garbage collector to clean layers up from the content store after unpacking",
-    supported: false,
+    summary:
+      "allow the garbage collector to clean layers up from the content store after unpacking, cannot be used with --no-unpack; needs --local",
   },
   label: { kind: "list", summary: "labels to attach to the image" },
 });
@@ -126,7 +125,6 @@ export const imagesMount = defineFlags({
   "sync-fs": {
     kind: "switch",
     summary: "synchronize the underlying filesystem containing files when unpack images, false by default",
-    supported: false,
   },
   expiration: { kind: "duration", aliases: ["x"], summary: "expiration of the mount's lease", default: 86_400_000 },
 });
@@ -171,7 +169,6 @@ export const imagesPull = defineFlags({
   "sync-fs": {
     kind: "switch",
     summary: "synchronize the underlying filesystem containing files when unpack images, false by default",
-    supported: false,
   },
   "skip-metadata": { kind: "switch", summary: "skip metadata for all platforms" },
 });
@@ -185,11 +182,10 @@ export const imagesRemove = defineFlags({
 });
 export const imagesTag = defineFlags({
   force: { kind: "switch", summary: "force target_ref to be created, regardless if it already exists" },
-  local: { kind: "switch", summary: "run tag locally rather than through the transfer API", supported: false },
+  local: { kind: "switch", summary: locally },
   "skip-reference-check": {
     kind: "switch",
-    summary: "skip the strict check for reference names",
-    supported: false,
+    summary: "skip the strict check for reference names; hull takes every name that the daemon takes",
   },
 });
 export const imagesLabel = defineFlags({
@@ -207,9 +203,8 @@ export const contentActive = defineFlags({
     summary: "total timeout for fetch",
     default: 0,
     env: ["CONTAINERD_FETCH_TIMEOUT"],
-    supported: false,
   },
-  root: { kind: "text", summary: "path to content store root", supported: false },
+  root: { kind: "text", summary: "accepted for containerd's sake, which reads it no more: the daemon keeps the store" },
 });
 export const snapshotsPrepare = defineFlags({
   target: { kind: "text", aliases: ["t"], summary: "mount target path, will print mount, if provided" },
@@ -365,4 +360,21 @@ export const shimExec = defineFlags({
 });
 export const snapshotsMounts = defineFlags({
   temp: { kind: "switch", summary: "mount the snapshot at a temporary place", supported: false, hidden: true },
+});
+
+export const snapshotsUnpack = defineFlags({
+  "sync-fs": {
+    kind: "switch",
+    summary: "synchronize the underlying filesystem containing files when unpack images, false by default",
+  },
+  snapshotter: snapshotterFlag,
+});
+export const sandboxesRun = defineFlags({
+  runtime: { kind: "text", summary: "runtime name", default: defaultRuntime },
+});
+export const sandboxesList = defineFlags({
+  filters: { kind: "list", summary: "the list of filters to apply when querying sandboxes from the store" },
+});
+export const sandboxesRemove = defineFlags({
+  force: { kind: "switch", aliases: ["f"], summary: "ignore shutdown errors when removing sandbox" },
 });

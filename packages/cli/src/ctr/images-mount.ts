@@ -2,7 +2,8 @@ import { resolve } from "node:path";
 import { LeasesDefinition } from "@hull/api/gen/containerd/services/leases/v1/leases";
 import { SnapshotsDefinition } from "@hull/api/gen/containerd/services/snapshots/v1/snapshots";
 import { nowNanos, rfc3339OfNanos } from "@hull/api/timestamp";
-import { getImage, platformImage, snapshotOf } from "@hull/client/images";
+import { getImage, isUnpacked, platformImage, snapshotOf } from "@hull/client/images";
+import { unpackImage } from "@hull/client/unpack";
 import { isCode } from "@hull/errors";
 import { hostPlatform, parsePlatform } from "@hull/oci/platform";
 import { mountAll, unmountAll } from "@hull/sys/mount";
@@ -14,7 +15,7 @@ import { defaultSnapshotter } from "./globals.ts";
 
 const nanosPerMs = 1_000_000n;
 
-/** Mounts an image that is unpacked: a snapshot on it, called as the place is, and kept by a lease of that name. */
+/** Mounts an image, unpacked before if it isn't: a snapshot on it, called as the place is, and kept by a lease of that name. */
 export const mountImage: CtrAction<typeof imagesMount> = async ({
   flags,
   args: [name = "", target = ""],
@@ -27,6 +28,8 @@ export const mountImage: CtrAction<typeof imagesMount> = async ({
   const platform = flags.platform === undefined ? hostPlatform() : parsePlatform(flags.platform);
   return await withClient(globals, async (client) => {
     const found = await platformImage(client, (await getImage(client, name)).target, platform);
+    if (!(await isUnpacked(client, found, snapshotter)))
+      await unpackImage(client, found, { snapshotter, syncFs: flags["sync-fs"] });
     const parent = snapshotOf(found);
     const leases = client.service(LeasesDefinition);
     const expire = rfc3339OfNanos(nowNanos() + BigInt(flags.expiration) * nanosPerMs);

@@ -3,12 +3,14 @@ import { open } from "node:fs/promises";
 import { ContentDefinition } from "@hull/api/gen/containerd/services/content/v1/content";
 import { ImagesDefinition } from "@hull/api/gen/containerd/services/images/v1/images";
 import type { Client } from "@hull/client/client";
-import { getImage, platformImage, snapshotOf } from "@hull/client/images";
+import { getImage, type PlatformImage, platformImage, snapshotOf } from "@hull/client/images";
 import { readShared } from "@hull/client/io/pump";
-import { leaseId } from "@hull/client/lease";
+import { leaseId, withLease } from "@hull/client/lease";
 import { exportImages, importImages, pullImage, pushImage } from "@hull/client/transfer";
-import type { Platform } from "@hull/oci/descriptor";
+import { unpackImage } from "@hull/client/unpack";
+import type { Descriptor, Platform } from "@hull/oci/descriptor";
 import { hostPlatform, parsePlatform } from "@hull/oci/platform";
+import type { FlagValues } from "../command/index.ts";
 import type { CtrAction } from "./action.ts";
 import { withClient } from "./connect.ts";
 import { checkDigest } from "./content.ts";
@@ -20,6 +22,7 @@ import { registryOptions } from "./registry-options.ts";
 import { TransferDisplay } from "./transfer-display.ts";
 
 export const importArchive: CtrAction<typeof imagesImport> = async ({ flags, args: [path = ""], globals, host }) => {
+  const unpacking = localUnpack(flags);
   const archive = openArchive(path);
   const today = new Date().toISOString().slice(0, 10);
   return await withClient(globals, async (client) => {
@@ -38,16 +41,55 @@ export const importArchive: CtrAction<typeof imagesImport> = async ({ flags, arg
       labels: parseLabels(flags.label),
       ...(flags["index-name"] === undefined ? {} : { indexName: flags["index-name"] }),
       ...(platforms === undefined ? {} : { platforms }),
-      ...(unpack === undefined ? {} : { unpack }),
+      ...(unpack === undefined || unpacking ? {} : { unpack }),
     });
     for (const name of names) {
       const { target } = await getImage(client, name);
+      if (unpack !== undefined && unpacking)
+        await unpackHere(client, target, { ...flags, snapshotter: unpack, platform: platforms?.[0] });
       const done = unpack === undefined ? "" : "...done";
       await host.out(`${unpack === undefined ? "imported" : "unpacking"} ${name} (${target.digest})${done}\n`);
     }
     return 0;
   });
 };
+
+/** True if the flags ask for an unpacking that this program has to steer. @throws CtrError in ctr's words */
+function localUnpack(flags: FlagValues<typeof imagesImport>): boolean {
+  if (flags["discard-unpacked-layers"]) {
+    if (!flags.local) throw new CtrError('"--discard-unpacked-layers" requires "--local" flag');
+    if (flags["no-unpack"]) throw new CtrError("--discard-unpacked-layers and --no-unpack are incompatible options");
+  }
+  return flags["discard-unpacked-layers"] || flags["sync-fs"];
+}
+
+interface HereOptions {
+  readonly snapshotter: string;
+  readonly platform: Platform | undefined;
+  readonly "sync-fs": boolean;
+  readonly "discard-unpacked-layers"?: boolean;
+}
+
+async function unpackHere(client: Client, target: Descriptor, options: HereOptions): Promise<void> {
+  const { snapshotter, platform } = options;
+  const image = await platformImage(client, target, platform ?? hostPlatform());
+  await withLease(client, async (leased) => {
+    await unpackImage(leased, image, { snapshotter, syncFs: options["sync-fs"] });
+    if (options["discard-unpacked-layers"]) await forgetLayers(leased, image);
+  });
+}
+
+const layerReference = "containerd.io/gc.ref.content.l.";
+
+/** Has the manifest refer to its layers no more: the collector takes them, where nothing else does. */
+async function forgetLayers(client: Client, { descriptor: { digest } }: PlatformImage): Promise<void> {
+  const content = client.service(ContentDefinition);
+  const { info } = await content.info({ digest });
+  const names = Object.keys(info?.labels ?? {}).filter((name) => name.startsWith(layerReference));
+  const labels = Object.fromEntries(names.map((name) => [name, ""]));
+  const updateMask = names.map((name) => `labels.${name}`);
+  if (names.length > 0) await content.update({ info: { digest, labels }, updateMask });
+}
 
 /** The archive's bytes. A path that can't be read is told at once, before the daemon is asked for anything. */
 function openArchive(path: string): AsyncIterable<Uint8Array> {
@@ -67,6 +109,7 @@ export const pull: CtrAction<typeof imagesPull> = async ({ flags, args: [referen
   if (reference === "") throw new CtrError("please provide an image reference to pull");
   const platforms: Platform[] = flags.platform.map((text) => parsePlatform(text));
   const chosen = flags["all-platforms"] ? [] : platforms.length > 0 ? platforms : [hostPlatform()];
+  const snapshotter = flags.snapshotter ?? defaultSnapshotter;
   const interrupt = new AbortController();
   const stop = (): void => interrupt.abort();
   process.once("SIGINT", stop);
@@ -81,10 +124,15 @@ export const pull: CtrAction<typeof imagesPull> = async ({ flags, args: [referen
         platforms: chosen,
         // containerd's ctr fetches them unless it is told not to; --all-metadata is from before that.
         allMetadata: !flags["skip-metadata"],
-        unpack: flags.snapshotter ?? defaultSnapshotter,
+        ...(flags["sync-fs"] ? {} : { unpack: snapshotter }),
         signal: interrupt.signal,
         onProgress: (progress) => display.show(progress),
       });
+      if (flags["sync-fs"]) {
+        const { target } = await getImage(client, reference);
+        for (const platform of chosen.length > 0 ? chosen : [hostPlatform()])
+          await unpackHere(client, target, { snapshotter, platform, "sync-fs": true });
+      }
       display.finish();
       if (flags["print-chainid"]) {
         for (const platform of chosen.length > 0 ? chosen : [hostPlatform()]) {

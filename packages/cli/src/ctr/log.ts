@@ -3,7 +3,7 @@ import type { Host } from "../command/index.ts";
 /** One line of what went wrong beside the result, as containerd's clients log: `time="…" level=warning msg="…" error="…"`. */
 export function logLine(
   host: Host,
-  level: "error" | "warning" | "debug",
+  level: "error" | "warning" | "info" | "debug",
   message: string,
   fields: Record<string, string> = {},
 ): void {

@@ -2,7 +2,7 @@ import { writeFileSync } from "node:fs";
 import { Options as RuncOptions } from "@hull/api/gen/containerd/runc/v1/options";
 import { encodeAny } from "@hull/api/typeurl";
 import type { Client } from "@hull/client/client";
-import { getContainer, removeContainer, specOf } from "@hull/client/containers";
+import { type Container, getContainer, removeContainer, specOf } from "@hull/client/containers";
 import { makeFifos } from "@hull/client/io/fifos";
 import { Pump, readShared } from "@hull/client/io/pump";
 import { forwardSignals } from "@hull/client/io/signals";
@@ -17,6 +17,7 @@ import type { runFlags } from "./container-flags.ts";
 import { containerIdOf, createFrom } from "./create.ts";
 import { CtrError } from "./errors.ts";
 import type { tasksExec, tasksStart } from "./flags.ts";
+import { goJson } from "./go-json.ts";
 import { logLine } from "./log.ts";
 import { HostNetwork } from "./network.ts";
 
@@ -33,6 +34,7 @@ export const run: CtrAction<typeof runFlags> = async ({ flags, given, args, glob
     const container = await createFrom(client, request);
     await using cleanup = new AsyncDisposableStack();
     if (flags.rm) cleanup.defer(() => removeContainer(client, container));
+    if (given.has("dump-config")) dumpSpec(container, flags["dump-config"]);
     using terminal = flags.tty && !flags.detach ? enterRawMode(0) : undefined;
     void terminal;
     const io = ioFor(id, { ...flags, terminal: flags.tty }, host);
@@ -47,6 +49,11 @@ export const run: CtrAction<typeof runFlags> = async ({ flags, given, args, glob
     return await attend(process, flags, end);
   });
 };
+
+function dumpSpec(container: Container, path = ""): void {
+  if (path === "") throw new CtrError("file name is required with --dump-config");
+  writeFileSync(path, goJson(specOf(container), "  "));
+}
 
 export const start: CtrAction<typeof tasksStart> = async ({ flags, args: [id = ""], globals, host }) => {
   if (id === "") throw new CtrError("container id must be provided");
@@ -123,7 +130,7 @@ interface IoFlags {
 }
 
 /** What a process is connected to: nothing, a log, or FIFOs; this program's own streams unless it leaves it behind. */
-function ioFor(id: string, flags: IoFlags, host: Host): ProcessIo {
+export function ioFor(id: string, flags: IoFlags, host: Host): ProcessIo {
   const { terminal, "null-io": none, "log-uri": log, "fifo-dir": directory } = flags;
   if (!terminal && none) {
     if (log !== undefined) throw new CtrError("can't set log-uri and null-io at the same time");
@@ -156,7 +163,7 @@ interface AttendFlags {
 }
 
 /** Starts a process and stays with it to its end, unless it is to be left behind. Gives the exit status. */
-async function attend(process: Process, flags: AttendFlags, end: () => Promise<void>): Promise<number> {
+export async function attend(process: Process, flags: AttendFlags, end: () => Promise<void>): Promise<number> {
   const pidFile = flags["pid-file"];
   if (pidFile !== undefined) writeFileSync(pidFile, String(process.pid));
   if (flags.detach) {

@@ -153,3 +153,41 @@ export const contentEdit: Command = command({
   flags: flags.contentEdit,
   load: async () => (await import("./content-edit.ts")).editContent,
 });
+
+export const sandboxes: Command = {
+  name: "sandboxes",
+  aliases: ["sandbox", "sb", "s"],
+  summary: "manage sandboxes",
+  commands: [
+    command({
+      name: "run",
+      aliases: ["create", "c", "r"],
+      summary: "run a new sandbox",
+      usage: "[flags] <pod-config.json> <sandbox-id>",
+      flags: flags.sandboxesRun,
+      load: async () => (await import("./sandboxes.ts")).runSandbox,
+    }),
+    command({
+      name: "list",
+      aliases: ["ls"],
+      summary: "list sandboxes",
+      flags: flags.sandboxesList,
+      load: async () => (await import("./sandboxes.ts")).listSandboxes,
+    }),
+    command({
+      name: "remove",
+      aliases: ["rm"],
+      summary: "remove sandboxes",
+      usage: "<id> [<id>, ...]",
+      flags: flags.sandboxesRemove,
+      load: async () => (await import("./sandboxes.ts")).removeSandboxes,
+    }),
+    command({
+      name: "info",
+      aliases: ["i"],
+      summary: "get info about a sandbox",
+      usage: "<sandbox id>",
+      load: async () => (await import("./sandboxes.ts")).sandboxInfo,
+    }),
+  ],
+};
