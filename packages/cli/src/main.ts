@@ -29,6 +29,7 @@ const parts: Readonly<Record<string, () => Promise<Main>>> = {
     };
   },
   sync: async () => (await import("@hull/engine/snapshots/sync-main")).runSync,
+  "checkpoint-metadata": async () => (await import("@hull/engine/metadata/checkpoint-main")).runCheckpoint,
   pack: async () => {
     const { runPacker } = await import("@hull/engine/diff/packer/main");
     return async (args) => {

@@ -2,6 +2,7 @@ import { closeSync, fdatasync, mkdirSync, openSync } from "node:fs";
 import { join } from "node:path";
 import { failedPrecondition, invalidArgument, notFound } from "@hull/errors";
 import type { Context } from "../context.ts";
+import { Checkpointer } from "./checkpoint.ts";
 import { migrations } from "./schema.ts";
 import { openSql, type SqlDatabase } from "./sql.ts";
 import { UnsyncedSnapshots } from "./unsynced.ts";
@@ -16,13 +17,15 @@ export class Metadata implements Disposable {
   readonly sql: SqlDatabase;
   readonly unsynced: UnsyncedSnapshots;
   readonly #walFile: string;
+  readonly #checkpointer: Checkpointer;
   #syncing: Promise<void> | undefined;
   #next: Promise<void> | undefined;
 
-  private constructor(sql: SqlDatabase, walFile: string) {
+  private constructor(sql: SqlDatabase, file: string) {
     this.sql = sql;
     this.unsynced = new UnsyncedSnapshots(sql);
-    this.#walFile = walFile;
+    this.#walFile = `${file}-wal`;
+    this.#checkpointer = new Checkpointer(sql, file);
   }
 
   /** Opens the database in `directory` (made if missing) and brings it to this version. @throws FailedPrecondition if it is newer */
@@ -43,12 +46,14 @@ export class Metadata implements Disposable {
         sql.exec(`PRAGMA user_version = ${version + index + 1}`);
       });
     });
-    return new Metadata(sql, `${file}-wal`);
+    return new Metadata(sql, file);
   }
 
   /** Runs `work` in one write transaction. It can't await. Not on disk yet when this returns: see `durable`. */
   write<T>(work: () => T): T {
-    return this.sql.transaction(work);
+    const result = this.sql.transaction(work);
+    this.#checkpointer.committed();
+    return result;
   }
 
   /** Waits until everything committed before this call survives a loss of power. Callers at the same time share one sync. */
@@ -82,6 +87,7 @@ export class Metadata implements Disposable {
 
   [Symbol.dispose](): void {
     this.unsynced[Symbol.dispose]();
+    this.#checkpointer[Symbol.dispose]();
     this.sql[Symbol.dispose]();
   }
 }
