@@ -281,9 +281,10 @@ export class Connection implements PeerFrames, StreamHost {
   windowUpdate(streamId: number, increment: number): void {
     if (streamId === 0) {
       if (increment === 0) throw new ConnectionError(errorCodes.protocolError, "a window grows by nothing");
-      this.#sender.window += increment;
-      if (this.#sender.window > largestWindow) throw new ConnectionError(errorCodes.flowControlError, tooLarge);
-      this.#sender.soon();
+      if (this.#sender.window + increment > largestWindow) {
+        throw new ConnectionError(errorCodes.flowControlError, tooLarge);
+      }
+      this.#sender.widen(increment);
       return;
     }
     const stream = this.#streams.get(streamId);

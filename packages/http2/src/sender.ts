@@ -61,6 +61,13 @@ export class Sender {
     setImmediate(this.#flushLater);
   }
 
+  /** The peer has room for so many bytes of content more, of all streams together. */
+  widen(increment: number): void {
+    this.window += increment;
+    // Without content that waits, the answers to the peer's frames stay with the answers to its calls: Go sends an update with each.
+    if (this.#ready.length > 0) this.soon();
+  }
+
   /** Puts a small message into the output. False if there is no room for it: then it is the stream's to queue. */
   now(stream: Stream, parts: readonly Uint8Array[], endStream: boolean): boolean {
     let size = 0;
@@ -71,7 +78,9 @@ export class Sender {
     for (const part of parts) this.output.raw(part);
     this.window -= size;
     stream.sendWindow -= size;
-    this.soon();
+    // What is not the last has time for what may follow it at once, the trailers.
+    if (endStream) this.soon();
+    else this.later();
     return true;
   }
 
