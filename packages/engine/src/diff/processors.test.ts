@@ -36,6 +36,16 @@ async function apply(bench: Bench, mediaType: string, processors: readonly Strea
   return { target, applied };
 }
 
+/** This process's, by pid. */
+const children = (): string[] =>
+  readdirSync("/proc").filter((pid) => {
+    try {
+      return readFileSync(`/proc/${pid}/stat`, "utf8").split(" ")[3] === String(process.pid);
+    } catch {
+      return false;
+    }
+  });
+
 describe("stream processors", () => {
   test("are told by media type, the last of the configuration first", () => {
     const [a, b, c] = [shell("a", "x", "y", ""), shell("b", "y", `${plain}+gzip`, ""), shell("c", "x", plain, "")];
@@ -79,18 +89,12 @@ describe("stream processors", () => {
 
   test.skipIf(!root)("that fail say why, and nothing is left running (needs root)", async () => {
     using bench = new Bench();
+    const before = children();
     const layer = layerOf({ name: "file", content: "x" });
     const failing = shell("broken", "x", plain, "head -c 100; echo no key for this >&2; exit 3");
     await expect(apply(bench, "x", [failing], layer)).rejects.toThrow('stream processor "broken": no key for this');
     const missing = { ...failing, path: "/nonexistent/program" };
     await expect(apply(bench, "x", [missing], layer)).rejects.toThrow('stream processor "broken" can\'t be started');
-    const children = readdirSync("/proc").filter((pid) => {
-      try {
-        return readFileSync(`/proc/${pid}/stat`, "utf8").split(" ")[3] === String(process.pid);
-      } catch {
-        return false;
-      }
-    });
-    expect(children).toEqual([]);
+    expect(children().filter((pid) => !before.includes(pid))).toEqual([]);
   });
 });
