@@ -28,6 +28,9 @@ import { serveTtrpc } from "./server/ttrpc.ts";
 /** All plugins that a daemon has: what a configuration may name. */
 export const daemonPlugins = [...enginePlugins, ...servicePlugins];
 
+/** Clients try again after a second or two; containerd's shims tell what happened while it was away for so long. */
+const returningMs = 15_000;
+
 const silentLevel: LevelLogger = { ...silent, level: "panic" };
 
 export interface Daemon extends AsyncDisposable {
@@ -77,12 +80,14 @@ export async function startDaemon(
   );
   for (const name of deprecatedSettings(changedTables(config, daemonPlugins)))
     engine.plugins.get<Warnings>(pluginTypes.warning).emit(name);
+  const served = engine.events.keepForReturning(returningMs);
   const ttrpcOwner = config.ttrpc.address === "" ? config.grpc : config.ttrpc;
   starting.use(await serveTtrpc(ttrpcAddress, ttrpcOwner, engine.events, activated.take(ttrpcAddress)));
   // Shims that are found again send what happened meanwhile, so somebody has to listen before.
   await engine.resume();
   const { interceptors, metrics } = await startWatchers(engine, config, starting, log);
   const services = [...engine.plugins.all<Service>(pluginTypes.grpc).values()];
+  served();
   starting.use(await listenGrpc({ config, services, interceptors, activated, log }));
   for (const unused of activated.closeRest())
     log.log("warn", `nothing is configured to be served at "${unused}", which the service manager listens at`);

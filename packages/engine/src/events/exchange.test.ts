@@ -1,4 +1,5 @@
 import { describe, expect, test } from "bun:test";
+import { nowNanos } from "@hull/api/timestamp";
 import { packAny } from "@hull/api/typeurl";
 import { LocalEventExchange } from "./exchange.ts";
 import type { EventEnvelope } from "./index.ts";
@@ -97,5 +98,25 @@ describe("the event exchange", () => {
     expect(() => exchange.publish({ namespace: "" }, "/a", anything)).toThrow("namespace is required");
     exchange.forward(envelope);
     expect((await events.next()).value).toEqual(envelope);
+  });
+
+  test("who comes back to a daemon that was away gets what happened meanwhile, whenever that is told", async () => {
+    const exchange = new LocalEventExchange();
+    const early = exchange.subscribe([], never);
+    const served = exchange.keepForReturning(50);
+    exchange.publish(ctx, "/told/first", anything);
+    const internal = exchange.subscribe([], never);
+    const timestamp = nowNanos();
+    served();
+    exchange.publish(ctx, "/new", anything);
+    exchange.forward({ timestamp, namespace: "default", topic: "/told/later", event: anything });
+    expect(await take(exchange.subscribe([], never), 2)).toEqual(["/told/first", "/told/later"]);
+    expect(await take(exchange.subscribe([`topic=="/told/later"`], never), 1)).toEqual(["/told/later"]);
+    expect(await take(early, 3)).toEqual(["/told/first", "/new", "/told/later"]);
+    expect(await take(internal, 2)).toEqual(["/new", "/told/later"]);
+    await Bun.sleep(60);
+    const late = exchange.subscribe([], never);
+    exchange.publish(ctx, "/newer", anything);
+    expect(await take(late, 1)).toEqual(["/newer"]);
   });
 });

@@ -5,6 +5,7 @@ import type { TypedBytes } from "../labels.ts";
 import { checkIdentifier, requireNamespace } from "../metadata/index.ts";
 import type { EventEnvelope, EventExchange } from "./index.ts";
 import { compileEventFilters } from "./match.ts";
+import { MissedEvents } from "./missed.ts";
 import { Subscription } from "./subscription.ts";
 
 /** Go's zero time, which a Go program sends for a time that it never set. */
@@ -14,6 +15,7 @@ const zeroTime = -62_135_596_800n * 1_000_000_000n;
 export class LocalEventExchange implements EventExchange {
   readonly #subscriptions = new Set<Subscription>();
   readonly #listeners = new Set<(envelope: EventEnvelope) => void>();
+  #missed: MissedEvents | undefined;
 
   publish(ctx: Pick<Context, "namespace">, topic: string, event: TypedBytes): void {
     checkTopic(topic);
@@ -31,8 +33,16 @@ export class LocalEventExchange implements EventExchange {
     const subscription = new Subscription(compileEventFilters(filters), signal, () =>
       this.#subscriptions.delete(subscription),
     );
-    if (!signal.aborted) this.#subscriptions.add(subscription);
+    if (signal.aborted) return subscription;
+    for (const envelope of this.#missed?.events ?? []) subscription.offer(envelope);
+    this.#subscriptions.add(subscription);
     return subscription;
+  }
+
+  keepForReturning(milliseconds: number): () => void {
+    const missed = new MissedEvents(milliseconds);
+    this.#missed = missed;
+    return () => missed.served();
   }
 
   observe(listener: (envelope: EventEnvelope) => void): () => void {
@@ -46,6 +56,7 @@ export class LocalEventExchange implements EventExchange {
   }
 
   #pass(envelope: EventEnvelope): void {
+    this.#missed?.offer(envelope);
     for (const listener of this.#listeners) listener(envelope);
     for (const subscription of this.#subscriptions) subscription.offer(envelope);
   }

@@ -6,7 +6,8 @@ import type { Nanoseconds, TypedBytes } from "../labels.ts";
  *
  *   publish(topic, event) ──► every subscriber whose filters match, from the moment it subscribed
  *
- * Nothing is kept here for later subscribers: the event log (`event-log`) does that. A slow subscriber's queue grows in memory until it ends its subscription.
+ * Nothing is kept here for later subscribers, except for those who come back to a daemon that was away (`keepForReturning`): the event
+ * log (`event-log`) does that. A slow subscriber's queue grows in memory until it ends its subscription.
  */
 export interface EventExchange {
   /** @throws InvalidArgument if the topic isn't `/`-led identifiers */
@@ -15,6 +16,11 @@ export interface EventExchange {
   forward(envelope: EventEnvelope): void;
   /** Calls `listener` with every event before `publish` returns. It must not throw. Gives what ends that. */
   observe(listener: (envelope: EventEnvelope) => void): () => void;
+  /**
+   * Keeps all events until what is given is called, and then those from before that are told late; whoever subscribes within
+   * `milliseconds` after the call gets them first.
+   */
+  keepForReturning(milliseconds: number): () => void;
   /** Subscribes at once (before the first `next`). Ends when `signal` aborts. @throws InvalidArgument if a filter doesn't parse */
   subscribe(filters: readonly string[], signal: AbortSignal): AsyncIterable<EventEnvelope>;
 }

@@ -1,0 +1,65 @@
+import { existsSync, mkdirSync } from "node:fs";
+import { join } from "node:path";
+import { type Outcome, runProgram, type Server, startServer } from "../support/process.ts";
+
+/** Why Docker's engine can't be had here; undefined if it can. */
+export const noDocker =
+  process.getuid?.() !== 0
+    ? "needs root"
+    : existsSync("/usr/sbin/dockerd") && existsSync("/usr/bin/docker")
+      ? undefined
+      : "needs Debian's docker.io package";
+
+/** Debian's dockerd on folders of its own and with no network, above a daemon that serves containerd's API. */
+export class DockerEngine implements AsyncDisposable {
+  /** Begins a command line of Docker's client for this engine. */
+  readonly client: readonly string[];
+  readonly #command: readonly string[];
+  readonly #env: Record<string, string | undefined>;
+  #server: Server | undefined;
+
+  /** @param cgroup the parent of the containers' control groups, for instance `/mine` */
+  constructor(folder: string, containerd: string, cgroup: string) {
+    const config = join(folder, "config");
+    mkdirSync(config, { recursive: true });
+    const socket = `unix://${join(folder, "docker.sock")}`;
+    this.client = ["/usr/bin/docker", "--config", config, "--host", socket];
+    this.#env = { DOCKER_BUILDKIT: "0" };
+    this.#command = [
+      "/usr/sbin/dockerd",
+      ...["--config-file", "", "--containerd", containerd, "--host", socket, "--live-restore"],
+      ...["--data-root", join(folder, "root"), "--exec-root", join(folder, "exec"), "--pidfile", join(folder, "pid")],
+      ...["--iptables=false", "--ip6tables=false", "--bridge=none", "--storage-driver=overlay2"],
+      ...["--exec-opt", "native.cgroupdriver=cgroupfs", "--cgroup-parent", cgroup],
+    ];
+  }
+
+  async start(): Promise<void> {
+    this.#server = await startServer(this.#command, /API listen on/, { env: this.#env });
+  }
+
+  /** Containers go on without it. */
+  async stop(signal: NodeJS.Signals = "SIGTERM"): Promise<void> {
+    await this.#server?.stop(signal);
+  }
+
+  log(): string {
+    return this.#server?.log() ?? "";
+  }
+
+  /** Runs Docker's client. */
+  run(...args: string[]): Promise<Outcome> {
+    return runProgram([...this.client, ...args], { env: this.#env });
+  }
+
+  /** The same for one that has to succeed. Gives its standard output, trimmed. @throws Error with what it said */
+  async must(...args: string[]): Promise<string> {
+    const { status, stdout, stderr } = await this.run(...args);
+    if (status !== 0) throw new Error(`docker ${args.join(" ")} ended with ${status}: ${stderr}${stdout}`);
+    return stdout.trim();
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.stop();
+  }
+}
