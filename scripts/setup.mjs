@@ -29,6 +29,19 @@ export const peerPackages = {
   "containernetworking-plugins": "/usr/lib/cni/bridge",
 };
 
+/** What single tests take: networks, snapshotters, shells, and programs that judge what hull writes. Where one is missing, they are skipped. */
+export const testPackages = {
+  iptables: "/usr/sbin/iptables",
+  iproute2: "/usr/bin/ip",
+  "erofs-utils": "/usr/bin/mkfs.erofs",
+  "btrfs-progs": "/usr/sbin/mkfs.btrfs",
+  e2fsprogs: "/usr/sbin/mkfs.ext4",
+  "libarchive-tools": "/usr/bin/bsdtar",
+  mandoc: "/usr/bin/mandoc",
+  zsh: "/usr/bin/zsh",
+  procps: "/usr/bin/ps",
+};
+
 /** Ends the program with a message that says what to do. */
 export function fail(message) {
   process.stderr.write(`\nhull: ${message}\n`);

@@ -17,11 +17,12 @@ import {
   peerPackages,
   project,
   runtimePackages,
+  testPackages,
 } from "./setup.mjs";
 
 const only = process.argv.slice(2);
 ensureNpmPackages();
-ensureDebianPackages({ ...runtimePackages, ...peerPackages });
+ensureDebianPackages({ ...runtimePackages, ...peerPackages, ...testPackages });
 
 const total = { passed: 0, failed: 0, skipped: 0 };
 const failures = [];

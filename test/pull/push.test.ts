@@ -165,7 +165,7 @@ suite(`push and export${lacking === undefined ? "" : ` (skipped: ${lacking})`}`,
       expect(await members(await exported([busybox], { skipDockerManifest: true }))).toEqual(others);
     });
 
-    test("go to skopeo, umoci and the real containerd, and back", async () => {
+    test("go to skopeo and the real containerd, and back", async () => {
       const path = await exported(["example.com/large:1"], { platforms: "all" });
       const copied = await runProgram([
         "skopeo",
