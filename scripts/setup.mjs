@@ -70,22 +70,28 @@ export function ensureNpmPackages() {
   writeFileSync(stamp, readFileSync(lock));
 }
 
-/** Installs the Debian packages whose file is missing. */
-export function ensureDebianPackages(packages) {
+/** Installs the Debian packages whose file is missing. Where that can't be: with `optional` says so and goes on, else ends the program. */
+export function ensureDebianPackages(packages, { optional = false } = {}) {
   const missing = Object.entries(packages)
     .filter(([, file]) => !existsSync(file))
     .map(([name]) => name);
   if (missing.length === 0) return;
+  const giveUp = optional ? (message) => console.log(`hull: ${message}`) : fail;
   if (!existsSync("/usr/bin/apt-get"))
-    fail(`these programs are missing: ${missing.join(", ")}. Install them with your system's package manager.`);
+    return giveUp(
+      `these programs are missing: ${missing.join(", ")}. Install them with your system's package manager.`,
+    );
   if (process.getuid() !== 0)
-    fail(`these Debian packages are missing: ${missing.join(", ")}. Run as root: apt-get install ${missing.join(" ")}`);
+    return giveUp(
+      `these Debian packages are missing: ${missing.join(", ")}. Run as root: apt-get install ${missing.join(" ")}`,
+    );
   console.log(`hull: installing Debian packages: ${missing.join(" ")}`);
   const env = { ...process.env, DEBIAN_FRONTEND: "noninteractive" };
   const install = ["install", "-y", "-qq", "--no-install-recommends", ...missing];
   if (spawnSync("apt-get", install, { env, stdio: "ignore" }).status === 0) return;
-  run("apt-get", ["update", "-qq"], { env });
-  run("apt-get", install, { env, stdio: ["ignore", "ignore", "inherit"] });
+  spawnSync("apt-get", ["update", "-qq"], { env, stdio: "inherit" });
+  const { status } = spawnSync("apt-get", install, { env, stdio: ["ignore", "ignore", "inherit"] });
+  if (status !== 0) giveUp(`"apt-get ${install.join(" ")}" ended with status ${status}`);
 }
 
 /** Builds `dist/hull` if a source is newer than it. */
