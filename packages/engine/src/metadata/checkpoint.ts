@@ -1,12 +1,18 @@
-import { statSync } from "node:fs";
+import { closeSync, openSync, readSync } from "node:fs";
 import { selfCommand } from "../self.ts";
 import type { SqlDatabase } from "./sql.ts";
 
-/** Bytes of the write-ahead log from which on it is brought into the database: twice what SQLite itself would let it grow to. */
-const foldBytes = 8 << 20;
+/** Changed rows after which the write-ahead log is brought into the database: each adds a few pages to it, so that it has about 10 MiB. */
+const foldRows = 1000;
 
-/** Commits between two looks at the log's size. */
+/** Commits between two looks at the count of rows. */
 const lookEvery = 16;
+
+/** So often another process is tried before the log is known not to begin anew by itself. */
+const patience = 4;
+
+/** Bytes that the log's file keeps when the log begins anew: overwriting is cheaper than allocating, and cutting costs most. */
+const keptBytes = 64 << 20;
 
 /**
  * Brings the write-ahead log into the database file from time to time (a checkpoint: https://www.sqlite.org/wal.html#ckpt). SQLite would
@@ -16,27 +22,31 @@ const lookEvery = 16;
 export class Checkpointer implements Disposable {
   readonly #sql: SqlDatabase;
   readonly #file: string;
-  readonly #foldBytes: number;
+  readonly #foldRows: number;
   readonly #command: readonly string[];
-  #commits = 0;
   #closed = false;
+  #commits = 0;
+  #rowsFolded = 0;
+  #generation = -1;
+  #foldsOfGeneration = 0;
   #child: Bun.Subprocess | undefined;
   #running: Promise<void> | undefined;
 
   /** For the database `file`, which `sql` has open. */
-  constructor(sql: SqlDatabase, file: string, options: { foldBytes?: number; command?: string[] } = {}) {
+  constructor(sql: SqlDatabase, file: string, options: { foldRows?: number; command?: readonly string[] } = {}) {
     this.#sql = sql;
     this.#file = file;
     this.#command = options.command ?? selfCommand("checkpoint-metadata");
-    this.#foldBytes = options.foldBytes ?? foldBytes;
-    // The log's file is as long as the log is: it is cut when the log begins anew.
-    sql.exec("PRAGMA wal_autocheckpoint = 0; PRAGMA journal_size_limit = 0");
+    this.#foldRows = options.foldRows ?? foldRows;
+    sql.exec(`PRAGMA wal_autocheckpoint = 0; PRAGMA journal_size_limit = ${keptBytes}`);
   }
 
   /** To be told of every commit. */
   committed(): void {
     if (++this.#commits % lookEvery !== 0 || this.#running !== undefined) return;
-    if (this.#logBytes() < this.#foldBytes) return;
+    const rows = Number(this.#sql.prepare("SELECT total_changes() AS rows").get()?.rows ?? 0);
+    if (rows - this.#rowsFolded < this.#foldRows) return;
+    this.#rowsFolded = rows;
     this.#running = this.#fold().finally(() => {
       this.#running = undefined;
     });
@@ -55,10 +65,13 @@ export class Checkpointer implements Disposable {
 
   async #fold(): Promise<void> {
     const done = await this.#inChild();
-    // Writers that never rest leave a little behind each time, so that the log never begins anew; that little takes no long.
-    if (this.#closed || (done && this.#logBytes() <= 4 * this.#foldBytes)) return;
+    if (this.#closed) return;
     try {
-      this.#sql.exec("PRAGMA wal_checkpoint(PASSIVE)");
+      const generation = this.#readGeneration();
+      this.#foldsOfGeneration = generation === this.#generation ? this.#foldsOfGeneration + 1 : 1;
+      this.#generation = generation;
+      // Writers that never rest leave a little behind each time, so that the log never begins anew; that little takes no long.
+      if (!done || this.#foldsOfGeneration > patience) this.#sql.exec("PRAGMA wal_checkpoint(PASSIVE)");
     } catch {
       // A disk that is full or broken: the next commit that needs it says so, and the log keeps all until then.
     }
@@ -67,10 +80,7 @@ export class Checkpointer implements Disposable {
   /** False if it didn't work out. */
   async #inChild(): Promise<boolean> {
     try {
-      this.#child = Bun.spawn([...this.#command, this.#file], {
-        stdio: ["ignore", "ignore", "ignore"],
-        env: {},
-      });
+      this.#child = Bun.spawn([...this.#command, this.#file], { stdio: ["ignore", "ignore", "ignore"], env: {} });
       return (await this.#child.exited) === 0;
     } catch {
       return false;
@@ -79,7 +89,15 @@ export class Checkpointer implements Disposable {
     }
   }
 
-  #logBytes(): number {
-    return statSync(`${this.#file}-wal`, { throwIfNoEntry: false })?.size ?? 0;
+  /** How often the log has begun anew: the checkpoint sequence number, bytes 12 to 15 of it (https://www.sqlite.org/fileformat2.html#walformat). */
+  #readGeneration(): number {
+    const log = openSync(`${this.#file}-wal`, "r");
+    try {
+      const number = Buffer.alloc(4);
+      readSync(log, number, 0, 4, 12);
+      return number.readUInt32BE();
+    } finally {
+      closeSync(log);
+    }
   }
 }
