@@ -1,7 +1,6 @@
 import { closeSync, mkdirSync, openSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { Options } from "@hull/api/gen/containerd/runc/v1/options";
-import { IntrospectionDefinition } from "@hull/api/gen/containerd/services/introspection/v1/introspection";
 import type { Any } from "@hull/api/gen/google/protobuf/any";
 import { encodeAny } from "@hull/api/typeurl";
 import type { Client } from "@hull/client/client";
@@ -9,8 +8,9 @@ import { type Container, createContainer, removeContainer } from "@hull/client/c
 import type { Image, PlatformImage } from "@hull/client/images";
 import { alreadyExists, invalidArgument, isCode } from "@hull/errors";
 import type { ImageConfig } from "@hull/oci/manifest";
+import { clientDirectory } from "./client-directory.ts";
 import { containersNamed } from "./find.ts";
-import type { Call, Globals } from "./globals.ts";
+import type { Call } from "./globals.ts";
 import { placeOf } from "./globals.ts";
 import { withGroupsAndDevices } from "./host-steps.ts";
 import { labelNames } from "./labels.ts";
@@ -22,6 +22,7 @@ import type { RunFlags } from "./run-flags.ts";
 import { parseSignal } from "./signals.ts";
 import { parseSize } from "./size.ts";
 import { specOf, withUserOf } from "./spec.ts";
+import { fillVolumes, openVolumes, place, volumeLabels, wishesOf } from "./volumes/index.ts";
 
 /** What the shim of containers is called that name none: every containerd client's default. */
 const defaultRuntime = "io.containerd.runc.v2";
@@ -57,7 +58,11 @@ export async function createFromFlags({
   const id = newContainerId();
   const name = await freeName(client, flags.name);
   const network = await networkOf(flags, host.env);
+  const wishes = wishesOf(flags, platformImage.config.config.volumes);
+  using undo = new DisposableStack();
+  const placed = wishes.length === 0 ? [] : place(wishes, await openVolumes(client, placeOf(globals).root), undo);
   const source = {
+    mounts: placed.map(({ mount }) => mount),
     flags,
     args,
     id,
@@ -71,7 +76,10 @@ export async function createFromFlags({
   const user = flags.user ?? platformImage.config.config.user;
   const container = await createContainer(client, {
     id,
-    labels: { ...(await ownLabels(client, call, { id, name, starts, network }, platformImage.config)) },
+    labels: {
+      ...(await ownLabels(client, call, { id, name, starts, network }, platformImage.config)),
+      ...volumeLabels(placed),
+    },
     runtime: runtimeOf(flags.runtime),
     rootfs: {
       image: platformImage,
@@ -79,9 +87,13 @@ export async function createFromFlags({
       snapshotter: globals.snapshotter,
       snapshotLabels: storageLabels(flags["storage-opt"]),
     },
-    spec: (mounts) => withGroupsAndDevices(withUserOf(user, mounts)(spec), flags, mounts),
+    spec: async (mounts) => {
+      await fillVolumes(placed, mounts);
+      return await withGroupsAndDevices(withUserOf(user, mounts)(spec), flags, mounts);
+    },
   });
   await yieldName(client, container, name);
+  undo.move();
   return container;
 }
 
@@ -134,7 +146,10 @@ async function ownLabels(
   const log =
     flags.rm && !flags.detach
       ? undefined
-      : logUri(join(await logDirectory(client, globals), client.namespace, `${id}.log`), flags["log-opt"]);
+      : logUri(
+          join(await clientDirectory(client, "logs", placeOf(globals).root), client.namespace, `${id}.log`),
+          flags["log-opt"],
+        );
   return {
     ...fitting(config.config.labels),
     ...Object.fromEntries(flags.label.map(parseLabel)),
@@ -160,13 +175,6 @@ function parseLabel(text: string): [string, string] {
   const at = text.indexOf("=");
   if (text === "" || at === 0) throw invalidArgument(`label "${text}" must be of the form KEY=VALUE`);
   return at < 0 ? [text, ""] : [text.slice(0, at), text.slice(at + 1)];
-}
-
-/** Where logs of containers are kept: the daemon says it; below the default root for one that doesn't. */
-async function logDirectory(client: Client, globals: Globals): Promise<string> {
-  const filters = ["type==io.containerd.monitor.container.v1,id==auto-remove"];
-  const { plugins } = await client.service(IntrospectionDefinition).plugins({ filters });
-  return plugins[0]?.exports.logs ?? join(placeOf(globals).root, "logs");
 }
 
 /** A shim by its name or path, or an OCI runtime for hull's own. */

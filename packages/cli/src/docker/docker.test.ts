@@ -9,7 +9,7 @@ import { progressLine } from "./progress.ts";
 import { parseSignal } from "./signals.ts";
 import { parseSize } from "./size.ts";
 import { describeState, notStarted } from "./state.ts";
-import { parseTmpfs, parseVolume } from "./volumes.ts";
+import { parseMount, parseTmpfs, parseVolume } from "./volumes/parse.ts";
 
 const none = (): void => {};
 
@@ -28,17 +28,48 @@ function survives(parse: (text: string) => unknown): void {
 
 describe("volumes", () => {
   test("are bind mounts, private unless told", () => {
-    const mount = { type: "bind", source: "/a", destination: "/b" };
+    const mount = { type: "bind" as const, source: "/a", destination: "/b" };
     expect(parseVolume("/a:/b", none)).toEqual({ ...mount, options: ["rbind", "rprivate"] });
     expect(parseVolume("/a:/b:rw", none)).toEqual({ ...mount, options: ["rbind", "rprivate"] });
     expect(parseVolume("/a:/b:ro,rshared", none)).toEqual({ ...mount, options: ["rbind", "ro", "rshared"] });
     expect(parseVolume("./a:/b", none).source).toBe(`${process.cwd()}/a`);
+    expect(parseVolume("name:/b:ro,nocopy")).toEqual({
+      type: "volume",
+      source: "name",
+      destination: "/b",
+      options: ["rbind", "ro", "rprivate"],
+      fill: false,
+    });
+    expect(parseVolume("/b")).toMatchObject({ type: "volume", source: undefined, destination: "/b", fill: true });
+    expect(parseMount("type=bind,src=/tmp,dst=/b,readonly")).toEqual({
+      type: "bind",
+      source: "/tmp",
+      destination: "/b",
+      options: ["rbind", "rprivate", "ro"],
+    });
+    expect(parseMount("type=tmpfs,target=/t,tmpfs-size=1m,tmpfs-mode=700").options).toEqual([
+      "noexec",
+      "nosuid",
+      "nodev",
+      "size=1048576",
+      "mode=700",
+    ]);
     expect(parseTmpfs("/t:size=1m").options).toEqual(["noexec", "nosuid", "nodev", "size=1m"]);
   });
 
   test("what can't be is said", () => {
-    for (const text of ["", ":/b", "/a:b", "/a:/b:ro:x", "/a:/b:odd", "/a", "name:/b"])
+    for (const text of ["", ":/b", "/a:b", "/a:/b:ro:x", "/a:/b:odd", "/a:/", "name/x:/b"])
       expect(() => parseVolume(text, none)).toThrow("volume");
+    for (const text of [
+      "type=odd,target=/a",
+      "target=a",
+      "source=x",
+      "type=bind,target=/a",
+      "odd=1,target=/a",
+      "target",
+    ])
+      expect(() => parseMount(text)).toThrow(`invalid argument "${text}" for "--mount" flag: `);
+    survives(parseMount);
     survives((text) => parseVolume(text, none));
     survives(parseTmpfs);
   });

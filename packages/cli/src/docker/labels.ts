@@ -1,4 +1,5 @@
 import { autoRemoveLabel } from "@hull/engine/auto-remove/index";
+import { volumesLabel } from "@hull/engine/auto-remove/volumes";
 import { restartLabels } from "@hull/engine/restart/policy";
 
 /** What the docker-like commands keep of a container: labels of its record, which every client sees. Times and paths as texts. */
@@ -21,7 +22,7 @@ export const labelNames = {
   ports: "hull/ports",
 } as const;
 
-const own = new Set<string>([...Object.values(labelNames), ...Object.values(restartLabels)]);
+const own = new Set<string>([volumesLabel, ...Object.values(labelNames), ...Object.values(restartLabels)]);
 
 /** The labels that a user, or the image, gave. */
 export function userLabels(labels: Readonly<Record<string, string>>): Record<string, string> {

@@ -2,6 +2,7 @@ import { version } from "@hull/daemon/version";
 import { type Command, command, defineFlags, formatHelp, type Program } from "../command/index.ts";
 import { completes } from "./completes.ts";
 import { globalFlags } from "./globals.ts";
+import { volumeCommands } from "./program-volumes.ts";
 import { runFlags } from "./run-flags.ts";
 import { explain } from "./session.ts";
 import { updateFlags } from "./update-flags.ts";
@@ -173,8 +174,7 @@ const containerCommands: readonly Command[] = [
       volumes: {
         kind: "switch",
         aliases: ["v"],
-        summary: "Accepted for docker's sake: there are no volumes yet",
-        hidden: true,
+        summary: "Their volumes without a name too",
       },
     }),
     load: async () => (await import("./commands/lifecycle.ts")).rm,
@@ -473,6 +473,7 @@ With --for ctr it is for hull's ctr by that name.`,
       }),
     ],
   },
+  { ...volumeCommands, heading: others },
   command({
     name: "info",
     summary: "Print what the daemon has and runs on",

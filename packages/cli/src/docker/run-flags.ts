@@ -1,5 +1,6 @@
 import { defineFlags, type FlagValues } from "../command/index.ts";
 import { hostFlags } from "./host-flags.ts";
+import { mountFlags } from "./volumes/flags.ts";
 
 /** Flags of `run` and `create`. Those that are known and not served yet are named, so that using one is a clear error. */
 export const runFlags = defineFlags({
@@ -10,8 +11,7 @@ export const runFlags = defineFlags({
   name: { kind: "text", value: "NAME", summary: "Name of the container; two random words unless given" },
   env: { kind: "list", aliases: ["e"], value: "NAME[=VALUE]", summary: "Set a variable" },
   "env-file": { kind: "list", value: "FILE", summary: "Set the variables of a file" },
-  volume: { kind: "list", aliases: ["v"], value: "HOST:PATH[:ro]", summary: "Mount a file or directory of the host" },
-  tmpfs: { kind: "list", value: "PATH[:OPTIONS]", summary: "Mount memory" },
+  ...mountFlags,
   workdir: { kind: "text", aliases: ["w"], value: "DIR", summary: "Directory to start in" },
   user: { kind: "text", aliases: ["u"], value: "USER[:GROUP]", summary: "User to run as, by name or number" },
   entrypoint: { kind: "text", value: "PROGRAM", summary: "Program in place of the image's entry point" },
@@ -69,7 +69,6 @@ export const runFlags = defineFlags({
       "Of the log that hull logs shows: max-size=SIZE (10m) begins it anew at a size, max-file=N (5) keeps so many",
   },
   ...hostFlags,
-  mount: { kind: "list", value: "MOUNT", summary: "Mount, in keys and values: use -v", supported: false },
   init: { kind: "switch", summary: "Put an init in front", supported: false },
   platform: { kind: "text", value: "PLATFORM", summary: "Another platform's image", supported: false },
 });

@@ -13,6 +13,7 @@ import {
   resolveUser,
   type Spec,
   type SpecMiddleware,
+  type SpecMount,
   type SpecUser,
   withAddedCapabilities,
   withCapabilities,
@@ -42,7 +43,6 @@ import { hostSteps } from "./host-steps.ts";
 import { type ChosenNetwork, networkSteps } from "./network/index.ts";
 import type { RunFlags } from "./run-flags.ts";
 import { parseSize } from "./size.ts";
-import { parseTmpfs, parseVolume } from "./volumes.ts";
 
 /** What a container's spec is made of. */
 export interface SpecSource {
@@ -53,6 +53,8 @@ export interface SpecSource {
   readonly image: PlatformImage;
   readonly env: Readonly<Record<string, string | undefined>>;
   readonly network: ChosenNetwork;
+  /** What the flags and the image mount. */
+  readonly mounts: readonly SpecMount[];
   /** Where network namespaces are held while containers are on networks. */
   readonly namespaceDirectory: string;
 }
@@ -89,7 +91,7 @@ export function specOf(source: SpecSource): Spec {
     withEnv(collectEnv(flags["env-file"], flags.env, env)),
     ...(flags.workdir === undefined ? [] : [withCwd(flags.workdir)]),
     ...(flags["read-only"] ? [withReadOnlyRoot] : []),
-    withMounts([...flags.tmpfs.map(parseTmpfs), ...flags.volume.map((volume) => parseVolume(volume))]),
+    withMounts(source.mounts),
     ...limits(flags),
     ...hostSteps(flags, id),
   );

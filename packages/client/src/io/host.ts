@@ -5,7 +5,7 @@ import { invalidArgument } from "@hull/errors";
 import { type Device, resolveUser, type SpecUser } from "@hull/oci/spec";
 import { capabilities } from "@hull/sys/credentials";
 import { isErrno } from "@hull/sys/errno";
-import { close, open, openFlags } from "@hull/sys/fd";
+import { close, Descriptor, open, openFlags } from "@hull/sys/fd";
 import { splitDevice } from "@hull/sys/files";
 import { type Mount, mountAll, unmountAll } from "@hull/sys/mount";
 import { openInside } from "@hull/sys/resolve";
@@ -78,19 +78,20 @@ export function userInRoot(mounts: readonly Mount[], user: string): SpecUser {
  * alone. A file that isn't there is undefined.
  */
 export function readInRoot(mounts: readonly Mount[], paths: readonly string[]): (string | undefined)[] {
+  using root = openRootFiles(mounts);
+  return paths.map((path) => readInside(root.fd, path));
+}
+
+/** A root file system that is given by its mounts, mounted read-only until it is disposed of: a descriptor of it to open files in. */
+export function openRootFiles(mounts: readonly Mount[]): Disposable & { readonly fd: number } {
+  using undo = new DisposableStack();
   const target = mkdtempSync(join(tmpdir(), "hull-root-"));
-  try {
-    mountAll(mounts.flatMap(withoutManager).map(readOnly), target);
-    const root = open(target, openFlags.path | openFlags.directory);
-    try {
-      return paths.map((path) => readInside(root, path));
-    } finally {
-      close(root);
-    }
-  } finally {
-    unmountAll(target);
-    rmdirSync(target);
-  }
+  undo.defer(() => rmdirSync(target));
+  undo.defer(() => unmountAll(target));
+  mountAll(mounts.flatMap(withoutManager).map(readOnly), target);
+  const { fd } = undo.use(new Descriptor(open(target, openFlags.path | openFlags.directory)));
+  const kept = undo.move();
+  return { fd, [Symbol.dispose]: () => kept.dispose() };
 }
 
 function readInside(root: number, path: string): string | undefined {

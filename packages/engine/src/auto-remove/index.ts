@@ -22,7 +22,7 @@ export interface AutoRemoveOptions {
   tasks: TaskManager;
   snapshotter: (name: string) => Snapshotter | undefined;
   /** Takes away what a client keeps for a container beside the record, e.g. its log. */
-  removed: (container: Pick<Container, "id"> & Pick<Context, "namespace">) => Promise<void>;
+  removed: (container: Pick<Container, "id" | "labels"> & Pick<Context, "namespace">) => Promise<void>;
   log: Logger;
   signal: AbortSignal;
 }
@@ -56,5 +56,5 @@ async function removeEnded(options: AutoRemoveOptions, ctx: Context, event: Type
   await unlessGone(() => tasks.delete(ctx, id));
   await unlessGone(() => containers.delete(ctx, id));
   await unlessGone(async () => snapshotter(container.snapshotter)?.remove(ctx, container.snapshotKey));
-  await options.removed({ id, namespace: ctx.namespace });
+  await options.removed({ id, labels: container.labels, namespace: ctx.namespace });
 }

@@ -7,15 +7,21 @@ import { pluginTypes } from "../plugin/types.ts";
 import type { TaskManager } from "../runtime/index.ts";
 import type { Snapshotter } from "../snapshots/index.ts";
 import { removeAtExit } from "./index.ts";
+import { attachedVolumes } from "./volumes.ts";
 
-/** Removes containers that are to go when they end. Says in `logs` where clients keep the logs of containers on this root. */
+/**
+ * Removes containers that are to go when they end. Says in `logs` and `volumes` where clients keep those of
+ * containers on this root.
+ */
 export const autoRemovePlugin = definePlugin({
   type: pluginTypes.containerMonitor,
   id: "auto-remove",
   requires: [pluginTypes.event, pluginTypes.service, pluginTypes.runtime, pluginTypes.snapshotter],
   start: ({ root, get, all, log, meta, onStop }) => {
     const logs = join(dirname(root), "logs");
+    const volumes = join(dirname(root), "volumes");
     meta.exports.logs = logs;
+    meta.exports.volumes = volumes;
     const stop = new AbortController();
     const snapshotters = all<Snapshotter>(pluginTypes.snapshotter);
     const removing = removeAtExit({
@@ -23,7 +29,11 @@ export const autoRemovePlugin = definePlugin({
       containers: get<ContainerStore>(pluginTypes.service, "containers-service"),
       tasks: get<TaskManager>(pluginTypes.runtime),
       snapshotter: (name) => snapshotters.get(name),
-      removed: ({ namespace, id }) => removeLogs(join(logs, namespace), `${id}.log`),
+      removed: async ({ namespace, id, labels }) => {
+        await removeLogs(join(logs, namespace), `${id}.log`);
+        const own = attachedVolumes(labels).filter(({ anonymous }) => anonymous);
+        await Promise.all(own.map(({ name }) => rm(join(volumes, namespace, name), { recursive: true, force: true })));
+      },
       log,
       signal: stop.signal,
     });

@@ -14,6 +14,7 @@ import { logFileOf } from "../logs.ts";
 import { addressOf, portsOf } from "../network/index.ts";
 import { explain, openSession } from "../session.ts";
 import { stateOf } from "../state.ts";
+import { volumesOf } from "../volumes/index.ts";
 
 /** When something hasn't happened, in Docker's JSON: Go's zero time. */
 const never = "0001-01-01T00:00:00Z";
@@ -97,7 +98,7 @@ async function describeContainer(client: Client, container: Container): Promise<
     Driver: snapshotter,
     Platform: "linux",
     HostConfig: hostConfig(container, spec),
-    Mounts: mountsOf(spec),
+    Mounts: mountsOf(spec, volumesOf(container)),
     Config: {
       Hostname: spec?.hostname ?? "",
       User:
@@ -162,9 +163,12 @@ function restartPolicy(labels: Container["labels"]): unknown {
 
 const bindsOf = (spec: Spec | undefined): Spec["mounts"] => (spec?.mounts ?? []).filter(({ type }) => type === "bind");
 
-function mountsOf(spec: Spec | undefined): unknown[] {
+const kindOf = (volume: string | undefined): Record<string, string> =>
+  volume === undefined ? { Type: "bind" } : { Type: "volume", Name: volume, Driver: "local" };
+
+function mountsOf(spec: Spec | undefined, volumes: ReturnType<typeof volumesOf>): unknown[] {
   return bindsOf(spec).map(({ source, destination, options = [] }) => ({
-    Type: "bind",
+    ...kindOf(volumes.find((volume) => volume.destination === destination)?.name),
     Source: source,
     Destination: destination,
     Mode: options.join(","),

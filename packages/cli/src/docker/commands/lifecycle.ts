@@ -6,13 +6,14 @@ import { removeFifos } from "@hull/client/io/fifos";
 import { deleteTask, type Exit, getProcess, type Process } from "@hull/client/tasks";
 import { deadlineExceeded, failedPrecondition, invalidArgument, isCode } from "@hull/errors";
 import { findContainer, nameOf, needArguments } from "../find.ts";
-import type { Call } from "../globals.ts";
+import { type Call, placeOf } from "../globals.ts";
 import { labelNames } from "../labels.ts";
 import { removeLog } from "../logs.ts";
 import { expectToStop } from "../restart.ts";
 import { explain, openSession } from "../session.ts";
 import { parseSignal } from "../signals.ts";
 import { stateOf } from "../state.ts";
+import { openVolumes, removeAnonymous, volumesOf } from "../volumes/index.ts";
 import { startAttached, startDetached, statusOf } from "./run.ts";
 
 const SIGTERM = 15;
@@ -186,6 +187,8 @@ export function rm(call: Call<{ force: boolean; volumes: boolean }>): Promise<nu
         `container "${nameOf(container)}" is ${status}: stop it first (hull stop ${nameOf(container)}), or force it with -f`,
       );
     await remove(client, container);
+    if (call.flags.volumes && volumesOf(container).length > 0)
+      removeAnonymous(await openVolumes(client, placeOf(call.globals).root), container);
     return undefined;
   });
 }

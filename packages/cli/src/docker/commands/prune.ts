@@ -42,7 +42,7 @@ export async function imagePrune(call: Call<PruneFlags>): Promise<number> {
 }
 
 /** True if it may be done: told by --force, or by an answer. @throws InvalidArgument where nobody can answer */
-async function agreed({ args, flags, host }: Call<Pick<PruneFlags, "force">>, what: string): Promise<boolean> {
+export async function agreed({ args, flags, host }: Call<Pick<PruneFlags, "force">>, what: string): Promise<boolean> {
   needArguments(args, 0, 0, "");
   if (flags.force) return true;
   if (!process.stdin.isTTY) throw invalidArgument(`this removes ${what}: say --force where nobody can be asked`);

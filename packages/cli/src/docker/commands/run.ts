@@ -11,6 +11,7 @@ import { imageToRun, interrupted } from "../pull.ts";
 import { expectToRun } from "../restart.ts";
 import type { RunFlags } from "../run-flags.ts";
 import { explain, openSession } from "../session.ts";
+import { openVolumes, removeAnonymous, volumesOf } from "../volumes/index.ts";
 
 /** What `docker run` ends with if it is hull that failed, or the command can't be run, or isn't there. */
 const failed = 125;
@@ -66,7 +67,7 @@ async function runContainer(call: Call<RunFlags>): Promise<number> {
     }
     return await startAttached(client, container, call, { stdin: flags.interactive });
   } catch (error) {
-    if (flags.rm) await discard(client, container);
+    if (flags.rm) await discard(client, container, placeOf(call.globals));
     throw error;
   }
 }
@@ -136,7 +137,7 @@ export async function startAttached(
     await dropTask(task);
     throw error;
   }
-  if (container.labels[labelNames.autoRemove] === "true") await discard(client, container, task);
+  if (container.labels[labelNames.autoRemove] === "true") await discard(client, container, placeOf(globals), task);
   else letGo(io);
   return status;
 }
@@ -147,7 +148,12 @@ async function dropTask(task: Process): Promise<void> {
 }
 
 /** Removes a container that has ended; the daemon may be doing the same. */
-async function discard(client: Client, container: Container, task?: Process): Promise<void> {
+async function discard(
+  client: Client,
+  container: Container,
+  { root }: { root: string },
+  task?: Process,
+): Promise<void> {
   try {
     await task?.delete();
   } catch (error) {
@@ -156,4 +162,5 @@ async function discard(client: Client, container: Container, task?: Process): Pr
   if (task !== undefined) letGo(task.io);
   await removeIfThere(client, container);
   removeLog(container);
+  if (volumesOf(container).length > 0) removeAnonymous(await openVolumes(client, root), container);
 }

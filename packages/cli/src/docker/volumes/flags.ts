@@ -1,0 +1,17 @@
+import { defineFlags } from "../../command/index.ts";
+
+/** Flags of `run` and `create` that mount something. */
+export const mountFlags = defineFlags({
+  volume: {
+    kind: "list",
+    aliases: ["v"],
+    value: "[HOST|NAME:]PATH[:ro]",
+    summary: "Mount a file or directory of the host, or a volume",
+  },
+  mount: {
+    kind: "list",
+    value: "KEY=VALUE,…",
+    summary: "The same in keys and values: type=volume|bind|tmpfs, source, target, readonly, …",
+  },
+  tmpfs: { kind: "list", value: "PATH[:OPTIONS]", summary: "Mount memory" },
+});
