@@ -1,8 +1,9 @@
-import { describe, expect, test } from "bun:test";
+import { afterAll, describe, expect, test } from "bun:test";
 import { fuzz } from "./fuzz.ts";
-import { targets } from "./targets.ts";
+import { removeScratch, targets } from "./targets.ts";
 
 describe("foreign bytes are taken or refused", () => {
+  afterAll(removeScratch);
   for (const target of targets) {
     test(target.name, async () => {
       for (const sample of target.samples) await target.parse(sample);

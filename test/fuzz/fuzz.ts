@@ -6,7 +6,7 @@
 import { parseArgs } from "node:util";
 import { HullError } from "@hull/errors";
 import { mutate, Random } from "./mutate.ts";
-import { type Target, targets } from "./targets.ts";
+import { removeScratch, type Target, targets } from "./targets.ts";
 
 /** What came of one parser. */
 export interface Finding {
@@ -89,5 +89,6 @@ if (import.meta.main) {
       console.log(`  ${problem}\n  input (base64): ${Buffer.from(input).toString("base64").slice(0, 4000)}`);
     }
   }
+  removeScratch();
   if (failed) process.exit(1);
 }

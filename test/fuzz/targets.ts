@@ -151,7 +151,8 @@ function readBuckets(bucket: Bucket): number {
 }
 
 const scratch = mkdtempSync(join(tmpdir(), "hull-fuzz-"));
-process.on("exit", () => rmSync(scratch, { recursive: true, force: true }));
+/** Takes away the folder that the parsers of files work in. */
+export const removeScratch = (): void => rmSync(scratch, { recursive: true, force: true });
 
 const config = `version = 2
 root = "/var/lib/x"

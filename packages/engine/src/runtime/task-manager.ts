@@ -69,6 +69,8 @@ export class ShimTaskManager implements TaskManager {
   readonly #shims: ShimDirectory;
   readonly #tasks = new Map<string, Task>();
   readonly #locks = new KeyedLock();
+  /** What deleted tasks left behind, on its way out. */
+  readonly #leaving = new Set<Promise<void>>();
   #ociRuntime: string | undefined;
 
   constructor(options: TaskManagerOptions) {
@@ -181,7 +183,7 @@ export class ShimTaskManager implements TaskManager {
       this.#tasks.delete(key);
       // Gone from sight. The answer needn't wait for the disk, nor for the shim; a new task of this id does, by the lock.
       const removed = task.bundle.delete();
-      void this.#locks.run(key, async () => {
+      const putAway = this.#locks.run(key, async () => {
         const results = await Promise.allSettled([removed, this.#shims.release(task.shim, task.bundle)]);
         // Not by the caller's context, which is over: the name is all that counts.
         results.push(
@@ -191,6 +193,8 @@ export class ShimTaskManager implements TaskManager {
           if (result.status === "rejected") this.#complain("what a deleted task left behind", task, result.reason);
         }
       });
+      this.#leaving.add(putAway);
+      void putAway.finally(() => this.#leaving.delete(putAway));
       return exit;
     });
   }
@@ -321,6 +325,7 @@ export class ShimTaskManager implements TaskManager {
   async close(): Promise<void> {
     const shims = new Set([...this.#tasks.values()].map(({ shim }) => shim));
     this.#tasks.clear();
+    await Promise.all(this.#leaving);
     await this.#shims.close();
     await Promise.all([...shims].map(({ connected }) => connected.connection.close()));
   }

@@ -20,6 +20,7 @@ class Programs implements Disposable {
 
   [Symbol.dispose](): void {
     rmSync(this.path, { recursive: true, force: true });
+    rmSync(`${this.path}.in`, { force: true });
   }
 }
 
