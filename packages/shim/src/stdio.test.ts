@@ -64,23 +64,44 @@ describe("open streams", () => {
   const owner = { id: "c1", namespace: "ns", uid: 0, gid: 0, children: new Children() };
   const bytes = (text: string) => new TextEncoder().encode(text);
 
-  test("output is kept for a late reader, and a reader sees the end", () =>
+  for (const text of ["late", ""]) {
+    test(`output of ${text.length} bytes is kept for a late reader, who sees its end`, () =>
+      inDirectory(async (directory) => {
+        const path = join(directory, "out");
+        makeFifo(path);
+        const stdio = await ProcessStdio.open({ stdin: "", stdout: path, stderr: "" }, owner);
+        const [, stdout] = stdio.descriptors;
+        if (typeof stdout !== "number") throw new Error("no descriptor");
+        write(stdout, bytes(text));
+        stdio.handedOver();
+        stdio.finish();
+        // Who opens it to write alone is no reader.
+        close(open(path, openFlags.writeOnly | openFlags.nonBlocking));
+        await Bun.sleep(20);
+        // The shell's opening blocks until there is a writer.
+        const reader = Bun.spawn(["cat", path], { stdout: "pipe" });
+        expect(await new Response(reader.stdout).text()).toBe(text);
+        stdio.close();
+      }));
+  }
+
+  test("a reader that is there sees the end, and output that nobody came for is gone with the process", () =>
     inDirectory(async (directory) => {
-      const path = join(directory, "out");
-      makeFifo(path);
-      const stdio = await ProcessStdio.open({ stdin: "", stdout: path, stderr: "" }, owner);
-      const [, stdout] = stdio.descriptors;
-      if (typeof stdout !== "number") throw new Error("no descriptor");
-      write(stdout, bytes("late"));
+      const paths = [join(directory, "read"), join(directory, "unread")];
+      for (const path of paths) makeFifo(path);
+      const [stdout = "", stderr = ""] = paths;
+      const stdio = await ProcessStdio.open({ stdin: "", stdout, stderr }, owner);
+      const reader = open(stdout, openFlags.readOnly | openFlags.nonBlocking);
+      for (const fd of stdio.descriptors.slice(1)) write(fd as number, bytes("text"));
       stdio.handedOver();
       stdio.finish();
-      const reader = open(path, openFlags.readOnly | openFlags.nonBlocking);
       const buffer = new Uint8Array(16);
-      expect(read(reader, buffer)).toBe(4);
-      expect(read(reader, buffer)).toBe(undefined);
-      stdio.close();
-      expect(read(reader, buffer)).toBe(0);
+      expect([read(reader, buffer), read(reader, buffer)]).toEqual([4, 0]);
       close(reader);
+      stdio.close();
+      const late = open(stderr, openFlags.readOnly | openFlags.nonBlocking);
+      expect(read(late, buffer)).toBe(0);
+      close(late);
     }));
 
   test("a file is appended to, and may serve both outputs", () =>

@@ -10,13 +10,13 @@
  * For a log the process is given a pipe; see `logs`.
  *
  * When the process has ended, the last writing end is closed and a reader sees the end. If nobody has come to read yet, the output is kept
- * for a late reader until the process is deleted.
+ * for a while; see `late-output`.
  */
 
 import { fchownSync } from "node:fs";
 import { invalidArgument, unimplemented, unknown } from "@hull/errors";
-import { isErrno } from "@hull/sys/errno";
 import { close, open, openFlags, setNonBlocking } from "@hull/sys/fd";
+import { LateOutput } from "./late-output.ts";
 import { LogFile, parseRotation, type Rotation } from "./log-file.ts";
 import { LoggerProcess, type LogOwner, LogPipe } from "./logs.ts";
 import type { ProcessStreams } from "./streams.ts";
@@ -115,7 +115,7 @@ export class ProcessStdio implements ProcessStreams {
   /** Ends that go to the process. */
   readonly #given: readonly number[];
   readonly #ends: Ends;
-  #late: number[] = [];
+  #late: LateOutput[] = [];
 
   private constructor(descriptors: readonly (number | "ignore")[], ends: Partial<Ends> = {}) {
     this.descriptors = descriptors;
@@ -205,7 +205,7 @@ export class ProcessStdio implements ProcessStreams {
   finish(): void {
     this.closeStdin();
     for (const end of this.#ends.outputEnds) {
-      const kept = endOutput(end);
+      const kept = LateOutput.keep(end);
       if (kept !== undefined) this.#late.push(kept);
     }
     this.#ends.outputEnds = [];
@@ -223,7 +223,7 @@ export class ProcessStdio implements ProcessStreams {
     for (const log of this.#ends.logs) log.close();
     this.#ends.logs = [];
     this.#ends.logger?.kill();
-    for (const end of this.#late) close(end);
+    for (const kept of this.#late) kept[Symbol.dispose]();
     this.#late = [];
   }
 }
@@ -234,21 +234,4 @@ export function fifoOf(name: string): string | undefined {
   if (target.kind === "none") return undefined;
   if (target.kind !== "fifo") throw unimplemented(`stream "${name}" is not a FIFO, which is needed here`);
   return target.path;
-}
-
-/** Closes a FIFO's reading and writing end; if nobody else reads, returns one that keeps what is in it. */
-export function endOutput(end: number): number | undefined {
-  const self = (fd: number) => `/proc/self/fd/${fd}`;
-  const writer = open(self(end), openFlags.writeOnly | openFlags.nonBlocking);
-  close(end);
-  try {
-    // ENXIO says that no reader is left: fifo(7).
-    close(open(self(writer), openFlags.writeOnly | openFlags.nonBlocking));
-    return undefined;
-  } catch (error) {
-    if (!isErrno(error, "ENXIO")) throw error;
-    return open(self(writer), openFlags.readWrite | openFlags.nonBlocking);
-  } finally {
-    close(writer);
-  }
 }

@@ -8,9 +8,10 @@ import { join } from "node:path";
 import { close, open, openFlags, setNonBlocking } from "@hull/sys/fd";
 import { copyStream, readStream } from "@hull/sys/stream";
 import { ConsoleSocket, setTerminalSize } from "@hull/sys/terminal";
+import { LateOutput } from "./late-output.ts";
 import { LogFile } from "./log-file.ts";
 import { LoggerProcess, type LogOwner } from "./logs.ts";
-import { endOutput, fifoOf, parseStream } from "./stdio.ts";
+import { fifoOf, parseStream } from "./stdio.ts";
 import type { ProcessStreams } from "./streams.ts";
 
 /**
@@ -49,7 +50,7 @@ export class TerminalStreams implements ProcessStreams {
   /** A log that the output goes to instead. */
   readonly #log: LogFile | undefined;
   readonly #logger: LoggerProcess | undefined;
-  #kept: number | undefined;
+  #kept: LateOutput | undefined;
   #terminal: number | undefined;
   #copies: Promise<unknown> = Promise.resolve();
 
@@ -147,7 +148,8 @@ export class TerminalStreams implements ProcessStreams {
     this.#stop.abort();
     this.closeStdin();
     this.#endOutput();
-    for (const fd of [this.#input, this.#terminal, this.#kept]) if (fd !== undefined) close(fd);
+    for (const fd of [this.#input, this.#terminal]) if (fd !== undefined) close(fd);
+    this.#kept?.[Symbol.dispose]();
     this.#terminal = undefined;
     this.#kept = undefined;
     this.#log?.close();
@@ -157,7 +159,7 @@ export class TerminalStreams implements ProcessStreams {
   #endOutput(): void {
     if (this.#output !== undefined) {
       if (this.#logger !== undefined) close(this.#output);
-      else this.#kept = endOutput(this.#output);
+      else this.#kept = LateOutput.keep(this.#output);
     }
     this.#output = undefined;
   }
