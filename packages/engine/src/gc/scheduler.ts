@@ -22,6 +22,9 @@ export const schedulerDefaults: SchedulerOptions = {
 /** The pace before it is known how long a run takes, in ms. */
 const firstInterval = 1000;
 
+/** The least time between two runs where their share of time is limited, ms: one run serves many deletions as well as one. */
+const leastInterval = 250;
+
 /** Runs something after changes, rarely enough. Nothing is timed while there is nothing to do. */
 export class CollectionScheduler {
   #options: SchedulerOptions;
@@ -90,7 +93,7 @@ export class CollectionScheduler {
     const busy = await this.#run();
     this.#isRunning = false;
     const share = Math.min(this.#options.pauseThreshold, 0.5);
-    const interval = busy === 0 ? firstInterval : share > 0 ? busy / share - busy : 0;
+    const interval = busy === 0 ? firstInterval : share > 0 ? Math.max(leastInterval, busy / share - busy) : 0;
     this.#notBefore = performance.now() + interval;
     this.#plan();
   }
