@@ -5,6 +5,7 @@ import { join } from "node:path";
 import { writeBusyboxImage } from "../../scripts/image.ts";
 import type { Daemon } from "../support/containerd.ts";
 import { hullCommand, startHull } from "../support/hull.ts";
+import { removeLeftovers } from "../support/leftovers.ts";
 import { type Outcome, runProgram } from "../support/process.ts";
 import { type Scratch, scratch } from "../support/scratch.ts";
 
@@ -34,6 +35,7 @@ suite(`hull ctr run --cni${why === undefined ? "" : ` (skipped: ${why})`}`, () =
   afterAll(async () => {
     await daemon[Symbol.asyncDispose]();
     folder[Symbol.dispose]();
+    removeLeftovers(namespace);
   });
 
   /** The veths' outer ends come to be, and end, in the namespace of the client. */

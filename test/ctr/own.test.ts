@@ -9,6 +9,7 @@ import { busyboxLayer, packLayout, tarOfFolder, writeBusyboxImage, writeLayout }
 import { normalize, type Side, startSides } from "../support/compare.ts";
 import { noContainerd } from "../support/containerd.ts";
 import { hullCommand } from "../support/hull.ts";
+import { removeLeftovers } from "../support/leftovers.ts";
 import { type Outcome, runProgram } from "../support/process.ts";
 import { type Scratch, scratch } from "../support/scratch.ts";
 
@@ -32,6 +33,7 @@ suite(`hull ctr, beside the real ctr${noContainerd === undefined ? "" : ` (skipp
   afterAll(async () => {
     await pair[Symbol.asyncDispose]();
     folder[Symbol.dispose]();
+    for (const side of pair.sides) removeLeftovers(namespaceOf(side));
   });
 
   /** A namespace of its own on each side: runc's states and cgroups are the machine's, by namespace and id. */
