@@ -1,12 +1,16 @@
-import { existsSync, mkdirSync } from "node:fs";
+import { existsSync, mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { type Outcome, runProgram, type Server, startServer } from "../support/process.ts";
+
+/** Where Docker's engine is installed; Debian's newer ones run from a folder that they were unpacked in. */
+const prefix = process.env.HULL_DOCKER_PREFIX ?? "";
+const [engine, client] = [`${prefix}/usr/sbin/dockerd`, `${prefix}/usr/bin/docker`];
 
 /** Why Docker's engine can't be had here; undefined if it can. */
 export const noDocker =
   process.getuid?.() !== 0
     ? "needs root"
-    : existsSync("/usr/sbin/dockerd") && existsSync("/usr/bin/docker")
+    : existsSync(engine) && existsSync(client)
       ? undefined
       : "needs Debian's docker.io package";
 
@@ -18,18 +22,24 @@ export class DockerEngine implements AsyncDisposable {
   readonly #env: Record<string, string | undefined>;
   #server: Server | undefined;
 
-  /** @param cgroup the parent of the containers' control groups, for instance `/mine` */
-  constructor(folder: string, containerd: string, cgroup: string) {
+  /**
+   * @param cgroup the parent of the containers' control groups, for instance `/mine`
+   * @param images whose store has the images: the engine's own, or containerd's (from Docker 25 on)
+   */
+  constructor(folder: string, containerd: string, cgroup: string, images: "own" | "containerd" = "own") {
     const config = join(folder, "config");
     mkdirSync(config, { recursive: true });
+    const settings = join(folder, "daemon.json");
+    writeFileSync(settings, JSON.stringify({ features: { "containerd-snapshotter": images === "containerd" } }));
+    const driver = images === "containerd" ? "overlayfs" : "overlay2";
     const socket = `unix://${join(folder, "docker.sock")}`;
-    this.client = ["/usr/bin/docker", "--config", config, "--host", socket];
+    this.client = [client, "--config", config, "--host", socket];
     this.#env = { DOCKER_BUILDKIT: "0" };
     this.#command = [
-      "/usr/sbin/dockerd",
-      ...["--config-file", "", "--containerd", containerd, "--host", socket, "--live-restore"],
+      engine,
+      ...["--config-file", settings, "--containerd", containerd, "--host", socket, "--live-restore"],
       ...["--data-root", join(folder, "root"), "--exec-root", join(folder, "exec"), "--pidfile", join(folder, "pid")],
-      ...["--iptables=false", "--ip6tables=false", "--bridge=none", "--storage-driver=overlay2"],
+      ...["--iptables=false", "--ip6tables=false", "--bridge=none", `--storage-driver=${driver}`],
       ...["--exec-opt", "native.cgroupdriver=cgroupfs", "--cgroup-parent", cgroup],
     ];
   }
