@@ -43,13 +43,13 @@ export const tasksService = (tasks: TaskManager, checkpoints: Checkpoints): Serv
     async start({ containerId, execId }, call) {
       const ctx = contextOf(call);
       const { pid } = await tasks.start(ctx, containerId, execId);
-      if (execId === "") checkpoints.forget(ctx, containerId);
+      if (execId === "") await checkpoints.forget(ctx, containerId);
       return { pid };
     },
     async delete({ containerId }, call) {
       const ctx = contextOf(call);
       const { pid, exitStatus, exitedAt } = await tasks.delete(ctx, containerId);
-      checkpoints.forget(ctx, containerId);
+      await checkpoints.forget(ctx, containerId);
       // As containerd answers: without its id.
       return { id: "", pid, exitStatus, exitedAt: timestampOfNanos(exitedAt) };
     },

@@ -6,6 +6,7 @@ import type { Descriptor } from "@hull/oci/descriptor";
 import { mountAll, unmountAll } from "@hull/sys/mount";
 import type { ContentStore } from "../content/index.ts";
 import type { Context } from "../context.ts";
+import { lastWords } from "../last-words.ts";
 import type { Mount } from "../mount/index.ts";
 import type { MountManager } from "../mount/manager/index.ts";
 import { lendMounts } from "../mount/manager/lend.ts";
@@ -112,13 +113,13 @@ export class UnpackerApplier implements Applier {
     const kill = () => child.kill("SIGKILL");
     ctx.signal.addEventListener("abort", kill);
     try {
-      const complaint = new Response(child.stderr).text();
+      const complaint = lastWords(child.stderr);
       const outcome = await readOutcome(child.stdout, progress);
       await child.exited;
       if (ctx.signal.aborted) throw HullError.from(ctx.signal.reason);
       if (outcome !== undefined) return outcome;
       const how = child.signalCode === null ? `status ${child.exitCode}` : child.signalCode;
-      throw internal(`the unpacker ended with ${how} and no result: ${(await complaint).slice(-quotedError).trim()}`);
+      throw internal(`the unpacker ended with ${how} and no result: ${(await complaint).slice(-quotedError)}`);
     } finally {
       ctx.signal.removeEventListener("abort", kill);
       kill();

@@ -7,6 +7,7 @@ import type { Descriptor } from "@hull/oci/descriptor";
 import { mountAll, unmountAll } from "@hull/sys/mount";
 import type { ContentStore, ContentWriter } from "../content/index.ts";
 import type { Context } from "../context.ts";
+import { lastWords } from "../last-words.ts";
 import { type Mount, readOnlyMounts } from "../mount/index.ts";
 import type { MountManager } from "../mount/manager/index.ts";
 import { lendMounts } from "../mount/manager/lend.ts";
@@ -120,14 +121,14 @@ export class PackerComparer implements Comparer {
     const kill = () => child.kill("SIGKILL");
     ctx.signal.addEventListener("abort", kill);
     try {
-      const said = new Response(child.stderr).text();
+      const said = lastWords(child.stderr);
       for await (const piece of child.stdout) await writer.write(piece);
       await child.exited;
       if (ctx.signal.aborted) throw HullError.from(ctx.signal.reason);
       const outcome = parsePackOutcome(await said);
       if (outcome === undefined) {
         const how = child.signalCode === null ? `status ${child.exitCode}` : child.signalCode;
-        throw internal(`the packer ended with ${how} and no result: ${(await said).slice(-quotedError).trim()}`);
+        throw internal(`the packer ended with ${how} and no result: ${(await said).slice(-quotedError)}`);
       }
       if ("error" in outcome) {
         throw new HullError(outcome.error.code, `failed to write diff: ${outcome.error.message}`);

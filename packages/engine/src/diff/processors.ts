@@ -3,6 +3,7 @@ import { Any } from "@hull/api/gen/google/protobuf/any";
 import { invalidArgument, unimplemented, unknown } from "@hull/errors";
 import { close, memoryFile, pipe } from "@hull/sys/fd";
 import type { TypedBytes } from "../labels.ts";
+import { lastWords } from "../last-words.ts";
 import { configTable, isTable, text, texts } from "../plugin/config.ts";
 import { isLayerType, uncompressedLayer } from "./media-types.ts";
 
@@ -109,7 +110,7 @@ export function startProcessors(
     const ends = pipe();
     try {
       const child = start(processor, given, output, ends.write, payloads[processor.id]);
-      children.push({ id: processor.id, child, said: new Response(child.stderr).text() });
+      children.push({ id: processor.id, child, said: lastWords(child.stderr) });
     } catch (error) {
       close(ends.read);
       stop().catch(() => undefined);
@@ -126,7 +127,7 @@ export function startProcessors(
     async finished() {
       for (const { id, child, said } of children) {
         if ((await child.exited) === 0) continue;
-        const words = (await said).trim() || `it ended with ${child.signalCode ?? `status ${child.exitCode}`}`;
+        const words = (await said) || `it ended with ${child.signalCode ?? `status ${child.exitCode}`}`;
         throw unknown(`stream processor "${id}": ${words}`);
       }
     },

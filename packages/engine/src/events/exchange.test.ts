@@ -55,6 +55,17 @@ describe("the event exchange", () => {
     expect(exchange.subscribers).toBe(0);
   });
 
+  test("a subscriber that reads nothing is let go, and told so", async () => {
+    const exchange = new LocalEventExchange();
+    const subscription = exchange.subscribe([], new AbortController().signal);
+    const event = { typeUrl: "t", value: new Uint8Array() };
+    for (let n = 0; n < 100_001; n++) exchange.publish({ namespace: "default" }, "/tasks/start", event);
+    expect(exchange.subscribers).toBe(0);
+    const failed = subscription.next();
+    await expect(failed).rejects.toMatchObject({ code: "resourceExhausted" });
+    expect(await subscription.next()).toEqual({ done: true, value: undefined });
+  });
+
   test("filters by topic, namespace and the payload's fields", async () => {
     const exchange = new LocalEventExchange();
     const byTopic = exchange.subscribe(["topic~=|^/tasks/|", "namespace==moby"], never);

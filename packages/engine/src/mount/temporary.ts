@@ -76,5 +76,5 @@ const isWritableOverlay = ({ type, options }: Mount) =>
 async function unmountElsewhere(path: string): Promise<void> {
   const program = Bun.which("umount");
   if (program === null) return;
-  await Bun.spawn([program, "--", path], { stdio: ["ignore", "ignore", "ignore"] }).exited;
+  await Bun.spawn([program, "--", path], { stdio: ["ignore", "ignore", "ignore"], env: {} }).exited;
 }

@@ -7,7 +7,7 @@
  * The media types are containerd's: images/mediatypes.go.
  */
 
-import { mkdirSync, mkdtempSync, rmSync } from "node:fs";
+import { existsSync, mkdirSync, mkdtempSync } from "node:fs";
 import { rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -111,21 +111,23 @@ export class Checkpoints {
     if (named || checkpoint === undefined) return named ?? "";
     if (checkpoint.mediaType !== checkpointType) throw unknown(`unsupported checkpoint type "${checkpoint.mediaType}"`);
     const directory = this.#directoryOf(ctx, id);
-    rmSync(directory, { recursive: true, force: true });
+    await this.forget(ctx, id);
     mkdirSync(directory, { recursive: true, mode: 0o700 });
     const mount = { type: "bind", source: directory, target: "", options: ["rbind", "rw"] };
     try {
       await this.#options.differ.apply(ctx, { ...checkpoint, mediaType: layerType }, [mount]);
     } catch (error) {
-      this.forget(ctx, id);
+      await this.forget(ctx, id);
       throw error;
     }
     return directory;
   }
 
   /** The task runs, or is gone: what `unpack` made for it is needed no longer. */
-  forget(ctx: Context, id: string): void {
-    rmSync(this.#directoryOf(ctx, id), { recursive: true, force: true });
+  async forget(ctx: Context, id: string): Promise<void> {
+    const directory = this.#directoryOf(ctx, id);
+    // Hardly any task has one, and by another thread it takes longer to look; what is in it may be as large as the task's memory.
+    if (existsSync(directory)) await rm(directory, { recursive: true, force: true });
   }
 
   #directoryOf({ namespace }: Context, id: string): string {

@@ -1,4 +1,5 @@
 import { unavailable, unknown } from "@hull/errors";
+import { lastWords } from "../last-words.ts";
 
 /**
  * Copies the directory `from` onto the empty directory `to` with all there is to it: owners, modes, times, extended attributes, ACLs, hard
@@ -15,7 +16,7 @@ export async function copyTree(from: string, to: string, signal: AbortSignal): P
     env: { LC_ALL: "C" },
     signal,
   });
-  const [words, code] = await Promise.all([new Response(child.stderr).text(), child.exited]);
+  const [words, code] = await Promise.all([lastWords(child.stderr), child.exited]);
   signal.throwIfAborted();
-  if (code !== 0) throw unknown(`copy of "${from}" failed: ${words.trim().split("\n").slice(0, 3).join("; ")}`);
+  if (code !== 0) throw unknown(`copy of "${from}" failed: ${words.split("\n").slice(-3).join("; ")}`);
 }

@@ -13,6 +13,7 @@ import {
 import { join } from "node:path";
 import { unknown } from "@hull/errors";
 import type { Context } from "../context.ts";
+import { lastWords } from "../last-words.ts";
 import type { Mount } from "../mount/index.ts";
 import { SnapshotDirectories } from "./directories.ts";
 import type { SnapshotOptions, Usage } from "./index.ts";
@@ -125,9 +126,9 @@ export class ErofsSnapshotter extends RecordedSnapshotter {
       stdio: ["ignore", "ignore", "pipe"],
       env: { LC_ALL: "C" },
     });
-    const [words, status] = await Promise.all([new Response(child.stderr).text(), child.exited]);
+    const [words, status] = await Promise.all([lastWords(child.stderr), child.exited]);
     if (status !== 0)
-      throw unknown(`failed to convert upper to erofs layer: ${words.trim().split("\n").slice(-3).join("; ")}`);
+      throw unknown(`failed to convert upper to erofs layer: ${words.split("\n").slice(-3).join("; ")}`);
     renameSync(unfinished, image);
   }
 }

@@ -14,6 +14,7 @@ import {
 } from "node:fs";
 import { basename, dirname, join } from "node:path";
 import { invalidArgument, unavailable, unimplemented, unknown } from "@hull/errors";
+import { lastWords } from "../../last-words.ts";
 import type { Mount } from "../index.ts";
 import type { ActiveMount } from "./index.ts";
 
@@ -150,11 +151,12 @@ async function makeFileSystem(file: string, options: readonly string[], roots: r
   }
   const child = Bun.spawn([program, "-q", ...(uuid === undefined ? [] : kind.uuid(uuid)), place], {
     stdio: ["ignore", "ignore", "pipe"],
+    env: { LC_ALL: "C" },
   });
-  const [words, status] = await Promise.all([new Response(child.stderr).text(), child.exited]);
+  const [words, status] = await Promise.all([lastWords(child.stderr), child.exited]);
   if (status === 0) return;
   rmSync(place, { force: true });
-  throw unknown(`failed format "${file}": ${kind.program} failed: ${words.trim()}`);
+  throw unknown(`failed format "${file}": ${kind.program} failed: ${words}`);
 }
 
 const units: Readonly<Record<string, number>> = { "": 1, k: 2 ** 10, m: 2 ** 20, g: 2 ** 30, t: 2 ** 40 };
