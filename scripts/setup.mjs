@@ -3,7 +3,7 @@
  * Plain Node 20, because it runs before anything is installed.
  */
 import { execFileSync, spawnSync } from "node:child_process";
-import { existsSync, readFileSync, statSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 
@@ -92,6 +92,22 @@ export function ensureDebianPackages(packages, { optional = false } = {}) {
   spawnSync("apt-get", ["update", "-qq"], { env, stdio: "inherit" });
   const { status } = spawnSync("apt-get", install, { env, stdio: ["ignore", "ignore", "inherit"] });
   if (status !== 0) giveUp(`"apt-get ${install.join(" ")}" ended with status ${status}`);
+}
+
+/**
+ * The folder of Debian's Docker engine: the installed one's, or that of one unpacked below `.cache`. It isn't installed: that would start
+ * it, and change this machine's network for good.
+ */
+export function ensureDockerUnpacked() {
+  if (existsSync("/usr/sbin/dockerd")) return "";
+  const folder = join(project, ".cache", "docker.io");
+  if (existsSync(join(folder, "usr", "sbin", "dockerd"))) return folder;
+  ensureDebianPackages({ "libdevmapper1.02.1": "/usr/share/doc/libdevmapper1.02.1" });
+  console.log("hull: unpacking Debian's docker.io");
+  mkdirSync(folder, { recursive: true });
+  run("apt-get", ["download", "-qq", "docker.io"], { cwd: folder });
+  run("sh", ["-c", "dpkg -x ./docker.io_*.deb . && rm ./docker.io_*.deb"], { cwd: folder });
+  return folder;
 }
 
 /** Builds `dist/hull` if a source is newer than it. */

@@ -13,6 +13,7 @@ import {
   bun,
   ensureBuilt,
   ensureDebianPackages,
+  ensureDockerUnpacked,
   ensureNpmPackages,
   peerPackages,
   project,
@@ -45,6 +46,7 @@ if (only.length === 0) {
   check("lint and format", bin("biome"), ["check", "."]);
 }
 process.env.HULL_EXECUTABLE = ensureBuilt();
+if (only.length === 0 || only.includes("test/clients")) process.env.HULL_DOCKER_PREFIX ??= ensureDockerUnpacked();
 
 /** Folders with tests: every package, and every folder (or lone file) of test/. */
 const areas = [

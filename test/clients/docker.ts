@@ -1,10 +1,19 @@
-import { existsSync, mkdirSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { type Outcome, runProgram, type Server, startServer } from "../support/process.ts";
 
 /** Where Docker's engine is installed; Debian's newer ones run from a folder that they were unpacked in. */
 const prefix = process.env.HULL_DOCKER_PREFIX ?? "";
 const [engine, client] = [`${prefix}/usr/sbin/dockerd`, `${prefix}/usr/bin/docker`];
+
+/** Docker's client for BuildKit, where it is installed beside. */
+const buildx = `${prefix}/usr/libexec/docker/cli-plugins/docker-buildx`;
+
+/** Why images can't be kept by what is below Docker's engine; undefined if they can, which the newer ones are asked for by this. */
+export const noOwnImages =
+  process.env.HULL_DOCKER_IMAGES === "containerd" && existsSync(buildx)
+    ? undefined
+    : "needs Docker 25 or newer with buildx, and HULL_DOCKER_IMAGES=containerd";
 
 /** Why Docker's engine can't be had here; undefined if it can. */
 export const noDocker =
@@ -28,7 +37,8 @@ export class DockerEngine implements AsyncDisposable {
    */
   constructor(folder: string, containerd: string, cgroup: string, images: "own" | "containerd" = "own") {
     const config = join(folder, "config");
-    mkdirSync(config, { recursive: true });
+    mkdirSync(join(config, "cli-plugins"), { recursive: true });
+    if (existsSync(buildx)) symlinkSync(buildx, join(config, "cli-plugins", "docker-buildx"));
     const settings = join(folder, "daemon.json");
     writeFileSync(settings, JSON.stringify({ features: { "containerd-snapshotter": images === "containerd" } }));
     const driver = images === "containerd" ? "overlayfs" : "overlay2";
@@ -60,6 +70,11 @@ export class DockerEngine implements AsyncDisposable {
   /** Runs Docker's client. */
   run(...args: string[]): Promise<Outcome> {
     return runProgram([...this.client, ...args], { env: this.#env });
+  }
+
+  /** Builds by BuildKit instead of by containers. */
+  buildKit(...args: string[]): Promise<Outcome> {
+    return runProgram([...this.client, "build", "--progress", "plain", ...args], { env: { DOCKER_BUILDKIT: "1" } });
   }
 
   /** The same for one that has to succeed. Gives its standard output, trimmed. @throws Error with what it said */

@@ -1,7 +1,8 @@
 /**
  * Debian's dockerd, which speaks only containerd's API to what runs its containers.
  *
- *   HULL_CLIENTS_OF=containerd bun test test/clients     the same above the real containerd
+ *   HULL_CLIENTS_OF=containerd bun test test/clients        the same above the real containerd
+ *   HULL_DOCKER_PREFIX=DIR HULL_DOCKER_IMAGES=containerd …  Docker of 25 or newer as unpacked in DIR, with hull for its store of images
  */
 import { afterAll, afterEach, beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
 import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
@@ -11,9 +12,10 @@ import { type Daemon, startContainerd } from "../support/containerd.ts";
 import { startHull } from "../support/hull.ts";
 import { removeLeftovers } from "../support/leftovers.ts";
 import { runOnTerminal } from "../support/pty.ts";
+import { LocalRegistry } from "../support/registry.ts";
 import { type Scratch, scratch } from "../support/scratch.ts";
 import { processesBelow } from "../support/store-state.ts";
-import { DockerEngine, noDocker } from "./docker.ts";
+import { DockerEngine, noDocker, noOwnImages } from "./docker.ts";
 
 setDefaultTimeout(60_000);
 
@@ -164,6 +166,42 @@ describe.skipIf(noDocker !== undefined)(`dockerd${noDocker === undefined ? "" : 
     expect(await docker.must("run", "--rm", ...none, "changed:1", "cat", "/made")).toBe("changed");
     await docker.must("cp", "changed:/made", folder.join("copied"));
     expect(readFileSync(folder.join("copied"), "utf8")).toBe("changed\n");
+  });
+
+  const stored = noOwnImages === undefined ? "" : ` (skipped: ${noOwnImages})`;
+  test.skipIf(noOwnImages !== undefined)(`keeps images: push, pull, save, load, BuildKit, prune${stored}`, async () => {
+    await using registry = await LocalRegistry.start(folder.join("registry"));
+    const name = `${registry.host}/kept/busybox:1`;
+    await docker.must("tag", image, name);
+    const pushed = await docker.must("push", name);
+    await docker.must("rmi", name);
+    const pulled = await docker.must("pull", name);
+    expect(pushed).toContain(/Digest: (\S+)/.exec(pulled)?.[1] ?? "no digest");
+    await docker.must("save", "--output", folder.join("saved.tar"), name);
+    await docker.must("rmi", name);
+    expect(await docker.must("load", "--input", folder.join("saved.tar"))).toContain(name);
+    expect(await docker.must("run", "--rm", ...none, name, "echo", "loaded")).toBe("loaded");
+
+    const context = folder.join("buildkit");
+    mkdirSync(context);
+    writeFileSync(folder.join("buildkit", "root.tar"), busyboxLayer());
+    const steps = [
+      ...["FROM scratch AS base", "ADD root.tar /", "ENV PATH=/bin", "RUN echo base > /made", "FROM scratch"],
+      ...[
+        "COPY --from=base / /",
+        "ENV PATH=/bin",
+        "RUN --mount=type=cache,target=/cache echo more | tee -a /made /cache/x",
+      ],
+      'CMD ["cat", "/made"]',
+    ];
+    writeFileSync(folder.join("buildkit", "Dockerfile"), `${steps.join("\n")}\n`);
+    const build = () => docker.buildKit(...none, "--tag", "kit:1", context);
+    expect(await build()).toMatchObject({ status: 0, stderr: expect.not.stringContaining("CACHED") });
+    expect(await docker.must("run", "--rm", ...none, "kit:1")).toBe("base\nmore");
+    expect(await build()).toMatchObject({ status: 0, stderr: expect.stringContaining("CACHED") });
+    await docker.must("rmi", "kit:1", name);
+    await docker.must("builder", "prune", "--all", "--force");
+    expect(await docker.must("system", "df", "--format", "{{.Type}} {{.Size}}")).toContain("Build Cache 0B");
   });
 
   test("reports what happens, in its order", async () => {

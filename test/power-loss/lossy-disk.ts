@@ -59,7 +59,7 @@ export class LossyDisk implements AsyncDisposable {
     this.#unmount();
     // Whatever still has it mounted elsewhere keeps the dead file system alive.
     for (let attempt = 0; this.#isInUse(); attempt++) {
-      if (attempt === 100) throw new Error(`"${this.#file}" is still mounted somewhere`);
+      if (attempt === 400) throw new Error(`"${this.#file}" is still mounted somewhere`);
       await Bun.sleep(50);
     }
     await must("/usr/bin/mount", "-o", "loop", this.#file, this.#target);
