@@ -28,9 +28,9 @@ suite(`on a terminal${noCli === undefined ? "" : ` (skipped: ${noCli})`}`, () =>
     process.kill(terminal.pid, "SIGWINCH");
     await terminal.type("sleep 0.3; stty size\r");
     await terminal.shows(/30 100/);
-    await terminal.type("sleep 100\r");
-    await terminal.shows(/sleep 100/);
-    await Bun.sleep(300);
+    // Said by what is in the foreground.
+    await terminal.type("sh -c 'echo begun-$((1+1)); exec sleep 100'\r");
+    await terminal.shows(/begun-2/);
     await terminal.type("\x03");
     await terminal.type("echo after-$((1+1))\r");
     await terminal.shows(/after-2/);

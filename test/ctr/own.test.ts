@@ -8,6 +8,7 @@ import { join } from "node:path";
 import { busyboxLayer, packLayout, tarOfFolder, writeBusyboxImage, writeLayout } from "../../scripts/image.ts";
 import { normalize, type Side, startSides } from "../support/compare.ts";
 import { noContainerd } from "../support/containerd.ts";
+import { EventWatch } from "../support/events.ts";
 import { hullCommand } from "../support/hull.ts";
 import { removeLeftovers } from "../support/leftovers.ts";
 import { type Outcome, runProgram } from "../support/process.ts";
@@ -238,25 +239,14 @@ suite(`hull ctr, beside the real ctr${noContainerd === undefined ? "" : ` (skipp
 
   test("events: both print the same lines", async () => {
     for (const side of pair.sides) {
-      const watch = [["ctr"], [...hullCommand, "ctr"]].map((command) => {
-        const child = Bun.spawn([...command, "--address", side.address, "events"], {
-          stdout: "pipe",
-          stderr: "inherit",
-        });
-        return { child, text: new Response(child.stdout).text() };
-      });
-      // Neither says when it is subscribed.
-      await Bun.sleep(1000);
+      const watches = await Promise.all(
+        [["ctr"], [...hullCommand, "ctr"]].map((client) => EventWatch.start(side, client)),
+      );
       await theirs(side, ["run", "--rm", image, "ev", "true"]);
-      await Bun.sleep(300);
-      const texts: string[] = [];
-      for (const { child, text } of watch) {
-        child.kill("SIGTERM");
-        await child.exited;
-        texts.push(await text);
-      }
+      const [real = [], mine = []] = await Promise.all(watches.map((watch) => watch.printed()));
+      expect(real.length).toBeGreaterThan(5);
       // A field that containerd 1.6 does not know.
-      expect((texts[1] ?? "").replaceAll(/,"snapshotter":"\w+"/g, "")).toBe(texts[0] ?? "");
+      expect(mine.map((line) => line.replace(/,"snapshotter":"\w+"/, ""))).toEqual(real);
     }
   });
 

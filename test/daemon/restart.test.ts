@@ -6,7 +6,7 @@ import { noContainerd } from "../support/containerd.ts";
 import { removeLeftovers } from "../support/leftovers.ts";
 import { type Outcome, runProgram, type Server } from "../support/process.ts";
 import { type Scratch, scratch } from "../support/scratch.ts";
-import { type Place, placeIn, processesOf, startDaemon } from "./fixture.ts";
+import { endOf, type Place, placeIn, processesOf, startDaemon } from "./fixture.ts";
 
 const suite = noContainerd === undefined ? describe : describe.skip;
 
@@ -33,6 +33,9 @@ suite(`restart${noContainerd === undefined ? "" : ` (skipped: ${noContainerd})`}
       .split("\n")
       .map((line) => line.trim().split(/\s+/))
       .find(([name]) => name === id)?.[2];
+
+  const pidOf = async (id: string): Promise<number> =>
+    Number(new RegExp(`^${id} +(\\d+)`, "m").exec(await done("tasks", "ls"))?.[1]);
 
   beforeAll(async () => {
     folder = scratch();
@@ -68,9 +71,8 @@ suite(`restart${noContainerd === undefined ? "" : ` (skipped: ${noContainerd})`}
   test("one that ended while there was no daemon has its true status", async () => {
     await done("run", "-d", "--null-io", image, "ends", "sh", "-c", "while ! [ -e /go ]; do sleep 0.05; done; exit 42");
     await done("tasks", "exec", "--exec-id", "go", "-d", "ends", "sh", "-c", "sleep 0.5; touch /go");
-    await crash(async () => {
-      await Bun.sleep(1200);
-    });
+    const pid = await pidOf("ends");
+    await crash(() => endOf(pid));
     expect(await status("ends")).toBe("STOPPED");
     const { stderr } = await ctr("tasks", "rm", "ends");
     expect(stderr).toContain("exit with non-zero exit code 42");

@@ -2,7 +2,7 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { existsSync } from "node:fs";
 import { writeBusyboxImage } from "../../scripts/image.ts";
-import { placeIn, processesOf, startDaemon } from "../daemon/fixture.ts";
+import { endOf, placeIn, processesOf, startDaemon } from "../daemon/fixture.ts";
 import { image } from "../support/busybox.ts";
 import { removeLeftovers } from "../support/leftovers.ts";
 import { type Outcome, runProgram, type Server } from "../support/process.ts";
@@ -44,8 +44,9 @@ suite(`a restart of the daemon with ${shim}${missing === undefined ? "" : ` (ski
     for (const id of ["goes-on", "killed"])
       await ok("run", "-d", "--null-io", "--runtime", shim, image, id, "sleep", "600");
     await ok("run", "-d", "--null-io", "--runtime", shim, image, "ends", "sh", "-c", "sleep 0.5; exit 7");
+    const ends = Number(/^ends +(\d+)/m.exec(await ok("tasks", "ls"))?.[1]);
     await daemon.stop("SIGKILL");
-    await Bun.sleep(700);
+    await endOf(ends);
     const pidOfShim = [...(await processesOf(folder.path))].find(([, line]) => line.includes("-id killed"))?.[0];
     process.kill(pidOfShim ?? 0, "SIGKILL");
     daemon = await startDaemon(place());

@@ -156,7 +156,7 @@ for (const shim of shims) {
         const stat = await Bun.file(`/proc/${pid}/stat`).text();
         process.kill(Number(stat.slice(stat.lastIndexOf(")") + 2).split(" ")[1]), "SIGKILL");
         await side.ctr(["tasks", "attach", "k1"]);
-        await Bun.sleep(500);
+        while (!(await side.ctr(["tasks", "ps", "k1"])).stderr.includes("not found")) await Bun.sleep(50);
       });
       await pair.same(["tasks", "ls"], { mask: pids });
       await pair.same(["tasks", "kill", "k1"]);

@@ -1,6 +1,6 @@
 import type { Side } from "./compare.ts";
 
-/** `ctr events` on one side, running. */
+/** `ctr events` on one side, running; or another client's. */
 export class EventWatch implements AsyncDisposable {
   readonly #side: Side;
   readonly #child: Bun.Subprocess<"ignore", "pipe", "inherit">;
@@ -9,15 +9,15 @@ export class EventWatch implements AsyncDisposable {
   #onText = () => {};
   #marks = 0;
 
-  private constructor(side: Side) {
+  private constructor(side: Side, client: readonly string[]) {
     this.#side = side;
-    this.#child = Bun.spawn(["ctr", "--address", side.address, "events"], { stdout: "pipe", stderr: "inherit" });
+    this.#child = Bun.spawn([...client, "--address", side.address, "events"], { stdout: "pipe", stderr: "inherit" });
     this.#reading = this.#read();
   }
 
   /** Resolves once it is subscribed. */
-  static async start(side: Side): Promise<EventWatch> {
-    const watch = new EventWatch(side);
+  static async start(side: Side, client: readonly string[] = ["ctr"]): Promise<EventWatch> {
+    const watch = new EventWatch(side, client);
     await watch.mark();
     return watch;
   }
@@ -36,13 +36,17 @@ export class EventWatch implements AsyncDisposable {
 
   /** Lines without their times and without the marks. Ends the watch. */
   async lines(): Promise<string[]> {
+    return (await this.printed()).map((line) => this.#side.named(line).replace(/^\S+ \S+ \S+ \S+ /, ""));
+  }
+
+  /** Lines as they are, without the marks. Ends the watch. */
+  async printed(): Promise<string[]> {
     await this.mark();
     await this[Symbol.asyncDispose]();
     return this.#text
       .trim()
       .split("\n")
-      .filter((line) => !/"name":"mark-\d+"/.test(line))
-      .map((line) => this.#side.named(line).replace(/^\S+ \S+ \S+ \S+ /, ""));
+      .filter((line) => !/"name":"mark-\d+"/.test(line));
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

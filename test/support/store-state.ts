@@ -19,7 +19,7 @@ export interface StoreState {
   /** Directories of tasks, of the shims and of the OCI runtime. */
   bundles: string[];
   mounts: string[];
-  /** Command lines of processes of this daemon's, without itself and shims that wait for work. */
+  /** Command lines of processes of this daemon's, without itself, shims that wait for work, and what brings written files to the disk. */
   processes: string[];
   cgroups: string[];
   temporary: string[];
@@ -101,7 +101,7 @@ function mountsBelow(...directories: string[]): string[] {
 function processesOf({ root, state, pid }: Daemon): string[] {
   return [root, state]
     .flatMap((directory) => processesBelow(directory))
-    .filter((found) => found.pid !== pid && !found.line.endsWith(" spare"))
+    .filter((found) => found.pid !== pid && !/ spare$| sync \//.test(found.line))
     .map(({ line }) => line)
     .sort();
 }
