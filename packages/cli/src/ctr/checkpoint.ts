@@ -10,6 +10,7 @@ import { type Container, getContainer } from "@hull/client/containers";
 import { writeContent } from "@hull/client/content";
 import { fromWireDescriptor, getImage } from "@hull/client/images";
 import { withLease } from "@hull/client/lease";
+import { Trees } from "@hull/client/snapshot-trees";
 import { getProcess, Status } from "@hull/client/tasks";
 import { isCode } from "@hull/errors";
 import type { Descriptor } from "@hull/oci/descriptor";
@@ -20,7 +21,6 @@ import { withClient } from "./connect.ts";
 import { CtrError } from "./errors.ts";
 import type { containersCheckpoint, tasksCheckpoint } from "./flags.ts";
 import { sorted } from "./go-json.ts";
-import { Trees } from "./snapshots-diff.ts";
 
 const indexType = "application/vnd.oci.image.index.v1+json";
 const runtimeOptionsType = "application/vnd.containerd.container.checkpoint.runtime.options+proto";

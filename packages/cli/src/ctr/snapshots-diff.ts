@@ -1,10 +1,9 @@
 import { DiffDefinition } from "@hull/api/gen/containerd/services/diff/v1/diff";
-import { Kind, SnapshotsDefinition } from "@hull/api/gen/containerd/services/snapshots/v1/snapshots";
-import type { Mount } from "@hull/api/gen/containerd/types/mount";
+import { SnapshotsDefinition } from "@hull/api/gen/containerd/services/snapshots/v1/snapshots";
 import { timestampOfNanos } from "@hull/api/timestamp";
-import type { Client } from "@hull/client/client";
 import { readContent } from "@hull/client/content";
-import { leaseId, withLease } from "@hull/client/lease";
+import { withLease } from "@hull/client/lease";
+import { Trees } from "@hull/client/snapshot-trees";
 import type { CtrAction } from "./action.ts";
 import { withClient } from "./connect.ts";
 import { CtrError } from "./errors.ts";
@@ -44,44 +43,6 @@ function sourceDateEpoch() {
   if (value === undefined || value === "") return undefined;
   if (!/^-?\d{1,12}$/.test(value)) throw new CtrError(`invalid SOURCE_DATE_EPOCH value: "${value}"`);
   return timestampOfNanos(BigInt(value) * 1_000_000_000n);
-}
-
-/** Mounts of snapshots; the views that this takes are removed in the end. */
-export class Trees implements AsyncDisposable {
-  readonly #client: Client;
-  readonly #snapshotter: string;
-  readonly #views: string[] = [];
-
-  constructor(client: Client, snapshotter: string) {
-    this.#client = client;
-    this.#snapshotter = snapshotter;
-  }
-
-  get #snapshots() {
-    return this.#client.service(SnapshotsDefinition);
-  }
-
-  async mountsOf(key: string): Promise<Mount[]> {
-    const { info } = await this.#snapshots.stat({ snapshotter: this.#snapshotter, key });
-    if (info?.kind !== Kind.ACTIVE) return await this.#view(`${key}-view`, key);
-    return (await this.#snapshots.mounts({ snapshotter: this.#snapshotter, key })).mounts;
-  }
-
-  async parentOf(key: string): Promise<Mount[]> {
-    const { info } = await this.#snapshots.stat({ snapshotter: this.#snapshotter, key });
-    return await this.#view(`${info?.parent ?? ""}-parent-view`, info?.parent ?? "");
-  }
-
-  async #view(name: string, parent: string): Promise<Mount[]> {
-    const key = `${name}-${leaseId()}`;
-    const { mounts } = await this.#snapshots.view({ snapshotter: this.#snapshotter, key, parent });
-    this.#views.push(key);
-    return mounts;
-  }
-
-  async [Symbol.asyncDispose](): Promise<void> {
-    for (const key of this.#views) await this.#snapshots.remove({ snapshotter: this.#snapshotter, key });
-  }
 }
 
 /** Sets labels; an empty value takes one away. */

@@ -56,8 +56,12 @@ export async function listImages(client: Client): Promise<(Image & { createdAt: 
 const dateOf = (seconds: bigint | undefined): Date | undefined =>
   seconds === undefined ? undefined : new Date(Number(seconds) * 1000);
 
+/** What the record of an image without a name is called, before its digest: no reference begins so. */
+export const namelessPrefix = "<none>@";
+
 /** How people say an image's name, in its repository and tag; `<none>` where it has none. */
 export function repositoryAndTag(name: string): { repository: string; tag: string } {
+  if (name.startsWith(namelessPrefix)) return { repository: "<none>", tag: "<none>" };
   try {
     const { tag, digest, ...rest } = parseReference(name);
     const repository = familiarReference(rest);

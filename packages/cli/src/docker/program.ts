@@ -2,6 +2,7 @@ import { version } from "@hull/daemon/version";
 import { type Command, command, defineFlags, formatHelp, type Program } from "../command/index.ts";
 import { completes } from "./completes.ts";
 import { globalFlags } from "./globals.ts";
+import { archiveCommands, importCommand } from "./program-archives.ts";
 import { volumeCommands } from "./program-volumes.ts";
 import { runFlags } from "./run-flags.ts";
 import { explain } from "./session.ts";
@@ -98,6 +99,7 @@ const containerCommands: readonly Command[] = [
     }),
     load: async () => (await import("./commands/logs.ts")).logs,
   }),
+  ...archiveCommands.map((each) => ({ ...each, heading: containers })),
   command({
     name: "start",
     summary: "Start containers that don't run",
@@ -298,6 +300,7 @@ const imageCommands: readonly Command[] = [
     }),
     load: async () => (await import("./commands/images.ts")).load,
   }),
+  { ...importCommand, heading: images },
   command({
     name: "save",
     summary: "Write images to an archive that load reads, and docker load",
