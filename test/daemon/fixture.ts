@@ -48,8 +48,8 @@ export async function endOf(pid: number): Promise<void> {
   while (existsSync(`/proc/${pid}`)) await Bun.sleep(10);
 }
 
-/** Waits, for up to a second, until no process names a folder: shims that are spare notice their daemon's end a moment later. */
+/** Waits, for up to ten seconds, until no process names a folder: shims that are spare notice their daemon's end a moment later. */
 export async function leftIn(folder: string): Promise<string[]> {
-  for (let i = 0; i < 50 && (await processesOf(folder)).size > 0; i++) await Bun.sleep(20);
+  for (let i = 0; i < 500 && (await processesOf(folder)).size > 0; i++) await Bun.sleep(20);
   return [...(await processesOf(folder)).values()];
 }

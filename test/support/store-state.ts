@@ -101,7 +101,7 @@ function mountsBelow(...directories: string[]): string[] {
 function processesOf({ root, state, pid }: Daemon): string[] {
   return [root, state]
     .flatMap((directory) => processesBelow(directory))
-    .filter((found) => found.pid !== pid && !/ spare$| sync \//.test(found.line))
+    .filter((found) => found.pid !== pid && !/ spare$| (sync|checkpoint-metadata) \//.test(found.line))
     .map(({ line }) => line)
     .sort();
 }
