@@ -108,7 +108,6 @@ export const streamingService = (streams: Streams): Service =>
       const first = await incoming.next();
       if (first.done) throw invalidArgument("a stream begins with a StreamInit that names it");
       const { id } = decodeAny(first.value, initType, StreamInit);
-      if (id === "") throw invalidArgument("a stream needs an id");
       const stream = streams.open(namespace, id, incoming);
       try {
         yield empty;

@@ -7,7 +7,7 @@ import { decodeAny, typeNameOf } from "@hull/api/typeurl";
 import type { Context } from "@hull/engine/context";
 import type { ImageStore } from "@hull/engine/images/index";
 import type { ImportOptions, PullOptions, Transfer, UnpackOptions } from "@hull/engine/transfer/index";
-import { isCode, unimplemented } from "@hull/errors";
+import { isCode, notFound, unimplemented } from "@hull/errors";
 import type { Platform } from "@hull/oci/descriptor";
 import { type Service, service } from "../server/service.ts";
 import { receiveBytes, sendBytes } from "./byte-stream.ts";
@@ -94,10 +94,10 @@ function run(one: Run, source: Any, destination: Any): Promise<void> {
       );
     case `${types.store} > ${types.store}`: {
       const from = decodeAny(source, types.store, WireImageStore);
-      return tag(one.images, one.ctx, from.name, decodeAny(destination, types.store, WireImageStore).name);
+      return tag(one.images, one.ctx, from.name, decodeAny(destination, types.store, WireImageStore));
     }
     default:
-      throw unimplemented(`Transfer method not implemented for ${source.typeUrl} to ${destination.typeUrl}`);
+      throw unimplemented(`method Transfer not implemented for ${source.typeUrl} to ${destination.typeUrl}`);
   }
 }
 
@@ -120,7 +120,7 @@ async function pull(
     },
   });
   // The engine records what the registry calls it; the client may want another name for it.
-  if (store.name !== "" && store.name !== image.name) await tag(images, ctx, image.name, store.name);
+  if (store.name !== "" && store.name !== image.name) await tag(images, ctx, image.name, store);
   progress?.step(`Completed pull from OCI Registry (${reference})`);
 }
 
@@ -201,22 +201,25 @@ async function echo({ ctx, claim }: Run, source: ImageImportStream, destination:
   await sendBytes(claim(destination.stream), receiveBytes(claim(source.stream)), ctx.signal);
 }
 
-async function tag(images: ImageStore, ctx: Context, from: string, to: string): Promise<void> {
-  const { target, labels } = await images.get(ctx, from);
+/** Gives the target of an image another name. What has that name is replaced, its labels too. */
+async function tag(images: ImageStore, ctx: Context, from: string, { name, labels }: WireImageStore): Promise<void> {
+  const { target } = await images.get(ctx, from);
+  if (name === "") throw notFound("no image name found");
   try {
-    await images.create(ctx, { name: to, target, labels });
+    await images.create(ctx, { name, target, labels });
   } catch (error) {
     if (!isCode(error, "alreadyExists")) throw error;
-    await images.update(ctx, { name: to, target, labels }, ["target"]);
+    await images.update(ctx, { name, target, labels });
   }
 }
 
-function pullOptions({ labels, platforms, allMetadata, unpacks }: WireImageStore): PullOptions {
+function pullOptions({ labels, platforms, allMetadata, manifestLimit, unpacks }: WireImageStore): PullOptions {
   const [unpack] = unpacks;
   const wished = platforms.map(fromWirePlatform);
   return {
     labels,
     allMetadata,
+    manifestLimit,
     ...(wished.length === 0 ? {} : { platforms: wished }),
     ...(unpack === undefined ? {} : { unpack: unpackOptions(unpack.snapshotter) }),
   };

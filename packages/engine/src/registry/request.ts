@@ -90,7 +90,10 @@ export function failureOf(error: unknown, request: Pick<RegistryRequest, "url" |
       `the certificate of ${what} is not trusted (${code || reason}): give its authority as "ca", or "skip_verify" to accept any`,
       { cause: error },
     );
-  return unavailable(`no answer from ${what}: ${code === "" ? reason : `${reason} (${code})`}`, { cause: error });
+  // What Bun says of a connection that couldn't be made is for somebody at a browser; the codes are of its own too.
+  const known = { ECONNREFUSED: "connection refused", ConnectionRefused: "connection refused" }[code];
+  const said = known ?? (code === "" ? reason : `${reason} (${code})`);
+  return unavailable(`no answer from ${what}: ${said}`, { cause: error });
 }
 
 /** True if the host did speak TLS, with a certificate that isn't trusted. `error` is what fetch threw, or an error made of it. */
