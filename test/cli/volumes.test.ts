@@ -115,6 +115,35 @@ suite(`volumes and archives${noCli === undefined ? "" : ` (skipped: ${noCli})`}`
     expect(await hull.ok("volume", "ls", "-q")).toBe("");
   });
 
+  test("attach shows what comes, and ends as the container does", async () => {
+    const loop = "while [ ! -e /go ]; do sleep 0.05; done; echo came; exit 4";
+    await hull.ok("run", "-d", "--name", "behind", "busybox", "sh", "-c", `echo before; ${loop}`);
+    const attached = hull.run("attach", "behind");
+    // It says nothing of having begun; what is printed later is shown once it has.
+    await Bun.sleep(700);
+    await hull.ok("exec", "behind", "touch", "/go");
+    expect(await attached).toEqual({ status: 4, stdout: "came\n", stderr: "" });
+    expect(await hull.run("attach", "behind")).toMatchObject({
+      status: 1,
+      stderr: expect.stringContaining('container "behind" is not running'),
+    });
+    await hull.ok(
+      "run",
+      "-d",
+      "--name",
+      "asked",
+      "busybox",
+      "sh",
+      "-c",
+      "trap 'exit 7' INT; while :; do sleep 0.1; done",
+    );
+    const child = Bun.spawn([...hull.command, "attach", "asked"], { stdout: "ignore", stderr: "inherit" });
+    await Bun.sleep(700);
+    child.kill("SIGINT");
+    expect(await child.exited).toBe(7);
+    await hull.ok("rm", "behind", "asked");
+  });
+
   test("diff, commit, export, import", async () => {
     await hull.ok(
       "run",

@@ -99,6 +99,19 @@ const containerCommands: readonly Command[] = [
     }),
     load: async () => (await import("./commands/logs.ts")).logs,
   }),
+  command({
+    name: "attach",
+    summary: "Show what a container in the background prints from now on",
+    description:
+      "Shows what a container that runs in the background prints from now on, until it ends; signals go to it. Nothing can be typed into it. The exit status is the container's.",
+    usage: "[flags] CONTAINER",
+    heading: containers,
+    flags: defineFlags({
+      "sig-proxy": { kind: "switch", summary: "Pass signals on, unless --sig-proxy=false" },
+      "no-stdin": { kind: "switch", summary: "Nothing is typed into it, whatever is said" },
+    }),
+    load: async () => (await import("./commands/attach.ts")).attach,
+  }),
   ...archiveCommands.map((each) => ({ ...each, heading: containers })),
   command({
     name: "start",

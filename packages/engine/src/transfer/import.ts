@@ -222,7 +222,7 @@ async function checked(
   ctx: Context,
   content: ContentStore,
   target: Descriptor,
-  { platforms }: ImportOptions,
+  { platforms, manifestLimit }: ImportOptions,
 ): Promise<PlatformImage[]> {
   const what = target.digest;
   if (!isManifest(target.mediaType) && !isIndex(target.mediaType))
@@ -234,6 +234,7 @@ async function checked(
       platforms: platforms ?? "all",
       sparse: platforms === undefined,
       optional: true,
+      manifestLimit,
     });
     const whole: PlatformImage[] = [];
     let missing: string | undefined;

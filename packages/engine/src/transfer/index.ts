@@ -54,6 +54,8 @@ export interface PullOptions {
   platforms?: readonly Platform[] | "all";
   /** Manifests and configs of all other platforms too. */
   allMetadata?: boolean;
+  /** At most so many manifests of each index, those that fit best; 0: all that fit. */
+  manifestLimit?: number;
   unpack?: UnpackOptions;
   labels?: Labels;
   /** Layers fetched side by side: 3. */
@@ -63,6 +65,8 @@ export interface PullOptions {
 
 export interface ImportOptions {
   platforms?: readonly Platform[] | "all";
+  /** As of PullOptions. */
+  manifestLimit?: number;
   unpack?: UnpackOptions;
   labels?: Labels;
   /** Prefix for references that are only a tag. */

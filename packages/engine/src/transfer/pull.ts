@@ -90,6 +90,7 @@ class Pull {
         content: this.#dependencies.content,
         platforms: this.#options.platforms,
         allMetadata: this.#options.allMetadata,
+        manifestLimit: this.#options.manifestLimit,
         fetch: (blob, parents) => this.#fetch(blob, parents),
         found: (image) => this.#start(image, snapshotter),
       });

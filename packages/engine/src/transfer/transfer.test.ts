@@ -130,6 +130,10 @@ describe("pull", () => {
     expect(await fixture.blobs()).not.toContain(other.layers[0]?.digest ?? "");
     await fixture.transfer.pull(fixture.ctx, client(), reference, { platforms: "all" });
     expect(await fixture.blobs()).toContain(other.layers[0]?.digest ?? "");
+    await using limited = new TransferFixture();
+    await limited.transfer.pull(limited.ctx, client(), reference, { platforms: "all", manifestLimit: 1 });
+    expect(await limited.blobs()).toContain(other.layers[0]?.digest ?? "");
+    expect(await limited.blobs()).not.toContain(host.layers[0]?.digest ?? "");
     const wanted = { os: "plan9", architecture: "arm" };
     await expect(fixture.transfer.pull(fixture.ctx, client(), reference, { platforms: [wanted] })).rejects.toThrow(
       "it has linux/s390x",

@@ -52,6 +52,8 @@ export interface WalkOptions {
   found?: (image: PlatformImage) => void;
   /** Bring the manifests and configs of all other platforms too, as pushing the whole index needs them. */
   allMetadata?: boolean;
+  /** At most so many manifests of each index, those that fit the wished platforms best; 0: all that fit. */
+  manifestLimit?: number;
   /** A platform that there is nothing for is no error. */
   optional?: boolean;
   /** Leave manifests out that aren't in the store, as archives of one platform have them, instead of failing. */
@@ -103,7 +105,7 @@ class Walker {
       this.#options.found?.(image);
       return;
     }
-    const chosen = await this.#choose(descriptor, document.index.manifests, below);
+    const chosen = this.#limited(await this.#choose(descriptor, document.index.manifests, below));
     if (this.#options.allMetadata === true) {
       const digests = new Set(chosen.map(({ digest }) => digest));
       for (const child of document.index.manifests)
@@ -182,6 +184,14 @@ class Walker {
       else if (this.#options.optional !== true) throw this.#none([platform], known, index);
     }
     return [...chosen];
+  }
+
+  /** The first ones are those of the platform that was named first; what says no platform comes last. */
+  #limited(chosen: readonly Descriptor[]): readonly Descriptor[] {
+    const { manifestLimit = 0 } = this.#options;
+    if (manifestLimit === 0) return chosen;
+    const rank = ({ platform }: Descriptor): number => (platform === undefined ? 1 : 0);
+    return chosen.toSorted((a, b) => rank(a) - rank(b)).slice(0, manifestLimit);
   }
 
   /** An index need not say a manifest's platform: its config does. */

@@ -22,12 +22,26 @@ export async function logs(call: Call<{ follow: boolean; tail: string }>): Promi
   const tail = parseTail(flags.tail);
   await using client = await openSession(call);
   const container = await findContainer(client, args[0] ?? "");
+  return await printLog(client, container, { follow: flags.follow, tail, host });
+}
+
+/** Prints the last so many lines of a container's log, and with `follow` what comes until it ends. */
+export async function printLog(
+  client: Client,
+  container: Container,
+  {
+    follow,
+    tail,
+    host,
+    interruptible = true,
+  }: { follow: boolean; tail: number | undefined; host: Host; interruptible?: boolean },
+): Promise<number> {
   const file = logFileOf(container);
   using log = openLog(container, file);
   const older = file !== undefined && rotates(container) ? olderLogs(file) : [];
   // Watched before the first look, so that nothing is written unseen in between.
   using changes = new Inotify();
-  const follows = flags.follow && file !== undefined;
+  const follows = follow && file !== undefined;
   // A log that begins anew is another file of the same name.
   if (follows) changes.add(rotates(container) ? dirname(file) : file, inotifyEvents.modified | inotifyEvents.created);
   const { at: start, left } = tail === undefined ? { at: 0, left: Infinity } : startOfTail(log.fd, tail);
@@ -39,7 +53,7 @@ export async function logs(call: Call<{ follow: boolean; tail: string }>): Promi
   }
   const stop = new AbortController();
   const onInterrupt = (): void => stop.abort(canceled("interrupted"));
-  process.once("SIGINT", onInterrupt);
+  if (interruptible) process.once("SIGINT", onInterrupt);
   const ended = endOf(client, container).finally(() => stop.abort(canceled("the container has ended")));
   ended.catch(() => {});
   at = await printFrom(log.fd, at, host);

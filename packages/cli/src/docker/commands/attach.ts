@@ -1,0 +1,32 @@
+import { forwardSignals } from "@hull/client/io/signals";
+import { failedPrecondition } from "@hull/errors";
+import { findContainer, nameOf, needArguments } from "../find.ts";
+import type { Call } from "../globals.ts";
+import { logFileOf } from "../logs.ts";
+import { openSession } from "../session.ts";
+import { runningTask } from "./lifecycle.ts";
+import { printLog } from "./logs.ts";
+
+/**
+ * `hull attach`: what a container that runs in the background prints from now on, until it ends; signals go to it. Gives its exit status.
+ * Nothing can be typed into it: its input was closed when it began.
+ */
+export async function attach(call: Call<{ "sig-proxy": boolean; "no-stdin": boolean }>): Promise<number> {
+  const { args, flags, given, host } = call;
+  needArguments(args, 1, 1, "a container is");
+  await using client = await openSession(call);
+  const container = await findContainer(client, args[0] ?? "");
+  const task = await runningTask(client, container);
+  const { stdout } = task.io.paths;
+  if (logFileOf(container) === undefined || !stdout.startsWith("file://"))
+    throw failedPrecondition(
+      `container "${nameOf(container)}" is attached to the terminal that runs it: use hull exec for another process in it`,
+    );
+  const ended = task.wait();
+  ended.catch(() => {});
+  const proxies = !given.has("sig-proxy") || flags["sig-proxy"];
+  using passing = proxies ? forwardSignals((signal) => task.kill(signal)) : undefined;
+  void passing;
+  const status = await printLog(client, container, { follow: true, tail: 0, host, interruptible: !proxies });
+  return status === 0 ? (await ended).status : status;
+}
