@@ -58,26 +58,30 @@ needsRoot("a bind mount shows mapped owners (needs root)", () => {
   }
 });
 
-needsRoot("an overlay shows mapped owners of what is below (needs root)", () => {
-  using place = folder();
-  for (const name of ["1", "2", "upper", "work", "target"]) mkdirSync(place.at(name));
-  writeFileSync(place.at("1/one"), "");
-  writeFileSync(place.at("2/two"), "");
-  chownSync(place.at("2/two"), 7, 8);
-  const layers = [
-    `workdir=${place.at("work")}`,
-    `upperdir=${place.at("upper")}`,
-    `lowerdir=${place.at("2")}:${place.at("1")}`,
-  ];
-  const before = mountInfo().length;
-  mountAll([{ type: "overlay", source: "overlay", options: [...mapping, ...layers] }], place.at("target"));
-  try {
-    expect(readdirSync(place.at("target")).sort()).toEqual(["one", "two"]);
-    expect(statSync(place.at("target/two"))).toMatchObject({ uid: 1007, gid: 2008 });
-    expect(mountInfo().length).toBe(before + 1);
-    writeFileSync(place.at("target/two"), "changed");
-    expect(statSync(place.at("upper/two"))).toMatchObject({ uid: 1007, gid: 2008 });
-  } finally {
-    unmountAll(place.at("target"));
-  }
-});
+// As systemd has them, and as a machine without it.
+for (const propagation of ["shared", "private"])
+  needsRoot(`an overlay on a ${propagation} mount shows mapped owners of what is below (needs root)`, () => {
+    using place = folder();
+    mountAll([{ type: "bind", source: place.at(""), options: ["bind", propagation] }], place.at(""));
+    for (const name of ["1", "2", "upper", "work", "target"]) mkdirSync(place.at(name));
+    writeFileSync(place.at("1/one"), "");
+    writeFileSync(place.at("2/two"), "");
+    chownSync(place.at("2/two"), 7, 8);
+    const layers = [
+      `workdir=${place.at("work")}`,
+      `upperdir=${place.at("upper")}`,
+      `lowerdir=${place.at("2")}:${place.at("1")}`,
+    ];
+    const before = mountInfo().length;
+    mountAll([{ type: "overlay", source: "overlay", options: [...mapping, ...layers] }], place.at("target"));
+    try {
+      expect(readdirSync(place.at("target")).sort()).toEqual(["one", "two"]);
+      expect(statSync(place.at("target/two"))).toMatchObject({ uid: 1007, gid: 2008 });
+      expect(mountInfo().length).toBe(before + 1);
+      writeFileSync(place.at("target/two"), "changed");
+      expect(statSync(place.at("upper/two"))).toMatchObject({ uid: 1007, gid: 2008 });
+    } finally {
+      unmountAll(place.at("target"));
+      unmountAll(place.at(""));
+    }
+  });

@@ -59,6 +59,7 @@ const OPEN_TREE_CLONE = 1;
 const OPEN_TREE_CLOEXEC = 0o2000000;
 const MOVE_MOUNT_F_EMPTY_PATH = 4;
 const MOUNT_ATTR_IDMAP = 0x100000n;
+const MS_PRIVATE = 1n << 18n;
 
 /** Attributes of a mount as mount_setattr(2) has them. */
 export const mountAttributes = { readOnly: 1n, noSuid: 2n, noDevices: 4n, noExec: 8n } as const;
@@ -67,14 +68,20 @@ export const mountAttributes = { readOnly: 1n, noSuid: 2n, noDevices: 4n, noExec
  * Mounts the directory `source` on `target` with mapped ids.
  *
  * @param attributes of `mountAttributes`
+ * @param alone what is mounted or unmounted at the source isn't at the target, nor the other way round
  * @throws SysError EINVAL if the file system there can't be shown so; ENOSYS before Linux 5.12
  */
-export function mountMapped(source: string, target: string, mapping: IdMapping, attributes = 0n): void {
+export function mountMapped(
+  source: string,
+  target: string,
+  mapping: IdMapping,
+  { attributes = 0n, alone = false }: { attributes?: bigint; alone?: boolean } = {},
+): void {
   const tree = libc.open_tree(syscalls.open_tree, AT_FDCWD, cString(source), OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC);
   if (tree === -1) throw new SysError(lastErrno(), "open_tree", `"${source}"`);
   using root = new Descriptor(tree);
   using user = new Descriptor(userNamespaceOf(mapping));
-  const attribute = new BigUint64Array([MOUNT_ATTR_IDMAP | attributes, 0n, 0n, BigInt(user.fd)]);
+  const attribute = new BigUint64Array([MOUNT_ATTR_IDMAP | attributes, 0n, alone ? MS_PRIVATE : 0n, BigInt(user.fd)]);
   const empty = cString("");
   const size = attribute.byteLength;
   if (libc.mount_setattr(syscalls.mount_setattr, root.fd, empty, AT_EMPTY_PATH, attribute, size) === -1) {
@@ -101,7 +108,8 @@ export function mappedDirectories(
   const common = commonDirectory(directories);
   const place = mkdtempSync(join(tmpdir(), "hull-mapped-"));
   try {
-    mountMapped(common, place, mapping, mountAttributes.readOnly);
+    // The overlay is often mounted below the common directory; taken down here, it would be there as well.
+    mountMapped(common, place, mapping, { attributes: mountAttributes.readOnly, alone: true });
   } catch (error) {
     rmdirSync(place);
     throw error;

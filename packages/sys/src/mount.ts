@@ -125,7 +125,7 @@ function mountOne({ type, source, options }: Mount, target: string): void {
   const remountOnly = (flags & mountFlags.remount) !== 0;
   if (!remountOnly) refuseRoot(target);
   if (parsed.mapping !== undefined && bind && !remountOnly) {
-    mountMapped(source, target, parsed.mapping, attributesOf(flags));
+    mountMapped(source, target, parsed.mapping, { attributes: attributesOf(flags) });
   } else {
     using scope = new DisposableStack();
     const device = parsed.loop === undefined ? source : scope.use(loopOf(source, parsed)).path;
