@@ -115,6 +115,26 @@ suite(`volumes and archives${noCli === undefined ? "" : ` (skipped: ${noCli})`}`
     expect(await hull.ok("volume", "ls", "-q")).toBe("");
   });
 
+  test("--dns and --add-host write files of the container's own, which go with it", async () => {
+    const places = join(hull.root, "containers", "default");
+    const flags = ["--add-host", "a.b:1.2.3.4", "--dns", "9.9.9.9", "--dns-search", "x.y", "--dns-option", "ndots:2"];
+    const look = ["busybox", "sh", "-c", "tail -n 1 /etc/hosts; cat /etc/resolv.conf"];
+    expect(await hull.ok("run", "--rm", ...flags, ...look)).toBe(
+      "1.2.3.4\ta.b\nsearch x.y\nnameserver 9.9.9.9\noptions ndots:2",
+    );
+    expect(readdirSync(places)).toEqual([]);
+    const id = await hull.ok("create", "--name", "named", ...flags, "busybox", "true");
+    expect(readdirSync(places)).toEqual([id]);
+    await hull.ok("rm", "named");
+    await hull.ok("run", "-d", "--rm", ...flags, "busybox", "true");
+    for (let tries = 0; readdirSync(places).length > 0 && tries < 50; tries++) await Bun.sleep(50);
+    expect(readdirSync(places)).toEqual([]);
+    const wrong = async (...given: string[]) => (await hull.run("run", "--rm", ...given, "busybox", "true")).stderr;
+    expect(await wrong("--add-host", "nope")).toBe('hull: bad format for add-host: "nope"\n');
+    expect(await wrong("--add-host", "n:999.1")).toBe('hull: invalid IP address in add-host: "999.1"\n');
+    expect(await wrong("--dns", "xx")).toContain("xx is not an ip address");
+  });
+
   test("attach shows what comes, and ends as the container does", async () => {
     const loop = "while [ ! -e /go ]; do sleep 0.05; done; echo came; exit 4";
     await hull.ok("run", "-d", "--name", "behind", "busybox", "sh", "-c", `echo before; ${loop}`);

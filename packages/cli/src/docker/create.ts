@@ -1,4 +1,4 @@
-import { closeSync, mkdirSync, openSync } from "node:fs";
+import { closeSync, mkdirSync, openSync, rmSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { Options } from "@hull/api/gen/containerd/runc/v1/options";
 import type { Any } from "@hull/api/gen/google/protobuf/any";
@@ -16,7 +16,8 @@ import { withGroupsAndDevices } from "./host-steps.ts";
 import { labelNames } from "./labels.ts";
 import { logUri } from "./logs.ts";
 import { checkName, newContainerId, randomName, shortId } from "./names.ts";
-import { type ChosenNetwork, networkLabels, networkOf } from "./network/index.ts";
+import { nameFiles, placeNameFiles } from "./network/files.ts";
+import { type ChosenNetwork, hostResolver, networkLabels, networkOf } from "./network/index.ts";
 import { labelsForRestart } from "./restart.ts";
 import type { RunFlags } from "./run-flags.ts";
 import { parseSignal } from "./signals.ts";
@@ -61,8 +62,15 @@ export async function createFromFlags({
   const wishes = wishesOf(flags, platformImage.config.config.volumes);
   using undo = new DisposableStack();
   const placed = wishes.length === 0 ? [] : place(wishes, await openVolumes(client, placeOf(globals).root), undo);
+  const files = nameFiles(flags, network.name, hostResolver());
+  const ownFiles = Object.keys(files).length > 0;
+  const places = ownFiles
+    ? join(await clientDirectory(client, "containers", placeOf(globals).root), client.namespace)
+    : "";
+  const named = ownFiles ? placeNameFiles(files, join(places, id), undo) : [];
   const source = {
-    mounts: placed.map(({ mount }) => mount),
+    // What a user mounts there counts more.
+    mounts: [...named, ...placed.map(({ mount }) => mount)],
     flags,
     args,
     id,
@@ -79,6 +87,7 @@ export async function createFromFlags({
     labels: {
       ...(await ownLabels(client, call, { id, name, starts, network }, platformImage.config)),
       ...volumeLabels(placed),
+      ...(ownFiles ? { [labelNames.files]: "true" } : {}),
     },
     runtime: runtimeOf(flags.runtime),
     rootfs: {
@@ -189,6 +198,13 @@ function runtimeOf(runtime: string | undefined): { name: string; options?: Any }
 export function prepareLog(path: string): void {
   mkdirSync(dirname(path), { recursive: true, mode: 0o711 });
   closeSync(openSync(path, "a", 0o600));
+}
+
+/** Removes the files that were made for a container on the host. */
+export async function removeOwnFiles(client: Client, { id, labels }: Container, root: string): Promise<void> {
+  if (labels[labelNames.files] !== "true") return;
+  const directory = join(await clientDirectory(client, "containers", root), client.namespace, id);
+  rmSync(directory, { recursive: true, force: true });
 }
 
 /** Removes a container that may be going already. */

@@ -18,6 +18,8 @@ export const labelNames = {
   stdin: "hull/stdin-open",
   /** "host", "none" or the name of a network of CNI. */
   network: "hull/network",
+  /** "true": it has files of its own, made for it on the host. */
+  files: "hull/own-files",
   /** Published ports, as JSON. */
   ports: "hull/ports",
 } as const;

@@ -1,5 +1,6 @@
 import { defineFlags, type FlagValues } from "../command/index.ts";
 import { hostFlags } from "./host-flags.ts";
+import { nameFlags } from "./network/files.ts";
 import { mountFlags } from "./volumes/flags.ts";
 
 /** Flags of `run` and `create`. Those that are known and not served yet are named, so that using one is a clear error. */
@@ -68,6 +69,7 @@ export const runFlags = defineFlags({
     summary:
       "Of the log that hull logs shows: max-size=SIZE (10m) begins it anew at a size, max-file=N (5) keeps so many",
   },
+  ...nameFlags,
   ...hostFlags,
   init: { kind: "switch", summary: "Put an init in front", supported: false },
   platform: { kind: "text", value: "PLATFORM", summary: "Another platform's image", supported: false },

@@ -10,8 +10,8 @@ import { removeAtExit } from "./index.ts";
 import { attachedVolumes } from "./volumes.ts";
 
 /**
- * Removes containers that are to go when they end. Says in `logs` and `volumes` where clients keep those of
- * containers on this root.
+ * Removes containers that are to go when they end. Says in `logs`, `volumes` and `containers` where clients keep
+ * those, and files, of containers on this root.
  */
 export const autoRemovePlugin = definePlugin({
   type: pluginTypes.containerMonitor,
@@ -22,6 +22,8 @@ export const autoRemovePlugin = definePlugin({
     const volumes = join(dirname(root), "volumes");
     meta.exports.logs = logs;
     meta.exports.volumes = volumes;
+    const containers = join(dirname(root), "containers");
+    meta.exports.containers = containers;
     const stop = new AbortController();
     const snapshotters = all<Snapshotter>(pluginTypes.snapshotter);
     const removing = removeAtExit({
@@ -31,6 +33,7 @@ export const autoRemovePlugin = definePlugin({
       snapshotter: (name) => snapshotters.get(name),
       removed: async ({ namespace, id, labels }) => {
         await removeLogs(join(logs, namespace), `${id}.log`);
+        await rm(join(containers, namespace, id), { recursive: true, force: true });
         const own = attachedVolumes(labels).filter(({ anonymous }) => anonymous);
         await Promise.all(own.map(({ name }) => rm(join(volumes, namespace, name), { recursive: true, force: true })));
       },

@@ -5,6 +5,7 @@ import { type Container, getContainer, removeContainer } from "@hull/client/cont
 import { removeFifos } from "@hull/client/io/fifos";
 import { deleteTask, type Exit, getProcess, type Process } from "@hull/client/tasks";
 import { deadlineExceeded, failedPrecondition, invalidArgument, isCode } from "@hull/errors";
+import { removeOwnFiles } from "../create.ts";
 import { findContainer, nameOf, needArguments } from "../find.ts";
 import { type Call, placeOf } from "../globals.ts";
 import { labelNames } from "../labels.ts";
@@ -186,7 +187,7 @@ export function rm(call: Call<{ force: boolean; volumes: boolean }>): Promise<nu
       throw failedPrecondition(
         `container "${nameOf(container)}" is ${status}: stop it first (hull stop ${nameOf(container)}), or force it with -f`,
       );
-    await remove(client, container);
+    await remove(client, container, placeOf(call.globals).root);
     if (call.flags.volumes && volumesOf(container).length > 0)
       removeAnonymous(await openVolumes(client, placeOf(call.globals).root), container);
     return undefined;
@@ -194,12 +195,13 @@ export function rm(call: Call<{ force: boolean; volumes: boolean }>): Promise<nu
 }
 
 /** Takes a container away with all that belongs to it, whatever it is doing. */
-export async function remove(client: Client, container: Container): Promise<void> {
+export async function remove(client: Client, container: Container, root: string): Promise<void> {
   await expectToStop(client, container);
   const task = await taskOf(client, container);
   if (task !== undefined) await unlessEnded(deleteTask(task, { force: true }));
   await unlessEnded(removeContainer(client, container));
   removeLog(container);
+  await removeOwnFiles(client, container, root);
 }
 
 /** `hull start` */

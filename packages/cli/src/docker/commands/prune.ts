@@ -4,7 +4,7 @@ import { ImagesDefinition } from "@hull/api/gen/containerd/services/images/v1/im
 import type { Client } from "@hull/client/client";
 import { invalidArgument } from "@hull/errors";
 import { listImages, needArguments, repositoryAndTag } from "../find.ts";
-import type { Call } from "../globals.ts";
+import { type Call, placeOf } from "../globals.ts";
 import { openSession } from "../session.ts";
 import { statesOf } from "../state.ts";
 import { remove } from "./lifecycle.ts";
@@ -55,10 +55,10 @@ export async function agreed({ args, flags, host }: Call<Pick<PruneFlags, "force
   }
 }
 
-async function pruneContainers(client: Client, { host }: Pick<Call, "host">): Promise<void> {
+async function pruneContainers(client: Client, { globals, host }: Pick<Call, "globals" | "host">): Promise<void> {
   const [{ containers }, states] = await Promise.all([client.service(ContainersDefinition).list({}), statesOf(client)]);
   const ended = containers.filter(({ id }) => !["running", "paused"].includes(states.get(id)?.status ?? "created"));
-  for (const container of ended) await remove(client, container);
+  for (const container of ended) await remove(client, container, placeOf(globals).root);
   if (ended.length > 0) await host.out(`Deleted Containers:\n${ended.map(({ id }) => `${id}\n`).join("")}\n`);
 }
 

@@ -3,7 +3,7 @@ import { type Container, specOf } from "@hull/client/containers";
 import { newTask, nullIo, type Process, type ProcessIo } from "@hull/client/tasks";
 import { HullError, invalidArgument, isCode } from "@hull/errors";
 import { attachedIo, letGo, runAttached } from "../attach.ts";
-import { createFromFlags, prepareLog, removeIfThere } from "../create.ts";
+import { createFromFlags, prepareLog, removeIfThere, removeOwnFiles } from "../create.ts";
 import { type Call, fifoDirectory, placeOf } from "../globals.ts";
 import { labelNames } from "../labels.ts";
 import { logFileOf, removeLog } from "../logs.ts";
@@ -162,5 +162,6 @@ async function discard(
   if (task !== undefined) letGo(task.io);
   await removeIfThere(client, container);
   removeLog(container);
+  await removeOwnFiles(client, container, root);
   if (volumesOf(container).length > 0) removeAnonymous(await openVolumes(client, root), container);
 }

@@ -72,11 +72,11 @@ export function networkSteps(
     const [path = "", ...args] = selfCommand("network-hook");
     return { path, args: [path, ...args, JSON.stringify(request)], env: hookEnvironment(env), timeout: 60 };
   };
-  const resolver = ["/run/systemd/resolve/resolv.conf", "/etc/resolv.conf"].find((file) => existsSync(file));
+  const resolver = resolverFile();
   const mounts =
     resolver === undefined
       ? []
-      : [{ destination: "/etc/resolv.conf", type: "bind", source: resolverOf(resolver), options: ["rbind", "ro"] }];
+      : [{ destination: "/etc/resolv.conf", type: "bind", source: resolver, options: ["rbind", "ro"] }];
   return [
     withMounts(mounts),
     (spec) => ({
@@ -90,11 +90,18 @@ export function networkSteps(
   ];
 }
 
+/** The resolv.conf of the host that is of use in a container; empty if there is none. */
+export function hostResolver(): string {
+  const file = resolverFile();
+  return file === undefined ? "" : readFileSync(file, "utf8");
+}
+
 /** A resolver on the host's loopback is out of reach from inside: where systemd's is one, it tells those behind it. */
-function resolverOf(known: string): string {
-  if (known === "/etc/resolv.conf") return known;
-  const own = existsSync("/etc/resolv.conf") ? readFileSync("/etc/resolv.conf", "utf8") : "";
-  return /^nameserver\s+127\.0\.0\.53\b/m.test(own) ? known : "/etc/resolv.conf";
+function resolverFile(): string | undefined {
+  const [systemd, own] = ["/run/systemd/resolve/resolv.conf", "/etc/resolv.conf"] as const;
+  if (!existsSync(own)) return existsSync(systemd) ? systemd : undefined;
+  const text = readFileSync(own, "utf8");
+  return existsSync(systemd) && /^nameserver\s+127\.0\.0\.53\b/m.test(text) ? systemd : own;
 }
 
 /** Plugins look for iptables and the like in $PATH; OCI runtimes give hooks none. */
