@@ -16,6 +16,7 @@ import { pluginTypes } from "@hull/engine/plugin/types";
 import { invalidArgument, unimplemented } from "@hull/errors";
 import { ProxyDiffer } from "./differ.ts";
 import { Link } from "./link.ts";
+import { ProxySandboxController } from "./sandbox-controller.ts";
 import { ProxySnapshotter } from "./snapshotter.ts";
 
 const keys = configTable({
@@ -76,13 +77,24 @@ function declare(id: string, settings: Settings): AnyPlugin {
           return new ProxyDiffer(link);
         },
       });
+    case "sandbox":
+      return definePlugin({
+        type: pluginTypes.sandboxController,
+        id,
+        start: (init) => {
+          show(init.meta);
+          const link = new Link(settings.address);
+          init.onStop(() => link[Symbol.asyncDispose]());
+          return new ProxySandboxController(id, link);
+        },
+      });
     default:
       return definePlugin({
-        type: settings.type === "content" ? pluginTypes.content : "io.containerd.sandbox.controller.v1",
+        type: pluginTypes.content,
         id,
         start: () => {
           throw unimplemented(
-            `proxy plugin "${id}": hull takes snapshotters and differs from other processes, no ${settings.type}`,
+            `proxy plugin "${id}": hull takes snapshotters, differs and sandbox controllers from other processes, no ${settings.type}`,
           );
         },
       });

@@ -134,21 +134,14 @@ function fromWireSandbox(sandbox: WireSandbox = WireSandbox.fromPartial({})): Sa
   return { id, labels, spec, extensions, sandboxer, runtime: { name: runtime?.name ?? "", options: runtime?.options } };
 }
 
-function toWireSandbox({
-  id,
-  runtime,
-  spec,
-  labels,
-  extensions,
-  sandboxer,
-  createdAt,
-  updatedAt,
-}: Sandbox): WireSandbox {
+/** A record as messages carry it; one that is only wished for has no times. */
+export function toWireSandbox(sandbox: SandboxInput & Partial<Sandbox>): WireSandbox {
+  const { id, runtime, spec, labels, extensions, sandboxer, createdAt, updatedAt } = sandbox;
   return {
     sandboxId: id,
     runtime: { name: runtime.name, options: runtime.options },
     spec,
-    labels,
+    labels: { ...labels },
     extensions: { ...extensions },
     sandboxer,
     createdAt: timestampOfNanos(createdAt),
