@@ -236,6 +236,8 @@ describe.skipIf(skipped !== undefined)(`sandboxes${skipped === undefined ? "" : 
     await controller().create({ ...pod, sandbox: record("dying") });
     const { pid } = await controller().start(pod);
     const ended = controller().wait(pod);
+    // Answered behind the other: it waits by now.
+    await controller().status(pod);
     process.kill(pid, "SIGKILL");
     expect((await ended).exitStatus).toBe(255);
     expect(await controller().status(pod)).toMatchObject({ state: "" });

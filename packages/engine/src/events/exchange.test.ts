@@ -120,11 +120,12 @@ describe("the event exchange", () => {
     const timestamp = nowNanos();
     served();
     exchange.publish(ctx, "/new", anything);
-    exchange.forward({ timestamp, namespace: "default", topic: "/told/later", event: anything });
+    exchange.forward({ timestamp, namespace: "default", topic: "/told/later", event: anything }, { late: true });
+    exchange.forward({ timestamp, namespace: "default", topic: "/old", event: anything });
     expect(await take(exchange.subscribe([], never), 2)).toEqual(["/told/first", "/told/later"]);
     expect(await take(exchange.subscribe([`topic=="/told/later"`], never), 1)).toEqual(["/told/later"]);
-    expect(await take(early, 3)).toEqual(["/told/first", "/new", "/told/later"]);
-    expect(await take(internal, 2)).toEqual(["/new", "/told/later"]);
+    expect(await take(early, 4)).toEqual(["/told/first", "/new", "/told/later", "/old"]);
+    expect(await take(internal, 3)).toEqual(["/new", "/told/later", "/old"]);
     await Bun.sleep(60);
     const late = exchange.subscribe([], never);
     exchange.publish(ctx, "/newer", anything);

@@ -22,11 +22,11 @@ export class LocalEventExchange implements EventExchange {
     this.#pass({ timestamp: nowNanos(), namespace: requireNamespace(ctx), topic, event });
   }
 
-  forward(envelope: EventEnvelope): void {
+  forward(envelope: EventEnvelope, { late = false }: { late?: boolean } = {}): void {
     checkIdentifier(envelope.namespace, "event envelope has invalid namespace");
     checkTopic(envelope.topic);
     if (envelope.timestamp === zeroTime) throw invalidArgument("timestamp must be set on forwarded event");
-    this.#pass(envelope);
+    this.#pass(envelope, late);
   }
 
   subscribe(filters: readonly string[], signal: AbortSignal): AsyncIterableIterator<EventEnvelope> & AsyncDisposable {
@@ -55,8 +55,8 @@ export class LocalEventExchange implements EventExchange {
     return this.#subscriptions.size;
   }
 
-  #pass(envelope: EventEnvelope): void {
-    this.#missed?.offer(envelope);
+  #pass(envelope: EventEnvelope, late = false): void {
+    this.#missed?.offer(envelope, late);
     for (const listener of this.#listeners) listener(envelope);
     for (const subscription of this.#subscriptions) subscription.offer(envelope);
   }

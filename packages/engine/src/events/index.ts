@@ -12,8 +12,11 @@ import type { Nanoseconds, TypedBytes } from "../labels.ts";
 export interface EventExchange {
   /** @throws InvalidArgument if the topic isn't `/`-led identifiers */
   publish(ctx: Pick<Context, "namespace">, topic: string, event: TypedBytes): void;
-  /** Passes on an event that another process made. @throws InvalidArgument if namespace, topic or timestamp are bad */
-  forward(envelope: EventEnvelope): void;
+  /**
+   * Passes on an event that another process made; `late` if that is one, as a shim, that keeps what it can't tell.
+   * @throws InvalidArgument if namespace, topic or timestamp are bad
+   */
+  forward(envelope: EventEnvelope, options?: { late?: boolean }): void;
   /** Calls `listener` with every event before `publish` returns. It must not throw. Gives what ends that. */
   observe(listener: (envelope: EventEnvelope) => void): () => void;
   /**

@@ -27,8 +27,9 @@ export class MissedEvents {
     }, this.#milliseconds).unref();
   }
 
-  offer(envelope: EventEnvelope): void {
-    if (this.#servedAt === undefined || envelope.timestamp < this.#servedAt) this.#kept?.push(envelope);
+  /** @param late whether who tells it may have kept it for a daemon that was away */
+  offer(envelope: EventEnvelope, late: boolean): void {
+    if (this.#servedAt === undefined || (late && envelope.timestamp < this.#servedAt)) this.#kept?.push(envelope);
   }
 
   /** For one who subscribes now. What was told before `served` has reached those who subscribed before. */

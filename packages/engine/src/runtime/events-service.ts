@@ -19,7 +19,7 @@ export function shimEventsService(
       if (at === undefined || event === undefined || namespace === undefined || topic === undefined) {
         throw invalidArgument("an event needs a timestamp, a namespace, a topic and a value");
       }
-      events.forward({ timestamp: at, namespace, topic, event });
+      events.forward({ timestamp: at, namespace, topic, event }, { late: true });
       return {};
     },
   };
