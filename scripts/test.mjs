@@ -3,7 +3,7 @@
  *
  *   node scripts/test.mjs [AREA…]     only these areas (a folder below packages/ or test/), without the checks
  *
- * Ends with a line `N passed, N failed, N skipped`. An area of which every test was skipped fails: a skip must not hide it.
+ * Ends with a line `N passed, N failed, N skipped`. An area of which every test was skipped fails: a skip must not hide it (but see `mayBeSkipped`).
  */
 import { spawnSync } from "node:child_process";
 import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
@@ -61,6 +61,9 @@ const hasTests = (area) =>
     encoding: "utf8",
   }).stdout !== "";
 
+/** Areas of programs that nobody wants installed for a test: Docker's engine changes the machine's firewall as it starts. */
+const mayBeSkipped = new Set(["test/clients"]);
+
 /** Sums of the root element of a JUnit report. */
 function countsOf(report) {
   const root = /<testsuites[^>]*>/.exec(readFileSync(report, "utf8"))?.[0] ?? "";
@@ -85,7 +88,7 @@ for (const area of areas.filter(hasTests)) {
   else if (status !== 0) {
     total.failed++;
     failures.push(`${area}: the test run ended with status ${status}`);
-  } else if (tests === skipped) {
+  } else if (tests === skipped && !mayBeSkipped.has(area)) {
     total.failed++;
     failures.push(`${area}: all ${tests} tests were skipped, so nothing of it is proven here`);
   }
