@@ -3,6 +3,7 @@ import { timestampOfNanos } from "@hull/api/timestamp";
 import type { Context } from "@hull/engine/context";
 import type { ApplyOptions, CompareOptions, Differ } from "@hull/engine/diff/index";
 import type { Mount } from "@hull/engine/mount/index";
+import { failedPrecondition } from "@hull/errors";
 import type { Descriptor } from "@hull/oci/descriptor";
 import { fromWireDescriptor, need, toWireDescriptor, toWireMount } from "../services/wire.ts";
 import type { Link } from "./link.ts";
@@ -19,8 +20,10 @@ export class ProxyDiffer implements Differ {
     ctx: Context,
     descriptor: Descriptor,
     mounts: readonly Mount[],
-    { payloads = {}, syncFs = false }: ApplyOptions = {},
+    { payloads = {}, syncFs = false, rebase = false }: ApplyOptions = {},
   ): Promise<Descriptor> {
+    // The API can't ask for it: deletions would be done where there is nothing yet to delete, and be forgotten.
+    if (rebase) throw failedPrecondition("a differ in another process applies a layer only onto those below it");
     const service = await this.#link.service(ctx, DiffDefinition);
     const { applied } = await service.apply(
       { diff: toWireDescriptor(descriptor), mounts: mounts.map(toWireMount), payloads: { ...payloads }, syncFs },
