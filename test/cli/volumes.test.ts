@@ -135,6 +135,37 @@ suite(`volumes and archives${noCli === undefined ? "" : ` (skipped: ${noCli})`}`
     expect(await wrong("--dns", "xx")).toContain("xx is not an ip address");
   });
 
+  test("networks are listed and described", async () => {
+    expect(await hull.ok("network", "ls", "--format", "{{.Name}} {{.Driver}}")).toContain("host host\nnone null");
+    const [bridge] = JSON.parse(await hull.ok("network", "inspect", "bridge"));
+    expect(bridge).toMatchObject({ Name: "bridge", Driver: "bridge" });
+    expect(await hull.run("network", "inspect", "none-such")).toMatchObject({
+      status: 1,
+      stdout: "[]\n",
+      stderr: expect.stringContaining('no such network: "none-such"'),
+    });
+  });
+
+  test("an image that another client left packed is unpacked, and none is run for another platform than is asked", async () => {
+    await hull.ok("rmi", "busybox");
+    const address = join(hull.state, "hull.sock");
+    const archive = join(hull.folder, "busybox.tar");
+    const packed = [
+      ...hull.command.slice(0, -4),
+      "ctr",
+      "--address",
+      address,
+      "images",
+      "import",
+      "--no-unpack",
+      archive,
+    ];
+    expect((await runProgram(packed)).stderr).toBe("");
+    expect(await hull.ok("run", "--rm", "--pull", "never", "busybox", "echo", "unpacked")).toBe("unpacked");
+    const other = await hull.run("run", "--rm", "--pull", "never", "--platform", "linux/s390x", "busybox", "true");
+    expect(other).toMatchObject({ status: 125, stderr: expect.stringContaining('platform "linux/s390x"') });
+  });
+
   test("attach shows what comes, and ends as the container does", async () => {
     const loop = "while [ ! -e /go ]; do sleep 0.05; done; echo came; exit 4";
     await hull.ok("run", "-d", "--name", "behind", "busybox", "sh", "-c", `echo before; ${loop}`);

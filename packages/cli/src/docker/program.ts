@@ -3,6 +3,7 @@ import { type Command, command, defineFlags, formatHelp, type Program } from "..
 import { completes } from "./completes.ts";
 import { globalFlags } from "./globals.ts";
 import { archiveCommands, importCommand } from "./program-archives.ts";
+import { networkCommands } from "./program-networks.ts";
 import { volumeCommands } from "./program-volumes.ts";
 import { runFlags } from "./run-flags.ts";
 import { explain } from "./session.ts";
@@ -490,6 +491,7 @@ With --for ctr it is for hull's ctr by that name.`,
     ],
   },
   { ...volumeCommands, heading: others },
+  { ...networkCommands, heading: others },
   command({
     name: "info",
     summary: "Print what the daemon has and runs on",

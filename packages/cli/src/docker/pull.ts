@@ -1,7 +1,9 @@
 import type { Client } from "@hull/client/client";
 import { getImage, type Image, isUnpacked, type PlatformImage, platformImage } from "@hull/client/images";
 import { pullImage } from "@hull/client/transfer";
+import { unpackImage } from "@hull/client/unpack";
 import { canceled, HullError, invalidArgument, isCode, notFound } from "@hull/errors";
+import type { Platform } from "@hull/oci/descriptor";
 import { hostPlatform } from "@hull/oci/platform";
 import type { Host } from "../command/index.ts";
 import { registryCredentials } from "./credentials.ts";
@@ -9,6 +11,8 @@ import { findImages, fullName, nearImage } from "./find.ts";
 import { PullProgress } from "./progress.ts";
 
 export interface PullRequest {
+  /** This host's unless told. */
+  readonly platform?: Platform | undefined;
   readonly client: Client;
   readonly host: Host;
   readonly snapshotter: string;
@@ -34,7 +38,7 @@ export async function pull(request: PullRequest, reference: string): Promise<voi
     await pullImage(client, reference, {
       plainHttp,
       credentials: registryCredentials(),
-      platforms: [hostPlatform()],
+      platforms: [request.platform ?? hostPlatform()],
       unpack: snapshotter,
       signal: abort.signal,
       onProgress: (step) => progress.update(step),
@@ -61,15 +65,17 @@ export async function imageToRun(
 ): Promise<{ image: Image; platformImage: PlatformImage }> {
   if (policy !== "missing" && policy !== "always" && policy !== "never")
     throw invalidArgument(`pull policy "${policy}" is not one of missing, always, never`);
-  const { client, host, snapshotter } = request;
+  const { client, host, snapshotter, platform = hostPlatform() } = request;
   const known = policy === "always" ? undefined : await localImage(client, text);
   if (known !== undefined) {
-    const found = await platformImage(client, known.target).catch((error: unknown) => {
+    const found = await platformImage(client, known.target, platform).catch((error: unknown) => {
       // Only another platform's was pulled, or content is missing: a pull puts both right.
       if (isCode(error, "notFound") && policy === "missing") return undefined;
       throw error;
     });
     if (found !== undefined && (await isUnpacked(client, found, snapshotter)))
+      return { image: known, platformImage: found };
+    if (found !== undefined && (await unpackedHere(client, found, snapshotter)))
       return { image: known, platformImage: found };
   }
   if (policy === "never") throw notFound(`no such image: "${text}", and --pull never keeps it from being pulled`);
@@ -82,7 +88,18 @@ export async function imageToRun(
     throw await withHint(client, text, error);
   }
   const image = await getImage(client, reference);
-  return { image, platformImage: await platformImage(client, image.target) };
+  return { image, platformImage: await platformImage(client, image.target, platform) };
+}
+
+/** Unpacks an image that another client left packed. Gives false if layers are missing. */
+async function unpackedHere(client: Client, image: PlatformImage, snapshotter: string): Promise<boolean> {
+  try {
+    await unpackImage(client, image, { snapshotter });
+    return true;
+  } catch (error) {
+    if (!isCode(error, "notFound")) throw error;
+    return false;
+  }
 }
 
 /** The error with the image that is here and was perhaps meant. */

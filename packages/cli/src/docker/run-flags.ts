@@ -72,7 +72,11 @@ export const runFlags = defineFlags({
   ...nameFlags,
   ...hostFlags,
   init: { kind: "switch", summary: "Put an init in front", supported: false },
-  platform: { kind: "text", value: "PLATFORM", summary: "Another platform's image", supported: false },
+  platform: {
+    kind: "text",
+    value: "PLATFORM",
+    summary: "The image for another platform, as linux/arm64; that it runs is the kernel's affair (binfmt_misc)",
+  },
 });
 
 export type RunFlags = FlagValues<typeof runFlags>;

@@ -2,6 +2,7 @@ import type { Client } from "@hull/client/client";
 import { type Container, specOf } from "@hull/client/containers";
 import { newTask, nullIo, type Process, type ProcessIo } from "@hull/client/tasks";
 import { HullError, invalidArgument, isCode } from "@hull/errors";
+import { parsePlatform } from "@hull/oci/platform";
 import { attachedIo, letGo, runAttached } from "../attach.ts";
 import { createFromFlags, prepareLog, removeIfThere, removeOwnFiles } from "../create.ts";
 import { type Call, fifoDirectory, placeOf } from "../globals.ts";
@@ -83,6 +84,7 @@ async function prepare(call: Call<RunFlags>, client: Client, { starts }: { start
     snapshotter: globals.snapshotter,
     plainHttp: flags["plain-http"],
     quiet: flags.quiet,
+    platform: flags.platform === undefined ? undefined : parsePlatform(flags.platform),
   };
   const { image, platformImage } = await imageToRun(request, text, flags.pull);
   return await createFromFlags({ call, client, image, platformImage, args, starts });
