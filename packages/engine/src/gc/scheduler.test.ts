@@ -56,6 +56,18 @@ describe("the schedule of collections", () => {
     await it.ran(2);
   });
 
+  test("one run serves all deletions of a while, unless its share of time has no limit", async () => {
+    using limited = scheduled({ startupDelay: 1, pauseThreshold: 0.5 });
+    using free = scheduled({ startupDelay: 1, pauseThreshold: 0 });
+    const first = await limited.ran(1);
+    limited.scheduler.changed("deletion");
+    expect((await limited.ran(2)) - first).toBeGreaterThan(200);
+    await free.ran(1);
+    const start = performance.now();
+    free.scheduler.changed("deletion");
+    expect((await free.ran(2)) - start).toBeLessThan(200);
+  });
+
   test("a closed one runs nothing", async () => {
     const it = scheduled({ startupDelay: 5 });
     it.scheduler.close();
