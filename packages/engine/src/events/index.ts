@@ -20,7 +20,7 @@ export interface EventExchange {
   /** Calls `listener` with every event before `publish` returns. It must not throw. Gives what ends that. */
   observe(listener: (envelope: EventEnvelope) => void): () => void;
   /**
-   * Keeps all events until what is given is called, and then those from before that are told late; whoever subscribes within
+   * Keeps all events until what is given is called, and then those from before that shims tell late; whoever subscribes within
    * `milliseconds` after the call gets them first.
    */
   keepForReturning(milliseconds: number): () => void;

@@ -4,7 +4,7 @@ import type { EventEnvelope } from "./index.ts";
 /**
  * What happened while nobody could subscribe, for clients that come back to a daemon that was away.
  *
- *   made: keeps every event ──served()──► keeps those from before that are told late, gives them ──a while──► keeps nothing
+ *   made: keeps every event ──served()──► keeps those from before that shims tell late, gives them ──a while──► keeps nothing
  *
  * containerd has no such thing: its shims try again after 1, 2, 3 … seconds, by when a client has mostly come back. hull's shims tell
  * at once when the daemon is there, which is before any client can be.
