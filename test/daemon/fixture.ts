@@ -1,4 +1,4 @@
-import { existsSync, readFileSync } from "node:fs";
+import { readFileSync } from "node:fs";
 import { hullCommand } from "../support/hull.ts";
 import { type Outcome, runProgram, type Server, startServer } from "../support/process.ts";
 
@@ -41,11 +41,6 @@ export async function processesOf(folder: string): Promise<Map<number, string>> 
     }
   }
   return found;
-}
-
-/** Waits until a process, which needn't be a child, has ended and was reaped. */
-export async function endOf(pid: number): Promise<void> {
-  while (existsSync(`/proc/${pid}`)) await Bun.sleep(10);
 }
 
 /** Waits, for up to ten seconds, until no process names a folder: shims that are spare notice their daemon's end a moment later. */

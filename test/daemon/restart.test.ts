@@ -4,9 +4,9 @@ import { writeBusyboxImage } from "../../scripts/image.ts";
 import { image } from "../support/busybox.ts";
 import { noContainerd } from "../support/containerd.ts";
 import { removeLeftovers } from "../support/leftovers.ts";
-import { type Outcome, runProgram, type Server } from "../support/process.ts";
+import { endOf, type Outcome, runProgram, type Server } from "../support/process.ts";
 import { type Scratch, scratch } from "../support/scratch.ts";
-import { endOf, type Place, placeIn, processesOf, startDaemon } from "./fixture.ts";
+import { type Place, placeIn, processesOf, startDaemon } from "./fixture.ts";
 
 const suite = noContainerd === undefined ? describe : describe.skip;
 

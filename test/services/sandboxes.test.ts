@@ -16,6 +16,7 @@ import { processStat } from "@hull/sys/process";
 import type { Daemon } from "../support/containerd.ts";
 import { startHull } from "../support/hull.ts";
 import { removeLeftovers } from "../support/leftovers.ts";
+import { endOf } from "../support/process.ts";
 import { type Scratch, scratch } from "../support/scratch.ts";
 
 const skipped = process.getuid?.() !== 0 ? "needs root" : Bun.which("runc") === null ? "needs runc" : undefined;
@@ -253,11 +254,3 @@ describe.skipIf(skipped !== undefined)(`sandboxes${skipped === undefined ? "" : 
     expect(bundles()).toEqual([]);
   });
 });
-
-/** Waits until a process that isn't ours has ended. */
-async function endOf(pid: number): Promise<void> {
-  for (let tries = 0; existsSync(`/proc/${pid}`); tries++) {
-    if (tries > 200) throw new Error(`process ${pid} goes on`);
-    await Bun.sleep(10);
-  }
-}

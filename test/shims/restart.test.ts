@@ -2,10 +2,10 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { existsSync } from "node:fs";
 import { writeBusyboxImage } from "../../scripts/image.ts";
-import { endOf, placeIn, processesOf, startDaemon } from "../daemon/fixture.ts";
+import { placeIn, processesOf, startDaemon } from "../daemon/fixture.ts";
 import { image } from "../support/busybox.ts";
 import { removeLeftovers } from "../support/leftovers.ts";
-import { type Outcome, runProgram, type Server } from "../support/process.ts";
+import { endOf, type Outcome, runProgram, type Server } from "../support/process.ts";
 import { type Scratch, scratch } from "../support/scratch.ts";
 
 const shim = "/usr/bin/containerd-shim-runc-v2";

@@ -1,3 +1,5 @@
+import { existsSync } from "node:fs";
+
 /** How a program that ran to its end ended. */
 export interface Outcome {
   status: number;
@@ -70,6 +72,14 @@ export async function runTypedTo(
     });
   }
   return { status: await child.exited, stdout: shown, stderr: await stderr };
+}
+
+/** Waits until a process, which needn't be a child, has ended and was reaped. @throws Error if it goes on for 20 s */
+export async function endOf(pid: number): Promise<void> {
+  for (let tries = 0; existsSync(`/proc/${pid}`); tries++) {
+    if (tries > 2000) throw new Error(`process ${pid} goes on`);
+    await Bun.sleep(10);
+  }
 }
 
 /** A server of a test's own, running until it is stopped. */
