@@ -112,11 +112,6 @@ suite(`docker-like commands${noCli === undefined ? "" : ` (skipped: ${noCli})`}`
       expect(readFileSync(join(folder, "file"), "utf8")).toBe("hi\n");
       const refused = await hull.run("run", "--rm", "-v", `${folder}:/mnt:ro`, "busybox", "touch", "/mnt/x");
       expect([refused.status, refused.stderr]).toEqual([1, expect.stringContaining("Read-only")]);
-      const named = await hull.run("run", "--rm", "-v", "data:/mnt", "busybox", "true");
-      expect([named.status, named.stderr]).toEqual([
-        125,
-        expect.stringContaining("named volumes are not supported yet"),
-      ]);
     });
 
     test("--read-only, --tmpfs, --privileged, -m, --cap-drop", async () => {

@@ -135,6 +135,13 @@ suite(`volumes and archives${noCli === undefined ? "" : ` (skipped: ${noCli})`}`
     expect(await wrong("--dns", "xx")).toContain("xx is not an ip address");
   });
 
+  test("info and version by a template", async () => {
+    expect(await hull.ok("info", "--format", "{{.Driver}} {{.ContainersRunning}}")).toBe("overlayfs 0");
+    const { Client: client, Server: server } = JSON.parse(await hull.ok("version", "--format", "json"));
+    expect(await hull.ok("version", "-f", "{{.Server.Version}}")).toBe(server.Version);
+    expect(client.Bun).toMatch(/^\d/);
+  });
+
   test("networks are listed and described", async () => {
     expect(await hull.ok("network", "ls", "--format", "{{.Name}} {{.Driver}}")).toContain("host host\nnone null");
     const [bridge] = JSON.parse(await hull.ok("network", "inspect", "bridge"));

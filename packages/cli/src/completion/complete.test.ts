@@ -18,7 +18,7 @@ const at = async (line: string): Promise<string[]> => words(await complete(hull,
 describe("what is offered", () => {
   test("commands, by their beginning; aliases only where no name fits", async () => {
     expect(await at("")).toContain("run");
-    expect(await at("ex")).toEqual(["exec"]);
+    expect(await at("ex")).toEqual(["exec", "export"]);
     expect(await at("ctr c")).toEqual(["containers", "content"]);
     expect(await at("ctr ns l")).toEqual(["list", "label"]);
     expect(await at("ctr containers del")).toEqual(["delete"]);

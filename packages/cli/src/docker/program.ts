@@ -496,12 +496,18 @@ With --for ctr it is for hull's ctr by that name.`,
     name: "info",
     summary: "Print what the daemon has and runs on",
     heading: others,
+    flags: defineFlags({
+      format: { kind: "text", aliases: ["f"], value: "FORMAT", summary: "json, or a template of Go" },
+    }),
     load: async () => (await import("./commands/system.ts")).info,
   }),
   command({
     name: "version",
     summary: "Print the versions of hull and of the daemon",
     heading: others,
+    flags: defineFlags({
+      format: { kind: "text", aliases: ["f"], value: "FORMAT", summary: "json, or a template of Go" },
+    }),
     load: async () => (await import("./commands/system.ts")).version,
   }),
 ];

@@ -8,25 +8,35 @@ import { version as ownVersion, revision } from "@hull/daemon/version";
 import { defaultOciRuntime } from "@hull/engine/runtime/oci-runtime";
 import { HullError } from "@hull/errors";
 import { cgroupMode } from "@hull/sys/cgroup";
+import { compileTemplate } from "../../template/index.ts";
 import { needArguments } from "../find.ts";
 import { type Call, placeOf } from "../globals.ts";
 import { openSession } from "../session.ts";
 import { statesOf } from "../state.ts";
 
 /** `hull version` */
-export async function version(call: Call): Promise<number> {
+export async function version(call: Call<{ format: string | undefined }>): Promise<number> {
   const { args, host } = call;
   needArguments(args, 0, 0, "");
-  const lines = ["Client:", ` Version:     ${ownVersion}`, ` Revision:    ${revision}`, ` Bun:         ${Bun.version}`];
-  await host.out(`${lines.join("\n")}\n`);
-  await using client = await openSession(call);
-  const server = await client.service(VersionDefinition).version({});
-  await host.out(`\nServer:\n Version:     ${server.version}\n Revision:    ${server.revision}\n`);
+  const { format } = call.flags;
+  const client = { Version: ownVersion, GitCommit: revision, Bun: Bun.version };
+  if (format === undefined || format === "") {
+    const rows = [` Version:     ${ownVersion}`, ` Revision:    ${revision}`, ` Bun:         ${Bun.version}`];
+    await host.out(`Client:\n${rows.join("\n")}\n`);
+  }
+  const template = format === undefined || format === "" || format === "json" ? undefined : compileTemplate(format);
+  await using session = await openSession(call);
+  const answer = await session.service(VersionDefinition).version({});
+  const server = { Version: answer.version, GitCommit: answer.revision };
+  const shown = { Client: client, Server: server };
+  if (template !== undefined) await host.out(`${template(shown)}\n`);
+  else if (format === "json") await host.out(`${JSON.stringify(shown)}\n`);
+  else await host.out(`\nServer:\n Version:     ${server.Version}\n Revision:    ${server.GitCommit}\n`);
   return 0;
 }
 
 /** `hull info` */
-export async function info(call: Call): Promise<number> {
+export async function info(call: Call<{ format: string | undefined }>): Promise<number> {
   const { args, globals, host } = call;
   needArguments(args, 0, 0, "");
   await using client = await openSession(call);
@@ -66,9 +76,28 @@ export async function info(call: Call): Promise<number> {
     ["Total Memory", `${(totalmem() / 2 ** 30).toFixed(2)}GiB`],
     ["Name", hostname()],
   ];
-  await host.out(rows.map(([key, value]) => `${key}: ${value}\n`).join(""));
+  const { format } = call.flags;
+  if (format === undefined || format === "") {
+    await host.out(rows.map(([key, value]) => `${key}: ${value}\n`).join(""));
+    return 0;
+  }
+  // The names without their blanks are docker's where it has the same: ServerVersion, KernelVersion, …
+  const shown: Record<string, unknown> = Object.fromEntries(
+    rows.map(([key, value]) => [fieldOf(key), typeof value === "bigint" ? Number(value) : value]),
+  );
+  await host.out(`${format === "json" ? JSON.stringify(shown) : compileTemplate(format)(shown)}\n`);
   return 0;
 }
+
+const dockerFields: Readonly<Record<string, string>> = {
+  " Running": "ContainersRunning",
+  " Paused": "ContainersPaused",
+  " Stopped": "ContainersStopped",
+  "Storage Driver": "Driver",
+  CPUs: "NCPU",
+};
+
+const fieldOf = (key: string): string => dockerFields[key] ?? key.replaceAll(" ", "");
 
 function runtimeName(): string {
   try {
