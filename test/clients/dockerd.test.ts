@@ -11,6 +11,7 @@ import { busyboxLayer } from "../../scripts/image.ts";
 import { type Daemon, startContainerd } from "../support/containerd.ts";
 import { startHull } from "../support/hull.ts";
 import { removeLeftovers } from "../support/leftovers.ts";
+import { isAlive } from "../support/process.ts";
 import { runOnTerminal } from "../support/pty.ts";
 import { LocalRegistry } from "../support/registry.ts";
 import { type Scratch, scratch } from "../support/scratch.ts";
@@ -276,14 +277,6 @@ describe.skipIf(noDocker !== undefined)(`dockerd${noDocker === undefined ? "" : 
     expect(shims).toEqual([]);
   });
 });
-
-function isAlive(pid: number): boolean {
-  try {
-    return !/^State:\s+[ZX]/m.test(readFileSync(`/proc/${pid}/status`, "utf8"));
-  } catch {
-    return false;
-  }
-}
 
 /** Asks until the answer is yes, for ten seconds; docker has no event for a test to wait for. */
 async function until(asked: () => Promise<boolean>): Promise<void> {

@@ -7,7 +7,7 @@ import { writeBusyboxImage } from "../../scripts/image.ts";
 import type { Daemon } from "../support/containerd.ts";
 import { noContainerd } from "../support/containerd.ts";
 import { startHull } from "../support/hull.ts";
-import { type Outcome, runProgram } from "../support/process.ts";
+import { isAlive, type Outcome, runProgram } from "../support/process.ts";
 import { type Scratch, scratch } from "../support/scratch.ts";
 import { containerProcesses, ctrIn, processesBelow, type StoreState, storeState } from "../support/store-state.ts";
 import { eventually, removeAll, writeLargeImage } from "./store.ts";
@@ -141,14 +141,6 @@ suite(`killed processes${noContainerd === undefined ? "" : ` (skipped: ${noConta
     });
   });
 });
-
-function isAlive(pid: number): boolean {
-  try {
-    return !/^State:\s+[ZX]/m.test(readFileSync(`/proc/${pid}/status`, "utf8"));
-  } catch {
-    return false;
-  }
-}
 
 function processWith(argument: string): number | undefined {
   for (const name of readdirSync("/proc")) {

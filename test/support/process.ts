@@ -1,4 +1,4 @@
-import { existsSync } from "node:fs";
+import { existsSync, readFileSync } from "node:fs";
 
 /** How a program that ran to its end ended. */
 export interface Outcome {
@@ -140,4 +140,13 @@ export async function startServer(
       await stop();
     },
   };
+}
+
+/** Whether a process is there and is more than the record of its end. */
+export function isAlive(pid: number): boolean {
+  try {
+    return !/^State:\s+[ZX]/m.test(readFileSync(`/proc/${pid}/status`, "utf8"));
+  } catch {
+    return false;
+  }
 }
