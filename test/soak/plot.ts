@@ -34,6 +34,7 @@ ${marks.join("\n")}
   });
   const lives = figures.at(-1)?.lives ?? 0;
   return `<svg xmlns="http://www.w3.org/2000/svg" width="${width}" height="${height}" font-family="sans-serif" font-size="12">
+<title>Memory, descriptors and time of containers' lives over a soak</title>
 <rect width="100%" height="100%" fill="white"/>
 ${parts.join("\n")}
 <text x="${width / 2}" y="${height - 10}" text-anchor="middle">seconds 0 to ${end.toFixed(0)}, ${lives} lives of containers</text>
