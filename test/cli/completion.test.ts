@@ -62,7 +62,7 @@ suite(`completion${noCli === undefined ? "" : ` (skipped: ${noCli})`}`, () => {
       test.skipIf(missing)("a flag", () => shown("hull ps --no-t\t", /runc ?/));
       test.skipIf(missing)("a container", () => shown("hull exec slee\t", /per ?/));
       test.skipIf(missing)("an image with its tag", () => shown("hull run --rm busybox:la\t", /test ?/));
-      test.skipIf(missing)("hull's ctr", () => shown("hull ctr containers inf\t", /o ?/));
+      test.skipIf(missing)("hull's ctr", () => shown("hull ctr namespaces cre\t", /ate ?/));
     });
   }
 

@@ -164,7 +164,9 @@ describe.skipIf(skipped !== undefined)(
         for (const name of doubtful) images.delete(name);
         for (const name of there) images.add(name);
 
-        expect(containerProcesses(namespace, "anchor")).toEqual([anchor ?? 0]);
+        // What was executed in it when the daemon was killed runs to its end.
+        expect(containerProcesses(namespace, "anchor")).toContain(anchor ?? 0);
+        await eventually(() => expect(containerProcesses(namespace, "anchor")).toEqual([anchor ?? 0]));
         const containers = new Set(await listed(daemon, namespace, "containers", "ls", "-q"));
         expect(runs.filter(({ id, promised }) => promised && !containers.has(id))).toEqual([]);
         seen.runs += runs.filter(({ id, promised }) => promised && id.startsWith(`run${round}-`)).length;
