@@ -116,7 +116,7 @@ async function change(root: string): Promise<void> {
 
 /** Gives everything that was made just now a time that is the same everywhere. */
 function settle(root: string, seconds: number): void {
-  const { exitCode } = Bun.spawnSync([
+  const { exitCode, stderr } = Bun.spawnSync([
     "find",
     root,
     "-newermt",
@@ -129,7 +129,7 @@ function settle(root: string, seconds: number): void {
     "{}",
     ";",
   ]);
-  if (exitCode !== 0) throw new Error("find failed");
+  if (exitCode !== 0) throw new Error(`find: ${stderr.toString()}`);
 }
 
 async function bytesOf(client: Client, digest: string): Promise<Uint8Array> {
@@ -172,13 +172,15 @@ function listing(archive: Uint8Array): string[] {
 
 comparedService("diff", (test) => {
   const prepared = async ({ client, side }: Server) => {
-    const { mounts } = await snapshots(client).prepare({ snapshotter, key: "a", parent: "" });
+    // No image holds them, and a collector may run at any time.
+    const labels = { "containerd.io/gc.root": "2026-01-01T00:00:00Z" };
+    const { mounts } = await snapshots(client).prepare({ snapshotter, key: "a", parent: "", labels });
     await changed(mounts, side.folder, base);
-    await snapshots(client).commit({ snapshotter, name: "A", key: "a" });
-    const { mounts: writable } = await snapshots(client).prepare({ snapshotter, key: "b", parent: "A" });
+    await snapshots(client).commit({ snapshotter, name: "A", key: "a", labels });
+    const { mounts: writable } = await snapshots(client).prepare({ snapshotter, key: "b", parent: "A", labels });
     await changed(writable, side.folder, change);
-    await snapshots(client).view({ snapshotter, key: "A-view", parent: "A" });
-    await snapshots(client).prepare({ snapshotter, key: "c", parent: "A" });
+    await snapshots(client).view({ snapshotter, key: "A-view", parent: "A", labels });
+    await snapshots(client).prepare({ snapshotter, key: "c", parent: "A", labels });
   };
   const mountsOf = async (client: Client, key: string) =>
     key === "" ? [] : (await snapshots(client).mounts({ snapshotter, key })).mounts;
