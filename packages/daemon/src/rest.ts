@@ -2,6 +2,8 @@ import { releaseCode } from "@hull/sys/memory";
 
 /** So long after the last caller came the daemon counts as at rest, ms. */
 const restMs = 2000;
+/** A collection beside the event loop is done by then, ms. */
+const collectionMs = 500;
 
 let timer: NodeJS.Timeout | undefined;
 
@@ -12,9 +14,13 @@ let timer: NodeJS.Timeout | undefined;
 export function restWhenIdle(): void {
   clearTimeout(timer);
   timer = setTimeout(() => {
-    // Collects beside the event loop.
+    // Collects beside the event loop; what that freed is given back once it is done.
     Bun.gc(false);
-    releaseCode();
+    timer = setTimeout(() => {
+      Bun.shrink();
+      releaseCode();
+    }, collectionMs);
+    timer.unref();
   }, restMs);
   timer.unref();
 }
