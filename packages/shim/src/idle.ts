@@ -11,6 +11,7 @@ export function restWhenIdle(): void {
   clearTimeout(timer);
   timer = setTimeout(() => {
     Bun.gc(true);
+    Bun.shrink();
     releaseCode();
   }, restMs);
   timer.unref();
