@@ -140,7 +140,7 @@ describe.skipIf(noDocker !== undefined)(`dockerd${noDocker === undefined ? "" : 
     await screen.shows(/31 90/);
     screen.resize({ columns: 70, rows: 20 });
     process.kill(screen.pid, "SIGWINCH");
-    await screen.type("sleep 0.3; stty size\n");
+    await screen.type('until stty size | grep -q "^20 7"; do sleep 0.1; done; stty size\n');
     await screen.shows(/20 70/);
     await screen.type("exit 5\n");
     expect(await screen.exited).toBe(5);
