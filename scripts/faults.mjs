@@ -1,17 +1,7 @@
 /** `npm run faults [SEED…]`: 50 kills of the daemon and 20 losses of power at random moments, for each seed; see test/faults and test/power-loss. */
-import {
-  bun,
-  ensureBuilt,
-  ensureDebianPackages,
-  ensureNpmPackages,
-  peerPackages,
-  run,
-  runtimePackages,
-} from "./setup.mjs";
+import { bun, prepareWithPeers, run } from "./setup.mjs";
 
-ensureNpmPackages();
-ensureDebianPackages({ ...runtimePackages, ...peerPackages });
-process.env.HULL_EXECUTABLE = ensureBuilt();
+prepareWithPeers();
 const [seeds, areas] = [
   process.argv.slice(2),
   Object.entries({ "test/faults/kills.test.ts": "50", "test/power-loss": "20" }),

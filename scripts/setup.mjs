@@ -140,3 +140,10 @@ export function ensureBuilt() {
   run("node", ["scripts/build.mjs"]);
   return output;
 }
+
+/** What the long programs (benchmark, soak, faults) take: all packages, and the executable, which they find in HULL_EXECUTABLE. */
+export function prepareWithPeers() {
+  ensureNpmPackages();
+  ensureDebianPackages({ ...runtimePackages, ...peerPackages });
+  process.env.HULL_EXECUTABLE = ensureBuilt();
+}

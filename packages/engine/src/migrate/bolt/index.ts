@@ -112,16 +112,16 @@ export class Bucket {
       yield* page.entries;
       return;
     }
-    // A damaged file may lead in circles.
-    const seen = new Set<number>();
-    const visit = function* (this: Bucket, id: number, depth: number): Generator<Entry> {
-      if (seen.has(id) || depth > maximumDepth) throw damaged(`page ${id} is in a bucket twice`);
-      seen.add(id);
-      const page = decodePage(pageBytes(this.#file, this.#meta, id), `page ${id}`);
-      if (page.kind === "leaf") yield* page.entries;
-      else for (const child of page.children) yield* visit.call(this, child, depth + 1);
-    };
-    yield* visit.call(this, this.#root.page, 0);
+    yield* this.#visit(this.#root.page, new Set());
+  }
+
+  /** The pairs of a page and of those below it. `seen`: the pages that were visited, since a damaged file may lead in circles. */
+  *#visit(id: number, seen: Set<number>, depth = 0): Generator<Entry> {
+    if (seen.has(id) || depth > maximumDepth) throw damaged(`page ${id} is in a bucket twice`);
+    seen.add(id);
+    const page = decodePage(pageBytes(this.#file, this.#meta, id), `page ${id}`);
+    if (page.kind === "leaf") yield* page.entries;
+    else for (const child of page.children) yield* this.#visit(child, seen, depth + 1);
   }
 }
 
