@@ -4,6 +4,7 @@
  *   node scripts/test.mjs [AREA…]     only these areas (a folder below packages/ or test/), without the checks
  *
  * Ends with a line `N passed, N failed, N skipped`. An area of which every test was skipped fails: a skip must not hide it (but see `mayBeSkipped`).
+ * An area that fails runs a second time, and that counts; the end names it.
  */
 import { spawnSync } from "node:child_process";
 import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
@@ -28,6 +29,8 @@ ensureDebianPackages(testPackages, { optional: true });
 
 const total = { passed: 0, failed: 0, skipped: 0 };
 const failures = [];
+/** What failed, and passed when it ran again. */
+const unsteady = [];
 
 /** One check that counts as one test. */
 function check(name, command, args) {
@@ -72,15 +75,31 @@ function countsOf(report) {
 }
 
 const reports = mkdtempSync(join(tmpdir(), "hull-test-"));
-for (const area of areas.filter(hasTests)) {
-  console.log(`\n== ${area}`);
+
+/** Runs the tests of an area once. */
+function runArea(area) {
   const report = join(reports, `${area.replaceAll("/", "-")}.xml`);
+  rmSync(report, { force: true });
   const { status } = spawnSync(
     bun,
     ["test", `./${area}`, "--timeout", "60000", "--reporter=junit", "--reporter-outfile", report],
     { cwd: project, stdio: "inherit" },
   );
-  const { tests, failed, skipped } = existsSync(report) ? countsOf(report) : { tests: 0, failed: 0, skipped: 0 };
+  return { status, ...(existsSync(report) ? countsOf(report) : { tests: 0, failed: 0, skipped: 0 }) };
+}
+
+for (const area of areas.filter(hasTests)) {
+  console.log(`\n== ${area}`);
+  let run = runArea(area);
+  // Most areas race real kernels, runtimes and peers on whatever machine this is. What is broken fails twice; what failed once is named at
+  // the end, for somebody to look into.
+  if (run.status !== 0) {
+    const first = `${area}: ${run.failed} of ${run.tests} failed (status ${run.status}) in the first run`;
+    console.log(`\n== ${area}, once more`);
+    run = runArea(area);
+    if (run.status === 0) unsteady.push(first);
+  }
+  const { status, tests, failed, skipped } = run;
   total.passed += tests - failed - skipped;
   total.failed += failed;
   total.skipped += skipped;
@@ -96,6 +115,7 @@ for (const area of areas.filter(hasTests)) {
 rmSync(reports, { recursive: true, force: true });
 
 console.log("");
+for (const area of unsteady) console.log(`unsteady: ${area}; it passed when it ran again`);
 for (const failure of failures) console.log(`failed: ${failure}`);
 console.log(`${total.passed} passed, ${total.failed} failed, ${total.skipped} skipped`);
 process.exitCode = total.failed === 0 ? 0 : 1;
