@@ -197,12 +197,18 @@ class Reader {
     } catch (error) {
       throw invalidArgument(`${file}: table [${path}]: ${HullError.from(error).message}`, { cause: error });
     }
-    const shape = (schema.shape ?? {}) as ConfigKeys;
+    this.#checkKeys(file, path, (schema.shape ?? {}) as ConfigKeys, (value ?? {}) as Table, name);
+  }
+
+  /** Warns of keys that aren't known or have no effect, also in the tables within. */
+  #checkKeys(file: string, path: string, shape: ConfigKeys, value: Table, name: string): void {
     const known = Object.keys(shape);
-    for (const [key, given] of Object.entries((value ?? {}) as Table)) {
+    for (const [key, given] of Object.entries(value)) {
       const why = absent[`${name}.${key}`];
       if (known.includes(key)) {
-        if (why !== undefined && given !== shape[key]?.written) this.#noEffect(file, `${path}.${key}`, why);
+        if (why !== undefined && !isDeepStrictEqual(given, shape[key]?.written))
+          this.#noEffect(file, `${path}.${key}`, why);
+        this.#checkWithin(file, `${path}.${key}`, shape[key], given, `${name}.${key}`);
       } else if (why === undefined)
         this.#unknown(
           file,
@@ -211,6 +217,13 @@ class Reader {
         );
       else if (!isEmpty(given)) this.#noEffect(file, `${path}.${key}`, why);
     }
+  }
+
+  #checkWithin(file: string, path: string, key: ConfigKeys[string] | undefined, value: unknown, name: string): void {
+    if (key?.keys !== undefined) this.#checkKeys(file, path, key.keys, value as Table, name);
+    if (key?.entries === undefined) return;
+    for (const [entry, within] of Object.entries(value as Table))
+      this.#checkKeys(file, `${path}.${entry}`, key.entries, within as Table, name);
   }
 
   #noEffect(file: string, path: string, why: string): void {

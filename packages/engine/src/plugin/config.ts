@@ -1,4 +1,4 @@
-import { invalidArgument } from "@hull/errors";
+import { HullError, invalidArgument } from "@hull/errors";
 import { parseDuration } from "./duration.ts";
 import type { ConfigSchema } from "./index.ts";
 
@@ -10,6 +10,10 @@ export interface ConfigKey<T> {
   /** The default as a file has it. */
   readonly written: unknown;
   readonly about: string;
+  /** Of a table: its keys. */
+  readonly keys?: ConfigKeys;
+  /** Of a table of the user's names: the keys of each entry. */
+  readonly entries?: ConfigKeys;
   /** The value as the code uses it, or undefined if it is not what is expected. */
   read(value: unknown): T | undefined;
 }
@@ -87,6 +91,34 @@ export const texts = (defaultValue: readonly string[], about: string): ConfigKey
 export const table = (about: string): ConfigKey<Readonly<Record<string, unknown>>> =>
   key("a table", {}, about, (value) => (isTable(value) ? value : undefined));
 
+/** A table with keys of its own. */
+export const tableOf = <K extends ConfigKeys>(keys: K, about: string): ConfigKey<ConfigOf<K>> => {
+  const written = Object.fromEntries(Object.entries(keys).map(([name, { written }]) => [name, written]));
+  const { parse } = configTable(keys);
+  return { ...key("a table", parse({}), about, (value) => (isTable(value) ? parse(value) : undefined), written), keys };
+};
+
+/** A table of tables by the user's names, each with these keys. Those of `defaults` are there unless the user has them too. */
+export const tablesOf = <K extends ConfigKeys>(
+  keys: K,
+  about: string,
+  defaults: Readonly<Record<string, Readonly<Record<string, unknown>>>> = {},
+): ConfigKey<Readonly<Record<string, ConfigOf<K>>>> => {
+  const { parse } = configTable(keys);
+  const read = (value: unknown) => {
+    if (!isTable(value)) return undefined;
+    const entries = Object.entries({ ...defaults, ...value }).map(([name, entry]) => {
+      try {
+        return [name, parse(entry)];
+      } catch (error) {
+        throw invalidArgument(`table "${name}": ${HullError.from(error).message}`, { cause: error });
+      }
+    });
+    return Object.fromEntries(entries) as Readonly<Record<string, ConfigOf<K>>>;
+  };
+  return { ...key("a table of tables", read({}) ?? {}, about, read, defaults), entries: keys };
+};
+
 /** A schema of a table with these keys. Keys that it doesn't name are ignored: whoever reads the file warns of them. */
 export function configTable<K extends ConfigKeys>(keys: K): ConfigSchema<ConfigOf<K>> & { readonly shape: K } {
   return {
@@ -97,13 +129,22 @@ export function configTable<K extends ConfigKeys>(keys: K): ConfigSchema<ConfigO
       const entries = Object.entries(keys).map(([name, { expected, default: fallback, read }]) => {
         const raw = given[name];
         if (raw === undefined) return [name, fallback];
-        const read_ = read(raw);
+        const read_ = reading(name, () => read(raw));
         if (read_ === undefined) throw invalidArgument(`key "${name}" must be ${expected}, not ${show(raw)}`);
         return [name, read_];
       });
       return Object.fromEntries(entries) as ConfigOf<K>;
     },
   };
+}
+
+/** Says in which table a bad value stands. */
+function reading<T>(name: string, read: () => T): T {
+  try {
+    return read();
+  } catch (error) {
+    throw invalidArgument(`table "${name}": ${HullError.from(error).message}`, { cause: error });
+  }
 }
 
 /** True for a TOML table (not a list, not a date). */
