@@ -163,7 +163,10 @@ export class Container {
     });
     undo.move();
     process.gone = exit.promise;
-    void exit.promise.then((ended) => this.#ended(process, ended));
+    void exit.promise.then((ended) => {
+      process.reaped = true;
+      return this.#ended(process, ended);
+    });
   }
 
   /** Starts the first process (empty id) or an exec. @returns its pid */
@@ -283,16 +286,16 @@ export class Container {
   /** @throws NotFound "process already finished" */
   async kill(execId: string, signal: number, all: boolean): Promise<void> {
     const process = this.process(execId);
-    if (process.status === "stopped") throw notFound("process already finished");
+    if (process.status === "stopped" || process.reaped) throw alreadyFinished();
     if (process.pid === 0) throw failedPrecondition("process not created");
-    if (all && execId === "") return this.#killAll(signal);
+    if (all && execId === "") return await this.#killAll(signal);
     // A frozen process takes no signal, not even SIGKILL, in version 1 cgroups: the runtime knows how.
-    if (this.init.status === "paused") return this.#runtime.kill(this.id, signal, false);
+    if (this.init.status === "paused") return await this.#killByRuntime(process, signal, false);
     try {
       // The pid can't mean another process: it is ours to reap, and has not been.
       killProcess(process.pid, signal);
     } catch (error) {
-      if (isErrno(error, "ESRCH")) throw notFound("process already finished");
+      if (isErrno(error, "ESRCH")) throw alreadyFinished(error);
       throw error;
     }
   }
@@ -300,11 +303,22 @@ export class Container {
   /** Processes that end meanwhile are no failure, but crun gives up at the first of them. */
   async #killAll(signal: number): Promise<void> {
     try {
-      await this.#runtime.kill(this.id, signal, true);
+      await this.#killByRuntime(this.init, signal, true);
     } catch (error) {
       ignoreNotFound(error);
+      // What the first process left behind in a pid namespace that is not its own.
       const directory = mainDirectory(cgroupPaths(this.#cgroup));
       for (const pid of directory === undefined ? [] : processesOf(directory)) killUnlessGone(pid, signal);
+    }
+  }
+
+  /** Each runtime says in its own words that a process has ended while it was told to kill it: that is not asked of its words. */
+  async #killByRuntime(process: TaskProcess, signal: number, all: boolean): Promise<void> {
+    try {
+      await this.#runtime.kill(this.id, signal, all);
+    } catch (error) {
+      if (process.hasEnded) throw alreadyFinished(error);
+      throw error;
     }
   }
 
@@ -422,6 +436,10 @@ export class Container {
     if (!removed) await this.#runtime.delete(this.id, { force });
     unmountAll(this.#paths.rootfs);
   }
+}
+
+function alreadyFinished(cause?: unknown): HullError {
+  return notFound("process already finished", { cause });
 }
 
 function killUnlessGone(pid: number, signal: number): void {

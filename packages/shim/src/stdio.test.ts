@@ -136,9 +136,9 @@ describe("open streams", () => {
       const script = `#!/bin/sh
 echo "$CONTAINER_NAMESPACE $CONTAINER_ID $# $1 $2" > "$2.env"
 env | grep -v '^\\(PWD\\|SHLVL\\|_\\|CONTAINER_.*\\)=' >> "$2.env"
-exec 5>&-
-cat <&4 > "$2.err" & cat <&3 > "$2.out" &
+cat <&4 > "$2.err" 5>&- & cat <&3 > "$2.out" 5>&- &
 trap 'wait %1 %2; echo ended >> "$2.env"; exit' TERM
+exec 5>&-
 wait; while :; do sleep 0.02; done
 `;
       writeFileSync(program, script, { mode: 0o755 });

@@ -6,6 +6,7 @@
  */
 
 import { Status } from "@hull/api/gen/containerd/types/task/task";
+import { processStat } from "@hull/sys/process";
 import type { ProcessExit } from "./children.ts";
 import type { StreamNames } from "./stdio.ts";
 import type { ProcessStreams } from "./streams.ts";
@@ -36,6 +37,8 @@ export class TaskProcess {
   exit: ProcessExit | undefined;
   /** Settles when the kernel says that it has ended, which may be before that is announced. */
   gone: Promise<unknown> = Promise.withResolvers().promise;
+  /** Its status has been taken from the kernel: its pid may be another process's by now. */
+  reaped = false;
   /** While a start is on its way: the process's end is not announced before its start was. */
   starting: Promise<void> | undefined;
   readonly #ended = Promise.withResolvers<ProcessExit>();
@@ -48,6 +51,16 @@ export class TaskProcess {
   /** The end of the process. */
   get ended(): Promise<ProcessExit> {
     return this.#ended.promise;
+  }
+
+  /** True once the kernel has ended it, also before that is known otherwise. */
+  get hasEnded(): boolean {
+    if (this.status === "stopped" || this.reaped) return true;
+    try {
+      return this.pid !== 0 && /[ZX]/.test(processStat(this.pid).state);
+    } catch {
+      return true;
+    }
   }
 
   /** Records the end and tells those who wait. */

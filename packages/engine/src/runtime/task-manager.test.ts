@@ -1,6 +1,7 @@
 import { describe, expect, test } from "bun:test";
-import { existsSync } from "node:fs";
-import { FifoReader, FifoWriter, missing, RuntimeFixture } from "./fixture.ts";
+import { existsSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { FifoReader, FifoWriter, missing, RuntimeFixture, runtimeVariable } from "./fixture.ts";
 
 const why = missing === undefined ? "" : ` (${missing})`;
 const debianShim = Bun.which("containerd-shim-runc-v2");
@@ -220,6 +221,26 @@ describe.skipIf(missing !== undefined)(`tasks by our own shim${why}`, () => {
     const ended = [undefined, "x", "y"].map((execId) => tasks.wait(ctx, "a", execId));
     await tasks.kill(ctx, "a", { signal: 9, all: true });
     for (const { exitStatus } of await Promise.all(ended)) expect(exitStatus).toBe(137);
+    await tasks.delete(ctx, "a");
+  }, 20_000);
+
+  test("a process that ends while the runtime is told to kill it has finished, whatever the runtime says", async () => {
+    await using fixture = await RuntimeFixture.open();
+    const ociRuntime = join(fixture.directory, "runtime");
+    const real = Bun.which(process.env[runtimeVariable] ?? "runc");
+    const script = `#!/bin/sh
+case " $* " in *" kill "*) ${real} "$@"; sleep 0.2; echo gone >&2; exit 128 ;; esac
+exec ${real} "$@"
+`;
+    writeFileSync(ociRuntime, script, { mode: 0o755 });
+    const tasks = fixture.manager({ ociRuntime });
+    const { ctx } = fixture;
+    await tasks.create(ctx, fixture.container("a", ["sleep", "1000"]));
+    await tasks.start(ctx, "a");
+    const ended = tasks.wait(ctx, "a");
+    await tasks.kill(ctx, "a", { signal: 9, all: true });
+    expect((await ended).exitStatus).toBe(137);
+    await expect(tasks.kill(ctx, "a", { signal: 9, all: true })).rejects.toThrow("process already finished");
     await tasks.delete(ctx, "a");
   }, 20_000);
 
