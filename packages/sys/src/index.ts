@@ -13,6 +13,7 @@ export * from "./errno.ts";
 export * from "./fd.ts";
 export * from "./files.ts";
 export * from "./inotify.ts";
+export * from "./interface.ts";
 export * from "./lock.ts";
 export * from "./memory.ts";
 export * from "./mount.ts";

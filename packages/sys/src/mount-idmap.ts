@@ -3,16 +3,16 @@
  * makes of them, as containerd's mount options `uidmap=` and `gidmap=` say it: `<id of the file>:<id shown>:<count>`, by commas.
  */
 
-import { mkdtempSync, readSync, rmdirSync, writeFileSync, writeSync } from "node:fs";
+import { mkdtempSync, rmdirSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join, relative } from "node:path";
-import { invalidArgument, unavailable } from "@hull/errors";
+import { invalidArgument } from "@hull/errors";
 import { syscalls } from "./arch.ts";
 import { SysError } from "./errno.ts";
-import { close, Descriptor, open, openFlags, pipe } from "./fd.ts";
+import { Descriptor, open, openFlags } from "./fd.ts";
 import { lastErrno, libc } from "./libc.ts";
-import { spawn } from "./spawn.ts";
 import { cString } from "./strings.ts";
+import { userNamespace } from "./user-namespace.ts";
 
 /** Ids of users and of groups, each as an option has it. */
 export interface IdMapping {
@@ -131,36 +131,8 @@ function commonDirectory(directories: readonly string[]): string {
   return common;
 }
 
-/**
- * A user namespace with this mapping: a descriptor, which is the caller's.
- *
- * A process makes it that does nothing else: one with threads, as this, can't. When its echo comes back, it is there.
- */
+/** A user namespace with this mapping: a descriptor, which is the caller's. */
 function userNamespaceOf({ uidmap, gidmap }: IdMapping): number {
-  const [uids, gids] = [parseIdRanges(uidmap), parseIdRanges(gidmap)];
-  using scope = new DisposableStack();
-  const owned = (fd: number): number => {
-    scope.defer(() => close(fd));
-    return fd;
-  };
-  const into = pipe();
-  const out = pipe();
-  const [toChild, fromChild, childWrites] = [owned(into.write), owned(out.read), out.write];
-  let child: ReturnType<typeof spawn>;
-  try {
-    child = spawn({ argv: ["unshare", "--user", "--", "cat"], descriptors: [into.read, childWrites, "null"] });
-  } finally {
-    close(into.read);
-    close(childWrites);
-  }
-  scope.defer(() => child.kill("SIGKILL"));
-  writeSync(toChild, "x");
-  if (readSync(fromChild, new Uint8Array(1)) === 0) {
-    throw unavailable("mounts with mapped ids need a user namespace, and unshare(1) of util-linux can't make one here");
-  }
-  const lines = (ranges: readonly IdRange[]) =>
-    ranges.map(({ inside, outside, size }) => `${inside} ${outside} ${size}\n`).join("");
-  writeFileSync(`/proc/${child.pid}/uid_map`, lines(uids));
-  writeFileSync(`/proc/${child.pid}/gid_map`, lines(gids));
+  using child = userNamespace({ uids: parseIdRanges(uidmap), gids: parseIdRanges(gidmap) });
   return open(`/proc/${child.pid}/ns/user`, openFlags.readOnly);
 }
