@@ -54,6 +54,22 @@ export function setCapabilities({ effective, permitted, inheritable }: Capabilit
   }
 }
 
+/** By number: include/uapi/linux/capability.h. */
+const capabilityNames: readonly string[] = (
+  "CHOWN DAC_OVERRIDE DAC_READ_SEARCH FOWNER FSETID KILL SETGID SETUID SETPCAP LINUX_IMMUTABLE NET_BIND_SERVICE NET_BROADCAST " +
+  "NET_ADMIN NET_RAW IPC_LOCK IPC_OWNER SYS_MODULE SYS_RAWIO SYS_CHROOT SYS_PTRACE SYS_PACCT SYS_ADMIN SYS_BOOT SYS_NICE " +
+  "SYS_RESOURCE SYS_TIME SYS_TTY_CONFIG MKNOD LEASE AUDIT_WRITE AUDIT_CONTROL SETFCAP MAC_OVERRIDE MAC_ADMIN SYSLOG WAKE_ALARM " +
+  "BLOCK_SUSPEND AUDIT_READ PERFMON BPF CHECKPOINT_RESTORE"
+)
+  .split(" ")
+  .map((name) => `CAP_${name}`);
+
+/** Names (`CAP_…`) of the capabilities that this process has: no container can be given more. */
+export function ownCapabilities(): string[] {
+  const { effective } = capabilities();
+  return capabilityNames.filter((_, number) => (effective >> BigInt(number)) & 1n);
+}
+
 function capabilityHeader(): Uint8Array {
   return asBytes(new Uint32Array([LINUX_CAPABILITY_VERSION_3, 0]));
 }

@@ -3,7 +3,8 @@ import { mkdirSync, readlinkSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import fc from "fast-check";
 import { close, open, openFlags } from "./fd.ts";
-import { openInside, resolveInRoot } from "./resolve.ts";
+import { makeFifo } from "./files.ts";
+import { openInside, readTextInside, resolveInRoot } from "./resolve.ts";
 import { temporaryDirectory } from "./testing.ts";
 
 function tree(directory: { at(...parts: string[]): string }): string {
@@ -56,6 +57,17 @@ test("no path leads out", () => {
 });
 
 describe("by the kernel", () => {
+  test("texts of files alone, and those inside", () => {
+    using directory = temporaryDirectory();
+    const root = tree(directory);
+    makeFifo(join(root, "fifo"));
+    const opened = open(root, openFlags.path);
+    const read = (path: string) => readTextInside(opened, path);
+    expect(["/etc/passwd", "absolute/passwd"].map(read)).toEqual(["inside", "inside"]);
+    expect(["out", "etc", "fifo", "loop", "missing"].map(read)).toEqual(Array(5).fill(undefined));
+    close(opened);
+  });
+
   test("clamped to the root, or refused", () => {
     using directory = temporaryDirectory();
     const root = open(tree(directory), openFlags.path | openFlags.directory);

@@ -1,11 +1,11 @@
 /** Paths from images and clients, resolved so that they can't lead out of their root. */
 
-import { lstatSync, readlinkSync } from "node:fs";
+import { fstatSync, lstatSync, readFileSync, readlinkSync } from "node:fs";
 import { join } from "node:path";
 import { failedPrecondition, invalidArgument } from "@hull/errors";
 import { syscalls } from "./arch.ts";
 import { errno, isErrno, SysError } from "./errno.ts";
-import { asBytes, O_CLOEXEC } from "./fd.ts";
+import { asBytes, close, O_CLOEXEC, openFlags } from "./fd.ts";
 import { lastErrno, libc } from "./libc.ts";
 import type { Path } from "./strings.ts";
 import { cString, display } from "./strings.ts";
@@ -46,6 +46,34 @@ export function openInside(directory: number, path: Path, flags: number, options
     const error = lastErrno();
     // EAGAIN: something was renamed meanwhile, and the kernel can't tell whether ".." still leads where it should.
     if (error !== errno.EINTR && error !== errno.EAGAIN) throw new SysError(error, "openat2", `"${display(path)}"`);
+  }
+}
+
+const longestText = 10 * 2 ** 20;
+
+/**
+ * The text of a file below a directory (given by its descriptor) which someone else filled; links are followed inside it alone.
+ * Undefined if there is no such file, or it isn't one.
+ *
+ * @throws SysError; invalidArgument for more than 10 MiB.
+ */
+export function readTextInside(directory: number, path: string): string | undefined {
+  let file: number;
+  try {
+    // Non-blocking: it may be a FIFO.
+    file = openInside(directory, path, openFlags.readOnly | openFlags.nonBlocking);
+  } catch (error) {
+    if (isErrno(error, "ENOENT", "ENOTDIR", "ELOOP", "EACCES", "ENXIO")) return undefined;
+    throw error;
+  }
+  try {
+    const info = fstatSync(file);
+    if (!info.isFile()) return undefined;
+    if (info.size > longestText)
+      throw invalidArgument(`"${path}" has ${info.size} bytes: at most ${longestText} are read`);
+    return readFileSync(file, "utf8");
+  } finally {
+    close(file);
   }
 }
 

@@ -3,13 +3,15 @@ import { hostname } from "node:os";
 import { resolve } from "node:path";
 import type { Mount } from "@hull/api/gen/containerd/types/mount";
 import type { PlatformImage } from "@hull/client/images";
-import { devicesAt, hostDevices, ownCapabilities, userInRoot } from "@hull/client/io/host";
+import { userInRoot } from "@hull/client/io/host";
 import type { IdMappings } from "@hull/client/remapped-snapshot";
 import { cdiDirectories, openDeviceRegistry } from "@hull/engine/cdi/index";
 import { HullError, unimplemented } from "@hull/errors";
 import { parseQualifiedName } from "@hull/oci/cdi";
 import { hostPlatform } from "@hull/oci/platform";
 import * as oci from "@hull/oci/spec";
+import { ownCapabilities } from "@hull/sys/credentials";
+import { deviceNodes, deviceNodesAt } from "@hull/sys/device-nodes";
 import { isErrno } from "@hull/sys/errno";
 import type { FlagValues } from "../command/index.ts";
 import type { containerFlags, runFlags } from "./container-flags.ts";
@@ -56,7 +58,7 @@ function nodesAt(path: string): oci.Device[] {
   const info = statSync(path);
   if (!info.isDirectory() && !info.isCharacterDevice() && !info.isBlockDevice())
     throw new CtrError("not a device node");
-  return devicesAt(path);
+  return deviceNodesAt(path);
 }
 
 /** Of `--device`, what is no name of a CDI device. */
@@ -135,7 +137,7 @@ function isolationSteps({ flags, given }: SpecRequest): oci.SpecMiddleware[] {
   if (noDevices && !flags.privileged)
     throw new CtrError("can't use 'privileged-without-host-devices' without 'privileged' specified");
   if (flags.privileged) {
-    const devices = noDevices ? "none" : hostDevices();
+    const devices = noDevices ? "none" : deviceNodes();
     steps.push(oci.withPrivileged({ capabilities: ownCapabilities(), devices }));
   }
   if (flags["net-host"]) steps.push(oci.withHostNetwork(hostname()));

@@ -1,5 +1,5 @@
 import type { Mount } from "@hull/api/gen/containerd/types/mount";
-import { devicesAt, readInRoot } from "@hull/client/io/host";
+import { readInRoot } from "@hull/client/io/host";
 import { cdiDirectories, openDeviceRegistry } from "@hull/engine/cdi/index";
 import { invalidArgument, notFound } from "@hull/errors";
 import { parseQualifiedName } from "@hull/oci/cdi";
@@ -14,10 +14,13 @@ import {
   withHostNamespace,
   withIntelRdt,
   withMounts,
+  withOomScore,
   withoutMount,
   withResources,
   withRlimits,
+  withSysctl,
 } from "@hull/oci/spec";
+import { deviceNodesAt } from "@hull/sys/device-nodes";
 import { resources as limitNames } from "@hull/sys/process";
 import type { FlagValues } from "../command/index.ts";
 import type { hostFlags } from "./host-flags.ts";
@@ -100,7 +103,7 @@ function device(text: string): SpecMiddleware {
   const place = /^[rwm]+$/.test(inside) ? path : inside;
   if (rest.length > 0 || !/^[rwm]+$/.test(rights) || !place.startsWith("/") || !path.startsWith("/"))
     throw invalidArgument(`device "${text}" must be of the form "/dev/x[:/dev/y[:rwm]]" or "vendor/class=name"`);
-  const found = devicesAt(path).map((node) => ({ ...node, path: `${place}${node.path.slice(path.length)}` }));
+  const found = deviceNodesAt(path).map((node) => ({ ...node, path: `${place}${node.path.slice(path.length)}` }));
   return withDevices(found, rights);
 }
 
@@ -132,14 +135,6 @@ function namespaceSteps({ pid, ipc, uts }: HostFlags): SpecMiddleware[] {
 }
 
 const withoutHostname: SpecMiddleware = ({ hostname: _hostname, ...spec }) => spec;
-
-const withSysctl =
-  (sysctl: Readonly<Record<string, string>>): SpecMiddleware =>
-  (spec) => ({ ...spec, linux: { ...spec.linux, sysctl: { ...spec.linux.sysctl, ...sysctl } } });
-
-const withOomScore =
-  (oomScoreAdj: number): SpecMiddleware =>
-  (spec) => ({ ...spec, process: { ...spec.process, oomScoreAdj } });
 
 const withSharedMemory =
   (bytes: number): SpecMiddleware =>

@@ -1,7 +1,7 @@
 import { hostname } from "node:os";
 import type { Mount } from "@hull/api/gen/containerd/types/mount";
 import type { PlatformImage } from "@hull/client/images";
-import { hostDevices, ownCapabilities, readInRoot } from "@hull/client/io/host";
+import { readInRoot } from "@hull/client/io/host";
 import { invalidArgument } from "@hull/errors";
 import type { ImageConfig } from "@hull/oci/manifest";
 import {
@@ -37,6 +37,8 @@ import {
   withUser,
 } from "@hull/oci/spec";
 import { cgroupMode } from "@hull/sys/cgroup";
+import { ownCapabilities } from "@hull/sys/credentials";
+import { deviceNodes } from "@hull/sys/device-nodes";
 import { resourceLimit } from "@hull/sys/process";
 import { collectEnv } from "./env.ts";
 import { hostSteps } from "./host-steps.ts";
@@ -111,7 +113,7 @@ function confinement(flags: RunFlags): SpecMiddleware[] {
   const wrong = options.find((option) => !/^(seccomp[=:]unconfined|no-new-privileges(:(true|false))?)$/.test(option));
   if (wrong !== undefined)
     throw invalidArgument(`security option "${wrong}" is not supported: use seccomp=unconfined or no-new-privileges`);
-  if (flags.privileged) return [withPrivileged({ capabilities: ownCapabilities(), devices: hostDevices() })];
+  if (flags.privileged) return [withPrivileged({ capabilities: ownCapabilities(), devices: deviceNodes() })];
   const added = flags["cap-add"].map(capability);
   const dropped = flags["cap-drop"].map(capability);
   const base = dropped.includes("CAP_ALL") ? [] : added.includes("CAP_ALL") ? ownCapabilities() : defaultCapabilities;

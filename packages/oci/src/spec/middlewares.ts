@@ -274,6 +274,13 @@ export const withCpu = (cpu: NonNullable<Resources["cpu"]>): SpecMiddleware =>
 /** The most processes and threads. */
 export const withPidsLimit = (limit: number): SpecMiddleware => changeResources(() => ({ pids: { limit } }));
 
+/** Kernel parameters of the container's namespaces. */
+export const withSysctl = (sysctl: Readonly<Record<string, string>>): SpecMiddleware =>
+  withLinux((linux) => ({ sysctl: { ...linux.sysctl, ...sysctl } }));
+
+/** How soon the kernel kills the container when memory is short: −1000 (never) to 1000. */
+export const withOomScore = (oomScoreAdj: number): SpecMiddleware => withProcess(() => ({ oomScoreAdj }));
+
 export const withCgroupsPath = (cgroupsPath: string): SpecMiddleware => withLinux(() => ({ cgroupsPath }));
 
 export const withRootfsPropagation = (rootfsPropagation: string): SpecMiddleware =>

@@ -55,6 +55,9 @@ export interface SpecMount {
   type?: string;
   source?: string;
   options?: string[];
+  /** Owners that the files show, for binds of a user namespace's container (config.md, "idmap"). */
+  uidMappings?: IdMapping[];
+  gidMappings?: IdMapping[];
 }
 
 export interface Capabilities {

@@ -2,7 +2,6 @@ import { randomBytes } from "node:crypto";
 import { SnapshotsDefinition } from "@hull/api/gen/containerd/services/snapshots/v1/snapshots";
 import type { Client } from "@hull/client/client";
 import { type Container, specOf } from "@hull/client/containers";
-import { ownCapabilities } from "@hull/client/io/host";
 import { execProcess, nullIo, type Process } from "@hull/client/tasks";
 import { internal, invalidArgument } from "@hull/errors";
 import {
@@ -15,6 +14,7 @@ import {
   withTty,
   withUser,
 } from "@hull/oci/spec";
+import { ownCapabilities } from "@hull/sys/credentials";
 import { attachedIo, letGo, runAttached } from "../attach.ts";
 import { collectEnv } from "../env.ts";
 import { findContainer } from "../find.ts";
