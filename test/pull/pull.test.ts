@@ -6,7 +6,7 @@ import { join } from "node:path";
 import { busyboxLayer, tarOfFolder, writeLayout } from "../../scripts/image.ts";
 import type { Daemon } from "../support/containerd.ts";
 import { noContainerd } from "../support/containerd.ts";
-import { startHull } from "../support/hull.ts";
+import { hullCommand, startHull } from "../support/hull.ts";
 import { type Outcome, runProgram } from "../support/process.ts";
 import { LocalRegistry, noRegistry } from "../support/registry.ts";
 import { type Scratch, scratch } from "../support/scratch.ts";
@@ -80,10 +80,13 @@ suite(`pull${lacking === undefined ? "" : ` (skipped: ${lacking})`}`, () => {
   const ctr = (...args: string[]) => runProgram(["ctr", "--address", daemon.address, ...args]);
   const pullByCtr = () => ctr("images", "pull", "--plain-http", reference);
 
+  /** What ctr logs if its drawing of the progress is ended in the middle of a call. */
+  const endedProgress = /^time=\S+ level=error msg="failed to get content info" error="context canceled"\n/m;
+
   /** Without the progress that ctr prints on the way. */
   async function statusAndErrors(outcome: Promise<Outcome>): Promise<[number, string]> {
     const { status, stderr } = await outcome;
-    return [status, stderr];
+    return [status, stderr.replace(endedProgress, "")];
   }
 
   /** The image is what was pushed, and each blob's file has the bytes that its name says. */
@@ -105,6 +108,35 @@ suite(`pull${lacking === undefined ? "" : ` (skipped: ${lacking})`}`, () => {
 
   /** Where the bytes of the large layer were asked from. */
   const froms = () => tap.of(large).map(({ from }) => from);
+
+  const own = (...args: string[]) => runProgram([...hullCommand, "ctr", "--address", daemon.address, ...args]);
+
+  test("by our own ctr, showing what went to the registry and back", async () => {
+    const { status, stderr } = await own("images", "pull", "--plain-http", "--http-dump", reference);
+    expect({ status }).toEqual({ status: 0 });
+    expect(stderr).toContain(`HEAD /v2/large/manifests/1 HTTP/1.1\r\nHost: ${tap.host}\r\n`);
+    expect(stderr).toContain(`HTTP/1.1 200 OK\r\n`);
+    // The manifest is text, layers are only counted.
+    expect(stderr).toContain(`"digest":"${large}"`);
+    expect(stderr).toMatch(/\(6\d{7} bytes\)/);
+    await expectWhole();
+  });
+
+  test("by our own ctr, manifests and configs alone", async () => {
+    const { status, stderr } = await own("content", "fetch", "--plain-http", "--metadata-only", reference);
+    expect({ status, stderr }).toEqual({ status: 0, stderr: "" });
+    expect(tap.of(large)).toEqual([]);
+    expect((await ctr("content", "ls", "-q")).stdout.trim().split("\n")).toHaveLength(2);
+    expect((await ctr("images", "ls", "-q")).stdout).toBe(`${reference}\n`);
+  });
+
+  test("by our own ctr, so many layers at a time as it says", async () => {
+    const pull = (count: string) =>
+      own("images", "pull", "--plain-http", "--max-concurrent-downloads", count, reference);
+    expect((await pull("0")).stderr).toContain('"max-concurrent-downloads=0" in hull-transfer-options is no option');
+    expect((await pull("1")).status).toBe(0);
+    await expectWhole();
+  });
 
   test("by ctr, which fetches: the image is whole, and runs", async () => {
     expect(await statusAndErrors(pullByCtr())).toEqual([0, ""]);

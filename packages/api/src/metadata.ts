@@ -15,6 +15,12 @@ export const traceparentHeader = "traceparent";
 /** gRPC, to hull: an event subscription wants what it missed, behind an event's number or from a time (RFC 3339) on. */
 export const eventsSinceHeader = "hull-events-since";
 
+/**
+ * gRPC, to hull: what a transfer's messages have no field for, as a URL's query: `max-concurrent-downloads`, `metadata-only` of a pull;
+ * `max-concurrent-uploads`, `foreign-layers` of a push.
+ */
+export const transferOptionsHeader = "hull-transfer-options";
+
 /** What a caller in a namespace sends over gRPC. */
 export function grpcMetadata(namespace: string, lease?: string): Record<string, string> {
   return lease === undefined

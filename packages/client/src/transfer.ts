@@ -3,9 +3,16 @@ import { TransferDefinition } from "@hull/api/gen/containerd/services/transfer/v
 import { ImageStore } from "@hull/api/gen/containerd/types/transfer/imagestore";
 import { ImageExportStream, ImageImportStream } from "@hull/api/gen/containerd/types/transfer/importexport";
 import { Progress } from "@hull/api/gen/containerd/types/transfer/progress";
-import { AuthRequest, AuthResponse, AuthType, OCIRegistry } from "@hull/api/gen/containerd/types/transfer/registry";
+import {
+  AuthRequest,
+  AuthResponse,
+  AuthType,
+  HTTPDebug,
+  OCIRegistry,
+} from "@hull/api/gen/containerd/types/transfer/registry";
 import { Data, WindowUpdate } from "@hull/api/gen/containerd/types/transfer/streaming";
 import type { Any } from "@hull/api/gen/google/protobuf/any";
+import { transferOptionsHeader } from "@hull/api/metadata";
 import type { PartialOf } from "@hull/api/rpc";
 import { decodeAny, encodeAny, isType } from "@hull/api/typeurl";
 import { canceled, isCode, unimplemented } from "@hull/errors";
@@ -59,6 +66,14 @@ export interface PullOptions extends TransferOptions {
   readonly hostDirectory?: string;
   /** Given to a registry that wants them; a function is told which host that is. */
   readonly credentials?: TransferCredentials | ((host: string) => Promise<TransferCredentials | undefined>);
+  /** Shown every request to a registry and what it answered, without secrets. */
+  readonly onHttp?: (text: Uint8Array) => void;
+  /** The daemon writes a line about every request to its log, at level debug. */
+  readonly traceHttp?: boolean;
+  /** Of a pull, by hull's daemon (containerd takes its configuration's): blobs fetched side by side. */
+  readonly maxConcurrentDownloads?: number;
+  /** Of a pull, by hull's daemon: manifests and configs, no layers. */
+  readonly metadataOnly?: boolean;
 }
 
 export interface ImportOptions extends TransferOptions {
@@ -86,9 +101,16 @@ export interface ExportOptions extends Pick<TransferOptions, "onProgress" | "sig
 }
 
 export interface PushOptions
-  extends Pick<PullOptions, "onProgress" | "signal" | "plainHttp" | "credentials" | "hostDirectory"> {
+  extends Pick<
+    PullOptions,
+    "onProgress" | "signal" | "plainHttp" | "credentials" | "hostDirectory" | "onHttp" | "traceHttp"
+  > {
   /** Which of an index; all of it unless told. */
   readonly platforms?: readonly Platform[];
+  /** To hull's daemon (containerd takes its configuration's): blobs sent side by side. */
+  readonly maxConcurrentUploads?: number;
+  /** To hull's daemon: also layers that their publisher doesn't let others distribute. */
+  readonly foreignLayers?: boolean;
 }
 
 /** Fetches an image, unpacks it and records it under its reference. @throws Unimplemented on a daemon without the transfer service */
@@ -121,10 +143,19 @@ export async function tagImage(client: Client, image: string, name: string): Pro
 async function registryOf(
   streams: ClientStreams,
   reference: string,
-  { credentials, plainHttp, hostDirectory = "" }: PullOptions,
+  { credentials, plainHttp, hostDirectory = "", onHttp, traceHttp = false }: PullOptions,
 ): Promise<Any> {
   const authStream = credentials === undefined ? "" : await streams.serve("creds", credentialsAnswer(credentials));
-  const resolver = { authStream, defaultScheme: plainHttp ? "http" : "", hostDir: hostDirectory };
+  const logsStream = onHttp === undefined ? "" : await streams.show("http-debug-logs", onHttp);
+  const dumping = traceHttp ? HTTPDebug.BOTH : HTTPDebug.DEBUG;
+  const httpDebug = onHttp !== undefined ? dumping : traceHttp ? HTTPDebug.TRACE : HTTPDebug.DISABLED;
+  const resolver = {
+    authStream,
+    defaultScheme: plainHttp ? "http" : "",
+    hostDir: hostDirectory,
+    httpDebug,
+    logsStream,
+  };
   return encodeAny(types.registry, OCIRegistry, { reference, resolver });
 }
 
@@ -194,13 +225,18 @@ async function transfer(
   streams: ClientStreams,
   source: Any,
   destination: Any,
-  { onProgress, signal }: TransferOptions,
+  { onProgress, signal, ...extra }: TransferOptions & ExtraOptions,
 ): Promise<void> {
   const progressStream = onProgress === undefined ? "" : await streams.listen("progress", progressOf(onProgress));
+  const query = extraQuery(extra);
   try {
-    await client
-      .service(TransferDefinition)
-      .transfer({ source, destination, options: { progressStream } }, signal === undefined ? {} : { signal });
+    await client.service(TransferDefinition).transfer(
+      { source, destination, options: { progressStream } },
+      {
+        ...(signal === undefined ? {} : { signal }),
+        ...(query === "" ? {} : { metadata: { [transferOptionsHeader]: query } }),
+      },
+    );
   } catch (error) {
     // The daemon only knows that a stream ended.
     if (streams.failure !== undefined) throw streams.failure;
@@ -210,6 +246,22 @@ async function transfer(
   }
   // The daemon ends the stream when all is sent.
   if (progressStream !== "") await streams.ended(progressStream);
+  await streams.shown();
+}
+
+type ExtraOptions = Pick<PullOptions, "maxConcurrentDownloads" | "metadataOnly"> &
+  Pick<PushOptions, "maxConcurrentUploads" | "foreignLayers">;
+
+function extraQuery(options: ExtraOptions): string {
+  const query = new URLSearchParams();
+  const add = (key: string, value: number | boolean | undefined): void => {
+    if (value !== undefined && value !== false) query.set(key, String(value));
+  };
+  add("max-concurrent-downloads", options.maxConcurrentDownloads);
+  add("metadata-only", options.metadataOnly);
+  add("max-concurrent-uploads", options.maxConcurrentUploads);
+  add("foreign-layers", options.foreignLayers);
+  return query.toString();
 }
 
 function storeOf(
@@ -340,6 +392,28 @@ class ClientStreams implements AsyncDisposable {
       }
     }
     return { id, bytes: bytes(), end: () => incoming.end() };
+  }
+
+  readonly #shows: Promise<void>[] = [];
+
+  /** Opens a stream on which the other side sends bytes for somebody to look at. Gives its id. */
+  async show(kind: string, write: (bytes: Uint8Array) => void): Promise<string> {
+    const { id, bytes } = await this.receiveBytes(kind);
+    const showing = (async () => {
+      for await (const piece of bytes) write(piece);
+    })();
+    // That the stream broke is the transfer's to tell.
+    this.#shows.push(showing.catch(() => {}));
+    return id;
+  }
+
+  /** Resolves when all that was sent to look at has been shown; a daemon that doesn't end its streams is not waited for long. */
+  async shown(): Promise<void> {
+    if (this.#shows.length === 0) return;
+    const { promise, resolve } = Promise.withResolvers<void>();
+    const timer = setTimeout(resolve, lastBytesMs);
+    await Promise.race([Promise.all(this.#shows), promise]);
+    clearTimeout(timer);
   }
 
   /** Resolves when the other side has ended the stream. */

@@ -110,11 +110,12 @@ export const servicePlugins: readonly AnyPlugin[] = [
     const directory = join(state, "checkpoints");
     return tasksService(tasks, new Checkpoints({ tasks, containers, content, differ, directory }));
   }),
-  servicePlugin("transfer", [pluginTypes.transfer, streaming, service], ({ get }) =>
+  servicePlugin("transfer", [pluginTypes.transfer, streaming, service], ({ get, log }) =>
     transferService({
       transfer: get<Transfer>(pluginTypes.transfer),
       images: get<ImageStore>(service, "images-service"),
       streams: get<Streams>(streaming),
+      log,
     }),
   ),
   servicePlugin("version", [], () => versionService(version, revision)),

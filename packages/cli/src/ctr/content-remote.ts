@@ -24,13 +24,14 @@ export const fetchContent: CtrAction<typeof contentFetch> = async ({
   if (reference === "") throw new CtrError('failed to resolve reference "": hostname required');
   const platforms = flags.platform.map((text) => parsePlatform(text));
   return await withClient(globals, async (client) => {
-    using registry = registryOptions(flags);
+    using registry = registryOptions(flags, host);
     using display = new TransferDisplay(host);
     await pullImage(client, reference, {
       ...registry,
       labels: parseLabels(flags.label),
       platforms: flags["all-platforms"] ? [] : platforms.length > 0 ? platforms : [hostPlatform()],
-      allMetadata: !flags["skip-metadata"],
+      allMetadata: flags["metadata-only"] || !flags["skip-metadata"],
+      metadataOnly: flags["metadata-only"],
       onProgress: (progress) => display.show(progress),
     });
     display.finish();
@@ -41,7 +42,7 @@ export const fetchContent: CtrAction<typeof contentFetch> = async ({
 /** Prints what a registry calls by a reference, a manifest as a rule. */
 export const fetchObject: CtrAction<typeof registryFlags> = ({ flags, args: [reference = ""], host }) => {
   if (reference === "") throw new CtrError("hostname required");
-  return withRegistry(flags, async (registry, signal) => {
+  return withRegistry(flags, host, async (registry, signal) => {
     const { descriptor } = await registry.resolve(reference, signal);
     await print(registry, reference, descriptor, host, signal);
   });
@@ -51,7 +52,7 @@ export const fetchObject: CtrAction<typeof registryFlags> = ({ flags, args: [ref
 export const fetchBlob: CtrAction<typeof contentFetchBlob> = ({ flags, args: [reference = "", ...digests], host }) => {
   if (digests.length === 0) throw new CtrError("must specify digests");
   for (const digest of digests) checkDigest(digest);
-  return withRegistry(flags, async (registry, signal) => {
+  return withRegistry(flags, host, async (registry, signal) => {
     for (const digest of digests) {
       const { descriptor } = await registry.resolve(`${withoutObject(reference)}@${digest}`, signal, "blob");
       const mediaType = flags["media-type"] ?? descriptor.mediaType;
@@ -69,7 +70,7 @@ export const pushObject: CtrAction<typeof registryFlags> = async ({ flags, args,
     const { info } = await content.info({ digest });
     const size = Number(info?.size ?? 0n);
     const descriptor: Descriptor = { mediaType, digest, size };
-    return await withRegistry(flags, async (registry, signal) => {
+    return await withRegistry(flags, host, async (registry, signal) => {
       const result = await registry.push(reference, descriptor, {
         async read(offset, length) {
           const chunks: Uint8Array[] = [];
@@ -91,14 +92,15 @@ export const pushObject: CtrAction<typeof registryFlags> = async ({ flags, args,
 
 async function withRegistry(
   flags: FlagValues<typeof registryFlags>,
+  host: Host,
   work: (registry: Registry, signal: AbortSignal) => Promise<void>,
 ): Promise<number> {
-  using options = registryOptions(flags);
+  using options = registryOptions(flags, host);
   const interrupt = new AbortController();
   const stop = (): void => interrupt.abort();
   process.once("SIGINT", stop);
   try {
-    await work(ownRegistry(options), interrupt.signal);
+    await work(ownRegistry(options, host), interrupt.signal);
     return 0;
   } finally {
     process.off("SIGINT", stop);

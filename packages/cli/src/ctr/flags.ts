@@ -60,9 +60,8 @@ export const registryFlags = defineFlags({
   "http-dump": {
     kind: "switch",
     summary: "dump all HTTP request/responses when interacting with container registry",
-    supported: false,
   },
-  "http-trace": { kind: "switch", summary: "enable HTTP tracing for registry interactions", supported: false },
+  "http-trace": { kind: "switch", summary: "enable HTTP tracing for registry interactions" },
 });
 export const contentFetch = defineFlags({
   ...registryFlags,
@@ -77,7 +76,6 @@ export const contentFetch = defineFlags({
   "metadata-only": {
     kind: "switch",
     summary: "Pull all metadata including manifests and configs",
-    supported: false,
   },
 });
 export const contentFetchBlob = defineFlags({
@@ -107,13 +105,11 @@ export const imagesPush = defineFlags({
     kind: "integer",
     summary: "Set the max concurrent uploaded layers for each push",
     default: 0,
-    supported: false,
   },
   local: { kind: "switch", summary: locally },
   "allow-non-distributable-blobs": {
     kind: "switch",
     summary: "Allow pushing blobs that are marked as non-distributable",
-    supported: false,
   },
 });
 export const imagesMount = defineFlags({
@@ -163,7 +159,6 @@ export const imagesPull = defineFlags({
   "max-concurrent-downloads": {
     kind: "integer",
     summary: "Set the max concurrent downloads for each pull",
-    supported: false,
   },
   local: { kind: "switch", summary: locally },
   "sync-fs": {

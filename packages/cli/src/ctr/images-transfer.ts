@@ -117,7 +117,7 @@ export const pull: CtrAction<typeof imagesPull> = async ({ flags, args: [referen
   try {
     return await withClient(globals, async (client) => {
       using display = new TransferDisplay(host);
-      using registry = registryOptions(flags);
+      using registry = registryOptions(flags, host);
       await pullImage(client, reference, {
         ...registry,
         labels: parseLabels(flags.label),
@@ -125,6 +125,9 @@ export const pull: CtrAction<typeof imagesPull> = async ({ flags, args: [referen
         // containerd's ctr fetches them unless it is told not to; --all-metadata is from before that.
         allMetadata: !flags["skip-metadata"],
         ...(flags["sync-fs"] ? {} : { unpack: snapshotter }),
+        ...(flags["max-concurrent-downloads"] === undefined
+          ? {}
+          : { maxConcurrentDownloads: flags["max-concurrent-downloads"] }),
         signal: interrupt.signal,
         onProgress: (progress) => display.show(progress),
       });
@@ -187,7 +190,7 @@ export const push: CtrAction<typeof imagesPush> = async ({ flags, args, globals,
   process.once("SIGTERM", stop);
   try {
     return await withClient(globals, async (client) => {
-      using registry = registryOptions(flags);
+      using registry = registryOptions(flags, host);
       // Before there is any progress to show.
       if (flags.manifest === undefined) await getImage(client, local);
       using display = new TransferDisplay(host);
@@ -196,6 +199,10 @@ export const push: CtrAction<typeof imagesPush> = async ({ flags, args, globals,
         ...registry,
         image: named.name,
         platforms,
+        ...(flags["max-concurrent-uploaded-layers"] > 0
+          ? { maxConcurrentUploads: flags["max-concurrent-uploaded-layers"] }
+          : {}),
+        foreignLayers: flags["allow-non-distributable-blobs"],
         signal: interrupt.signal,
         onProgress: (progress) => display.show(progress),
       });

@@ -2,25 +2,42 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import type { PullOptions } from "@hull/client/transfer";
-import { type Credentials, hostsFromDirectories, openRegistry, type Registry } from "@hull/engine/registry/index";
-import type { FlagValues } from "../command/index.ts";
+import {
+  type Credentials,
+  hostsFromDirectories,
+  openRegistry,
+  type Registry,
+  sendByFetch,
+  withDump,
+  withTrace,
+} from "@hull/engine/registry/index";
+import type { FlagValues, Host } from "../command/index.ts";
 import { CtrError } from "./errors.ts";
 import type { registryFlags } from "./flags.ts";
 
 /** What the flags say of how a registry is spoken to; a directory for the daemon to read is there until it is disposed. */
 export function registryOptions(
   flags: FlagValues<typeof registryFlags>,
-): Pick<PullOptions, "plainHttp" | "hostDirectory" | "credentials"> & Disposable {
+  host: Host,
+): Pick<PullOptions, "plainHttp" | "hostDirectory" | "credentials" | "onHttp" | "traceHttp"> & Disposable {
   const directory = tlsDirectory(flags);
   const hosts = flags["hosts-dir"] === undefined ? directory : resolve(flags["hosts-dir"]);
   return {
     plainHttp: flags["plain-http"],
     ...(hosts === undefined ? {} : { hostDirectory: hosts }),
     ...credentialsOf(flags.user, flags.refresh),
+    ...(flags["http-dump"] ? { onHttp: dumpTo(host) } : {}),
+    traceHttp: flags["http-trace"],
     [Symbol.dispose]: () => {
       if (directory !== undefined) rmSync(directory, { recursive: true, force: true });
     },
   };
+}
+
+/** Not on the standard output, which may be what is fetched. */
+function dumpTo(host: Host): (bytes: Uint8Array) => void {
+  const decoder = new TextDecoder();
+  return (bytes) => host.err(decoder.decode(bytes, { stream: true }));
 }
 
 /** The daemon takes certificates only by a directory of hosts: one for all hosts is made, where the flags name any. */
@@ -53,8 +70,14 @@ function credentialsOf(user: string | undefined, refresh: string | undefined): P
 }
 
 /** A client of registries in this process, as the flags say. */
-export function ownRegistry({ plainHttp, hostDirectory, credentials }: ReturnType<typeof registryOptions>): Registry {
+export function ownRegistry(
+  { plainHttp, hostDirectory, credentials, onHttp, traceHttp }: ReturnType<typeof registryOptions>,
+  host: Host,
+): Registry {
+  const encoder = new TextEncoder();
+  const dumped = onHttp === undefined ? sendByFetch : withDump(sendByFetch, (text) => onHttp(encoder.encode(text)));
   return openRegistry({
+    send: traceHttp === true ? withTrace(dumped, (line) => host.err(`${line}\n`)) : dumped,
     hosts: hostsFromDirectories(hostDirectory === undefined ? [] : [hostDirectory], { plainHttp }),
     credentials: async (host) => {
       const own = typeof credentials === "function" ? await credentials(host) : credentials;

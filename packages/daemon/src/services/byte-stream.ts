@@ -76,3 +76,50 @@ export async function sendBytes(
     signal.removeEventListener("abort", onAbort);
   }
 }
+
+/** The most text that waits for a client to take it; what comes then is left out. */
+const maxWaiting = 1024 * 1024;
+
+/** Text for a client that looks on: the work that it is about doesn't wait for it. */
+export class TextSender {
+  readonly #encoder = new TextEncoder();
+  readonly #done: Promise<void>;
+  #waiting: Uint8Array[] = [];
+  #size = 0;
+  #ended = false;
+  #wake = (): void => {};
+
+  constructor(stream: ServerStream, signal: AbortSignal) {
+    // A client that has gone sees nothing more.
+    this.#done = sendBytes(stream, this.#pieces(), signal).catch(() => {});
+  }
+
+  push(text: string): void {
+    if (this.#size > maxWaiting) return;
+    const bytes = this.#encoder.encode(text);
+    this.#size += bytes.length;
+    this.#waiting.push(bytes);
+    this.#wake();
+  }
+
+  /** Resolves when all of it is on its way. */
+  async finish(): Promise<void> {
+    this.#ended = true;
+    this.#wake();
+    await this.#done;
+  }
+
+  async *#pieces(): AsyncGenerator<Uint8Array, void> {
+    for (;;) {
+      const pieces = this.#waiting;
+      this.#waiting = [];
+      this.#size = 0;
+      yield* pieces;
+      if (this.#waiting.length > 0) continue;
+      if (this.#ended) return;
+      await new Promise<void>((resolve) => {
+        this.#wake = resolve;
+      });
+    }
+  }
+}

@@ -6,9 +6,10 @@ import {
   type RegistryResolver,
 } from "@hull/api/gen/containerd/types/transfer/registry";
 import { decodeAny, encodeAny } from "@hull/api/typeurl";
-import type { CredentialsProvider, Registry } from "@hull/engine/registry/index";
+import type { Logger } from "@hull/engine/log";
+import type { CredentialsProvider, DumpWriter, Registry } from "@hull/engine/registry/index";
 import type { Transfer } from "@hull/engine/transfer/index";
-import { unimplemented } from "@hull/errors";
+import { TextSender } from "./byte-stream.ts";
 import type { ServerStream } from "./streaming.ts";
 
 const types = {
@@ -16,11 +17,21 @@ const types = {
   authResponse: "containerd.types.transfer.AuthResponse",
 } as const;
 
+/** What a registry is made of for one call. */
+export interface RegistryCall {
+  readonly transfer: Transfer;
+  readonly claim: (stream: string) => ServerStream;
+  /** Takes what is to be seen of the requests, where the client has no stream for that. */
+  readonly log: Logger;
+  readonly signal: AbortSignal;
+  /** Runs when the call ends. */
+  readonly defer: (end: () => Promise<void>) => void;
+}
+
 /** A registry as the client wishes it; what it doesn't say, the configuration does. */
 export function registryOf(
-  transfer: Transfer,
+  { transfer, claim, log, signal, defer }: RegistryCall,
   resolver: RegistryResolver | undefined,
-  claim: (stream: string) => ServerStream,
   reference: string,
 ): Registry {
   const {
@@ -28,16 +39,25 @@ export function registryOf(
     defaultScheme = "",
     authStream = "",
     headers = {},
-    httpDebug = 0,
+    httpDebug = HTTPDebug.DISABLED,
     logsStream = "",
   } = resolver ?? {};
-  if (httpDebug !== HTTPDebug.DISABLED || logsStream !== "")
-    throw unimplemented("a log of what goes to and from a registry (http_debug) is not supported");
+  const dumps = httpDebug === HTTPDebug.DEBUG || httpDebug === HTTPDebug.BOTH;
+  const traces = httpDebug === HTTPDebug.TRACE || httpDebug === HTTPDebug.BOTH;
+  let show: DumpWriter = (text) => log.log("info", text);
+  if (httpDebug !== HTTPDebug.DISABLED && logsStream !== "") {
+    const sender = new TextSender(claim(logsStream), signal);
+    defer(() => sender.finish());
+    show = (text) => sender.push(text);
+  }
   return transfer.registry({
     ...(hostDir === "" ? {} : { hostDirectory: hostDir }),
     plainHttp: defaultScheme === "http",
     headers,
     ...(authStream === "" ? {} : { credentials: askOver(claim(authStream), reference) }),
+    ...(dumps ? { dump: show } : {}),
+    // As with containerd, these lines are the daemon's, wherever the rest goes.
+    ...(traces ? { trace: (line: string) => log.log("debug", line) } : {}),
   });
 }
 

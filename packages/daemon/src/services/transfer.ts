@@ -3,11 +3,13 @@ import { ImageStore as WireImageStore } from "@hull/api/gen/containerd/types/tra
 import { ImageExportStream, ImageImportStream } from "@hull/api/gen/containerd/types/transfer/importexport";
 import { OCIRegistry } from "@hull/api/gen/containerd/types/transfer/registry";
 import type { Any } from "@hull/api/gen/google/protobuf/any";
+import { transferOptionsHeader } from "@hull/api/metadata";
 import { decodeAny, typeNameOf } from "@hull/api/typeurl";
 import type { Context } from "@hull/engine/context";
 import type { ImageStore } from "@hull/engine/images/index";
-import type { ImportOptions, PullOptions, Transfer, UnpackOptions } from "@hull/engine/transfer/index";
-import { isCode, notFound, unimplemented } from "@hull/errors";
+import type { Logger } from "@hull/engine/log";
+import type { ImportOptions, PullOptions, PushOptions, Transfer, UnpackOptions } from "@hull/engine/transfer/index";
+import { invalidArgument, isCode, notFound, unimplemented } from "@hull/errors";
 import type { Platform } from "@hull/oci/descriptor";
 import { type Service, service } from "../server/service.ts";
 import { receiveBytes, sendBytes } from "./byte-stream.ts";
@@ -27,6 +29,7 @@ export interface TransferServiceOptions {
   transfer: Transfer;
   images: ImageStore;
   streams: Streams;
+  log: Logger;
 }
 
 /**
@@ -47,7 +50,9 @@ export const transferService = (options: TransferServiceOptions): Service =>
       }
       const source = need(request.source, "source");
       const destination = need(request.destination, "destination");
-      await run({ ...options, ctx, claim, progress }, source, destination);
+      const extra = extraOptions(call.metadata(transferOptionsHeader));
+      const defer = (end: () => Promise<void>): void => stack.defer(end);
+      await run({ ...options, ctx, claim, progress, extra, signal: ctx.signal, defer }, source, destination);
       return {};
     },
   });
@@ -58,6 +63,29 @@ interface Run extends TransferServiceOptions {
   /** Takes a stream that the client opened; it ends with the call. */
   readonly claim: (stream: string) => ServerStream;
   readonly progress: ProgressSender | undefined;
+  readonly extra: ExtraOptions;
+  readonly signal: AbortSignal;
+  /** Runs when the call ends. */
+  readonly defer: (end: () => Promise<void>) => void;
+}
+
+type ExtraOptions = Pick<PullOptions, "maxConcurrentDownloads" | "metadataOnly"> &
+  Pick<PushOptions, "maxConcurrentUploads" | "foreignLayers">;
+
+/** Reads what the messages have no field for. @throws InvalidArgument for what is none of it */
+function extraOptions(text = ""): ExtraOptions {
+  const extra: ExtraOptions = {};
+  for (const [key, value] of new URLSearchParams(text)) {
+    const wrong = invalidArgument(`"${key}=${value}" in ${transferOptionsHeader} is no option of a transfer`);
+    if (key === "metadata-only" || key === "foreign-layers") {
+      if (value !== "true" && value !== "false") throw wrong;
+      extra[key === "metadata-only" ? "metadataOnly" : "foreignLayers"] = value === "true";
+    } else if (key === "max-concurrent-downloads" || key === "max-concurrent-uploads") {
+      if (!/^[1-9]\d{0,3}$/.test(value)) throw wrong;
+      extra[key === "max-concurrent-downloads" ? "maxConcurrentDownloads" : "maxConcurrentUploads"] = Number(value);
+    } else throw wrong;
+  }
+  return extra;
 }
 
 function run(one: Run, source: Any, destination: Any): Promise<void> {
@@ -101,16 +129,14 @@ function run(one: Run, source: Any, destination: Any): Promise<void> {
   }
 }
 
-async function pull(
-  { transfer, images, ctx, claim, progress }: Run,
-  { reference, resolver }: OCIRegistry,
-  store: WireImageStore,
-): Promise<void> {
-  const registry = registryOf(transfer, resolver, claim, reference);
+async function pull(one: Run, { reference, resolver }: OCIRegistry, store: WireImageStore): Promise<void> {
+  const { transfer, images, ctx, progress, extra } = one;
+  const registry = registryOf(one, resolver, reference);
   progress?.step(`Resolving from OCI Registry (${reference})`);
   const image = await transfer.pull(ctx, registry, reference, {
     platforms: "all",
     ...pullOptions(store),
+    ...extra,
     progress: (step) => {
       if (step.event === "resolved") {
         progress?.step(`Pulling from OCI Registry (${reference})`);
@@ -124,12 +150,9 @@ async function pull(
   progress?.step(`Completed pull from OCI Registry (${reference})`);
 }
 
-async function push(
-  { transfer, images, ctx, claim, progress }: Run,
-  store: WireImageStore,
-  { reference, resolver }: OCIRegistry,
-): Promise<void> {
-  const registry = registryOf(transfer, resolver, claim, reference);
+async function push(one: Run, store: WireImageStore, { reference, resolver }: OCIRegistry): Promise<void> {
+  const { transfer, images, ctx, progress, extra } = one;
+  const registry = registryOf(one, resolver, reference);
   progress?.step(`Pushing to OCI Registry (${reference})`);
   const { name, target } = await images.get(ctx, store.name);
   progress?.listener({ event: "pushing content", name });
@@ -137,6 +160,7 @@ async function push(
   await transfer.push(ctx, registry, reference, target, {
     ...(wished.length === 0 ? {} : { platforms: wished }),
     parents: [name],
+    ...extra,
     progress: progress?.listener,
   });
   progress?.listener({ event: "pushed content", name });

@@ -58,6 +58,8 @@ export type PushResult = "exists" | "mounted" | "pushed";
 export type { Credentials, CredentialsProvider } from "./auth.ts";
 export { checkAccess, openRegistry, type RegistryOptions } from "./client.ts";
 export { dockerCredentials, eraseCredentials, storeCredentials } from "./docker-config.ts";
+export { type DumpWriter, withDump, withTrace } from "./dump.ts";
 export { defaultHosts, type HostCapability, type HostsProvider, isLocalhost, type RegistryHost } from "./hosts.ts";
 export { type HostsFileOptions, hostsFromDirectories } from "./hosts-file.ts";
+export { type Send, sendByFetch } from "./request.ts";
 export { defaultRetryPolicy, type RetryPolicy } from "./retry.ts";

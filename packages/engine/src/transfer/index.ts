@@ -2,7 +2,7 @@ import type { Descriptor, Platform } from "@hull/oci/descriptor";
 import type { Context } from "../context.ts";
 import type { Image } from "../images/index.ts";
 import type { Labels } from "../labels.ts";
-import type { CredentialsProvider, Registry } from "../registry/index.ts";
+import type { CredentialsProvider, DumpWriter, Registry } from "../registry/index.ts";
 
 /** Moves whole images between a registry, archives and the stores, and unpacks them into snapshots. */
 export interface Transfer {
@@ -42,6 +42,10 @@ export interface CallerRegistry {
   headers?: Readonly<Record<string, string>>;
   /** Asked before the configuration's. */
   credentials?: CredentialsProvider;
+  /** Shown every request and response. */
+  dump?: DumpWriter;
+  /** Told of every request, in a line. */
+  trace?: DumpWriter;
 }
 
 export interface UnpackOptions {
@@ -60,6 +64,8 @@ export interface PullOptions {
   labels?: Labels;
   /** Layers fetched side by side: 3. */
   maxConcurrentDownloads?: number;
+  /** Manifests and configs alone: no layers. Nothing is unpacked then. */
+  metadataOnly?: boolean;
   progress?: ProgressListener;
 }
 

@@ -7,7 +7,15 @@ import type { Applier } from "../diff/index.ts";
 import type { Image, ImageStore } from "../images/index.ts";
 import type { LeaseStore } from "../leases/index.ts";
 import { type Logger, silent } from "../log.ts";
-import { type CredentialsProvider, hostsFromDirectories, openRegistry, type Registry } from "../registry/index.ts";
+import {
+  type CredentialsProvider,
+  hostsFromDirectories,
+  openRegistry,
+  type Registry,
+  sendByFetch,
+  withDump,
+  withTrace,
+} from "../registry/index.ts";
 import type { Snapshotter } from "../snapshots/index.ts";
 import type { ImageVerifier } from "../verifier/index.ts";
 import { exportImages } from "./export.ts";
@@ -102,11 +110,13 @@ export class LocalTransfer implements Transfer {
     this.#maxConcurrentDownloads = maxConcurrentDownloads;
   }
 
-  registry({ hostDirectory, plainHttp, headers, credentials }: CallerRegistry = {}): Registry {
+  registry({ hostDirectory, plainHttp, headers, credentials, dump, trace }: CallerRegistry = {}): Registry {
     const directories = hostDirectory === undefined ? this.#hostDirectories : [hostDirectory];
     const warn = (message: string): void => this.#logger.log("warn", message);
     const pieces = { piece: this.#layerPiece, connections: this.#maxConcurrentDownloads };
+    const dumped = dump === undefined ? sendByFetch : withDump(sendByFetch, dump);
     return openRegistry({
+      send: trace === undefined ? dumped : withTrace(dumped, trace),
       hosts: hostsFromDirectories(directories, { plainHttp, warn }),
       ...(pieces.piece === 0 ? {} : { pieces }),
       headers,

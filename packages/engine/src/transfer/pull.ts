@@ -131,6 +131,7 @@ class Pull {
   }
 
   #start(image: PlatformImage, snapshotter: Snapshotter | undefined): void {
+    if (this.#options.metadataOnly === true) return;
     const below = [image.descriptor.digest];
     for (const layer of image.manifest.layers) this.#watch(this.#layer(layer, below));
     const { platforms } = this.#options;
