@@ -1,4 +1,4 @@
-import { mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import { mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import type { Attachment } from "./cni.ts";
 import type { Network } from "./network.ts";
@@ -50,16 +50,36 @@ export class ResultCache {
 
   /** Undefined if nothing is there, or nothing that can be read. */
   read(network: Network, attachment: Attachment): Cached | undefined {
+    return readCached(this.#path(network, attachment));
+  }
+
+  /** All that are kept, or those of one container. Files that can't be read are none. */
+  list(containerId?: string): Cached[] {
+    let files: string[];
     try {
-      const value: unknown = JSON.parse(readFileSync(this.#path(network, attachment), "utf8"));
-      return isCached(value) ? value : undefined;
-    } catch {
-      return undefined;
+      files = readdirSync(this.#directory);
+    } catch (error) {
+      if (error instanceof Error && "code" in error && error.code === "ENOENT") return [];
+      throw error;
     }
+    // A name may hold another's id as well: the file says whose it is.
+    return files
+      .filter((file) => !file.endsWith(".tmp") && file.includes(`-${containerId ?? ""}`))
+      .flatMap((file) => readCached(join(this.#directory, file)) ?? [])
+      .filter((cached) => containerId === undefined || cached.containerId === containerId);
   }
 
   remove(network: Network, attachment: Attachment): void {
     rmSync(this.#path(network, attachment), { force: true });
+  }
+}
+
+function readCached(path: string): Cached | undefined {
+  try {
+    const value: unknown = JSON.parse(readFileSync(path, "utf8"));
+    return isCached(value) ? value : undefined;
+  } catch {
+    return undefined;
   }
 }
 

@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
-import { chmodSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { chmodSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import fc from "fast-check";
@@ -69,6 +69,56 @@ describe("calls of plugins", () => {
     plugin("second");
   });
   const cni = () => new Cni({ pluginDirectories: ["/nowhere", folder], cacheDirectory: join(folder, "cache") });
+
+  test("those of an unknown container are found in the cache, and removed by the configuration of their time", async () => {
+    const cacheDirectory = join(folder, "kept");
+    const cni = new Cni({ pluginDirectories: [folder], cacheDirectory });
+    await cni.add(network([{ type: "first", mtu: 1400 }]), { ...attachment, containerId: "gone" });
+    calls();
+    const [kept, ...others] = cni.kept();
+    expect(others).toEqual([]);
+    expect(kept?.attachment).toMatchObject({ containerId: "gone", interfaceName: "eth0", netns: attachment.netns });
+    if (kept !== undefined) await cni.remove(kept.network, { ...kept.attachment, netns: "" });
+    expect(calls()).toMatchObject([{ command: "DEL", id: "gone", netns: "", config: { mtu: 1400, name: "net" } }]);
+    expect(cni.kept()).toEqual([]);
+    writeFileSync(join(cacheDirectory, "results", "odd"), "{");
+    expect(cni.kept()).toEqual([]);
+  });
+
+  test("one that isn't there any more can be left out, and the attachment is kept for later", async () => {
+    const cacheDirectory = join(folder, "left-out");
+    const cni = new Cni({ pluginDirectories: [folder], cacheDirectory });
+    const id = { ...attachment, containerId: "left" };
+    plugin("leaving");
+    const net = network([{ type: "first" }, { type: "leaving" }]);
+    await cni.add(net, id);
+    rmSync(join(folder, "leaving"));
+    calls();
+    await expect(cni.remove(net, id)).rejects.toThrow('failed to find plugin "leaving"');
+    await cni.remove(net, id, { leaveOut: ({ code }) => code === "notFound" });
+    expect(calls().map(({ plugin, command }) => [plugin, command])).toEqual([["first", "DEL"]]);
+    expect(cni.kept("left")).toHaveLength(1);
+    expect(cni.kept("lef")).toEqual([]);
+    plugin("leaving");
+    await cni.remove(net, id, { leaveOut: ({ code }) => code === "notFound" });
+    expect(calls()).toHaveLength(2);
+    expect(cni.kept("left")).toEqual([]);
+  });
+
+  test("all of a network are told which attachments count, even if one of them fails", async () => {
+    const failing = network([{ type: "first", fails: "GC" }, { type: "second" }], { cniVersion: "1.1.0" });
+    await expect(cni().collect(failing, [attachment])).rejects.toThrow('plugin type="first" failed (gc): not now');
+    const expected = [{ containerID: "default-web", ifname: "eth0" }];
+    const told = calls();
+    expect(told.map(({ plugin, command, id }) => [plugin, command, id])).toEqual([
+      ["first", "GC", ""],
+      ["second", "GC", ""],
+    ]);
+    for (const { config } of told) expect(config["cni.dev/valid-attachments"]).toEqual(expected);
+    await cni().collect(network([{ type: "first" }]), []);
+    await cni().collect(network([{ type: "first" }], { cniVersion: "1.1.0", disableGC: true }), []);
+    expect(readdirSync(folder)).not.toContain("calls");
+  });
 
   test("added in order, each with the answer of the one before; removed in reverse, with the last one's", async () => {
     const two = network([
@@ -215,5 +265,33 @@ describe("results", () => {
 
   test("nothing that a plugin prints breaks the reader", () => {
     fc.assert(fc.property(fc.jsonValue(), (value) => void addressesOf(parseResult(value))));
+  });
+});
+
+describe("networks of version 1.1", () => {
+  test("have the newest of their versions that is known here", () => {
+    const version = (more: object) => network([{ type: "a" }], more).cniVersion;
+    expect(version({ cniVersions: ["0.4.0", "1.1.0", "1.0.0"] })).toBe("1.1.0");
+    expect(version({ cniVersions: ["1.0.0", "2.0.0"] })).toBe("1.0.0");
+    expect(version({ cniVersions: ["2.0.0"] })).toBe("1.0.0");
+    expect(() => version({ cniVersions: "1.0.0" })).toThrow('"cniVersions" must be a list of versions');
+  });
+
+  test("take more plugins from the directory of their name, unless they say not to", () => {
+    const directory = mkdtempSync(join(folder, "added-"));
+    const list = { cniVersion: "1.0.0", name: "net", plugins: [{ type: "a" }] };
+    writeFileSync(join(directory, "1.conflist"), JSON.stringify(list));
+    mkdirSync(join(directory, "net"));
+    writeFileSync(join(directory, "net", "b.conf"), '{"type":"b"}');
+    writeFileSync(join(directory, "net", "other.txt"), "");
+    const [added] = loadNetworks(directory);
+    expect(added?.plugins.map(({ type }) => type)).toEqual(["a", "b"]);
+    // What is kept of an attachment has them too.
+    expect(parseNetwork(added?.text ?? "", "text").plugins.map(({ type }) => type)).toEqual(["a", "b"]);
+    writeFileSync(join(directory, "1.conflist"), JSON.stringify({ ...list, loadOnlyInlinedPlugins: true }));
+    expect(loadNetworks(directory)[0]?.plugins.map(({ type }) => type)).toEqual(["a"]);
+    writeFileSync(join(directory, "1.conflist"), JSON.stringify(list));
+    writeFileSync(join(directory, "net", "b.conf"), "{}");
+    expect(() => loadNetworks(directory)).toThrow('"type" is missing');
   });
 });

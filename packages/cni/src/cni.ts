@@ -1,6 +1,6 @@
 import { failedPrecondition, HullError, invalidArgument } from "@hull/errors";
 import { ResultCache } from "./cache.ts";
-import type { Network, NetworkPlugin } from "./network.ts";
+import { compareVersions, type Network, type NetworkPlugin, parseNetwork } from "./network.ts";
 import { type Command, callPlugin, findPlugin } from "./plugin.ts";
 import { parseResult, type Result } from "./result.ts";
 
@@ -16,6 +16,12 @@ export interface Attachment {
   readonly args?: readonly (readonly [key: string, value: string])[];
   /** For plugins that say in `capabilities` that they take them: `portMappings`, `bandwidth`, `ips` … */
   readonly capabilities?: Readonly<Record<string, unknown>>;
+}
+
+/** An attachment that was added and not removed since, and its network as it was then. */
+export interface KeptAttachment {
+  readonly network: Network;
+  readonly attachment: Attachment;
 }
 
 export interface CniOptions {
@@ -55,20 +61,33 @@ export class Cni {
     return parseResult(result);
   }
 
-  /** Takes a container off a network. Fine for one that isn't on it. @throws CniError */
-  async remove(network: Network, attachment: Attachment, { signal }: { signal?: AbortSignal } = {}): Promise<void> {
+  /**
+   * Takes a container off a network. Fine for one that isn't on it.
+   *
+   * @param options.leaveOut is asked about each failure: if it gives true, the other plugins are called all the same, and what is known of
+   * the attachment is kept, so that it can be removed once more.
+   * @throws CniError
+   */
+  async remove(
+    network: Network,
+    attachment: Attachment,
+    { signal, leaveOut = () => false }: { signal?: AbortSignal; leaveOut?: (error: HullError) => boolean } = {},
+  ): Promise<void> {
     checkAttachment(attachment);
     const cached = this.#cache.read(network, attachment);
     const known = withCached(attachment, cached);
     const prevResult = atLeast(network.cniVersion, "0.4.0") ? cached?.result : undefined;
+    let complete = true;
     for (const plugin of network.plugins.toReversed()) {
       try {
         await this.#call("DEL", network, plugin, known, { prevResult, signal });
       } catch (error) {
-        throw wrapped(error, `failed to destroy network for sandbox "${attachment.containerId}"`);
+        if (!leaveOut(HullError.from(error)))
+          throw wrapped(error, `failed to destroy network for sandbox "${attachment.containerId}"`);
+        complete = false;
       }
     }
-    this.#cache.remove(network, attachment);
+    if (complete) this.#cache.remove(network, attachment);
   }
 
   /**
@@ -102,6 +121,41 @@ export class Cni {
       return;
     }
     for (const plugin of network.plugins) await this.#call("STATUS", network, plugin, undefined, { signal });
+  }
+
+  /** The attachments, or those of one container, that were added and not removed since, and whose network can still be told. */
+  kept(containerId?: string): KeptAttachment[] {
+    return this.#cache.list(containerId).flatMap((cached): KeptAttachment[] => {
+      try {
+        const network = parseNetwork(Buffer.from(cached.config, "base64").toString("utf8"), "the cache");
+        const { containerId, ifName: interfaceName, netns = "" } = cached;
+        return [{ network, attachment: withCached({ containerId, interfaceName, netns }, cached) }];
+      } catch {
+        return [];
+      }
+    });
+  }
+
+  /**
+   * Has the plugins of a network let go of all attachments but these: CNI specification, section 2 "GC". All are asked, whatever one of
+   * them says. Nothing happens for networks before version 1.1.0, and those that don't want it. @throws CniError, of the first that fails
+   */
+  async collect(
+    network: Network,
+    valid: readonly Pick<Attachment, "containerId" | "interfaceName">[],
+    { signal }: { signal?: AbortSignal } = {},
+  ): Promise<void> {
+    if (!atLeast(network.cniVersion, "1.1.0") || network.disableGc) return;
+    const attachments = valid.map(({ containerId, interfaceName }) => ({
+      containerID: containerId,
+      ifname: interfaceName,
+    }));
+    const failures: unknown[] = [];
+    for (const plugin of network.plugins) {
+      const config = { ...plugin, "cni.dev/valid-attachments": attachments };
+      await this.#call("GC", network, config, undefined, { signal }).catch((error: unknown) => failures.push(error));
+    }
+    if (failures.length > 0) throw failures[0];
   }
 
   async #call(
@@ -174,16 +228,7 @@ function checkAttachment({ containerId, interfaceName, args = [] }: Attachment):
     throw invalidArgument(`CNI argument "${wrong.join("=")}" has a ";" or "=" in its key or value`);
 }
 
-/** Compares versions of three numbers. */
-function atLeast(version: string, least: string): boolean {
-  const parts = (text: string): number[] => text.split(".").map(Number);
-  const [a, b] = [parts(version), parts(least)];
-  for (let at = 0; at < 3; at++) {
-    const difference = (a[at] ?? 0) - (b[at] ?? 0);
-    if (difference !== 0) return difference > 0;
-  }
-  return true;
-}
+const atLeast = (version: string, least: string): boolean => compareVersions(version, least) >= 0;
 
 function wrapped(thrown: unknown, before: string): HullError {
   const error = HullError.from(thrown);

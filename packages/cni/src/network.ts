@@ -14,6 +14,7 @@ export interface Network {
   readonly name: string;
   readonly cniVersion: string;
   readonly disableCheck: boolean;
+  readonly disableGc: boolean;
   readonly plugins: readonly NetworkPlugin[];
   /** The document as it was read, for the cache. */
   readonly text: string;
@@ -21,6 +22,10 @@ export interface Network {
 }
 
 const defaultVersion = "0.2.0";
+
+/** The newest that is spoken here. */
+const newestVersion = "1.1.0";
+
 const name = /^[a-zA-Z0-9][a-zA-Z0-9_.-]*$/;
 const suffix = /\.(conflist|conf|json)$/;
 
@@ -31,20 +36,73 @@ const suffix = /\.(conflist|conf|json)$/;
 export function parseNetwork(text: string, file: string): Network {
   const document = parseJson(text, file);
   const wrong = (what: string): Error => invalidArgument(`network configuration "${file}": ${what}`);
-  const { name: own, cniVersion = defaultVersion, disableCheck = false, plugins } = document;
+  const { name: own, disableCheck, disableGC, plugins } = document;
   if (typeof own !== "string" || !name.test(own))
     throw wrong(`"name" must be letters, digits, "_", "." and "-", beginning with a letter or digit`);
-  if (typeof cniVersion !== "string" || !/^\d+\.\d+\.\d+$/.test(cniVersion))
-    throw wrong(`"cniVersion" must be a version such as "1.0.0"`);
+  const cniVersion = versionOf(document, wrong);
   if (plugins === undefined) {
     if (!isPlugin(document)) throw wrong(`neither "plugins" nor "type" is there`);
-    return { name: own, cniVersion, disableCheck: false, plugins: [document], text, file };
+    return { name: own, cniVersion, disableCheck: false, disableGc: false, plugins: [document], text, file };
   }
   if (!Array.isArray(plugins) || plugins.length === 0) throw wrong(`"plugins" must be a list of at least one plugin`);
   for (const plugin of plugins) {
     if (!isPlugin(plugin)) throw wrong(`each of "plugins" needs a "type", which is the name of a program`);
   }
-  return { name: own, cniVersion, disableCheck: disableCheck === true || disableCheck === "true", plugins, text, file };
+  return { name: own, cniVersion, disableCheck: isSet(disableCheck), disableGc: isSet(disableGC), plugins, text, file };
+}
+
+/** Flags have been written as texts, too. */
+const isSet = (flag: unknown): boolean => flag === true || flag === "true";
+
+/** `cniVersion`, or the newest of `cniVersions` that is known here. */
+function versionOf(
+  { cniVersion = defaultVersion, cniVersions = [] }: Record<string, unknown>,
+  wrong: (what: string) => Error,
+): string {
+  const isVersion = (value: unknown): value is string => typeof value === "string" && /^\d+\.\d+\.\d+$/.test(value);
+  if (!isVersion(cniVersion)) throw wrong(`"cniVersion" must be a version such as "1.0.0"`);
+  if (!Array.isArray(cniVersions) || !cniVersions.every(isVersion))
+    throw wrong(`"cniVersions" must be a list of versions such as "1.0.0"`);
+  const known = cniVersions.filter((version) => compareVersions(version, newestVersion) <= 0);
+  return known.sort(compareVersions).at(-1) ?? cniVersion;
+}
+
+/** Compares versions of three numbers: less than 0 if the first is the older one. */
+export function compareVersions(one: string, other: string): number {
+  const parts = (text: string): number[] => text.split(".").map(Number);
+  const [a, b] = [parts(one), parts(other)];
+  const at = [0, 1, 2].find((at) => a[at] !== b[at]) ?? 0;
+  return (a[at] ?? 0) - (b[at] ?? 0);
+}
+
+/**
+ * A network with the plugins that files of the directory of its name add (`.conf`, by name), unless it says `loadOnlyInlinedPlugins`.
+ * @throws InvalidArgument for a file that is none
+ */
+function withAddedPlugins(network: Network, directory: string): Network {
+  const { loadOnlyInlinedPlugins, plugins } = parseJson(network.text, network.file);
+  if (plugins === undefined || isSet(loadOnlyInlinedPlugins)) return network;
+  const folder = join(directory, network.name);
+  const added = filesOf(folder)
+    .filter((file) => file.endsWith(".conf"))
+    .map((file): NetworkPlugin => {
+      const plugin = parseJson(readFileSync(join(folder, file), "utf8"), join(folder, file));
+      if (!isPlugin(plugin)) throw invalidArgument(`network configuration "${join(folder, file)}": "type" is missing`);
+      return plugin;
+    });
+  if (added.length === 0) return network;
+  const document = { ...parseJson(network.text, network.file), plugins: [...network.plugins, ...added] };
+  return { ...network, plugins: document.plugins, text: JSON.stringify(document) };
+}
+
+/** Names of a directory's entries, sorted; none if it isn't there. */
+function filesOf(directory: string): string[] {
+  try {
+    return readdirSync(directory).sort();
+  } catch (error) {
+    if (error instanceof Error && "code" in error && (error.code === "ENOENT" || error.code === "ENOTDIR")) return [];
+    throw error;
+  }
 }
 
 /**
@@ -52,18 +110,11 @@ export function parseNetwork(text: string, file: string): Network {
  * @throws InvalidArgument for a file that is none
  */
 export function loadNetworks(directory: string, { most = Number.POSITIVE_INFINITY } = {}): Network[] {
-  let files: string[];
-  try {
-    files = readdirSync(directory);
-  } catch (error) {
-    if (error instanceof Error && "code" in error && error.code === "ENOENT") return [];
-    throw error;
-  }
-  return files
+  return filesOf(directory)
     .filter((file) => suffix.test(file))
-    .sort()
     .slice(0, most)
-    .map((file) => parseNetwork(readFileSync(join(directory, file), "utf8"), join(directory, file)));
+    .map((file) => parseNetwork(readFileSync(join(directory, file), "utf8"), join(directory, file)))
+    .map((network) => withAddedPlugins(network, directory));
 }
 
 /** The network of this name. @throws NotFound, naming those that are there */
