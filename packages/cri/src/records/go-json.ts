@@ -50,11 +50,14 @@ export function goJson(value: unknown): unknown {
   return fields;
 }
 
-/** What the `fromPartial` of a message takes, of JSON as above. @throws SyntaxError for what isn't JSON */
-export function parseGoJson(text: string): unknown {
+/**
+ * What the `fromPartial` of a message takes, of JSON as above. `alsoWide` names further fields of 64 bits.
+ * @throws SyntaxError for what isn't JSON
+ */
+export function parseGoJson(text: string, alsoWide: ReadonlySet<string> = new Set()): unknown {
   return camelCased(
     JSON.parse(text, (key, value, context?: { source?: string }) =>
-      typeof value === "number" && wide.has(key) ? BigInt(context?.source ?? value) : value,
+      typeof value === "number" && (wide.has(key) || alsoWide.has(key)) ? BigInt(context?.source ?? value) : value,
     ),
   );
 }
