@@ -32,6 +32,7 @@ export const peerPackages = {
 /** What single tests take: networks, snapshotters, shells, and programs that judge what hull writes. Where one is missing, they are skipped. */
 export const testPackages = {
   iptables: "/usr/sbin/iptables",
+  apparmor: "/usr/sbin/apparmor_parser",
   iproute2: "/usr/bin/ip",
   "erofs-utils": "/usr/bin/mkfs.erofs",
   "btrfs-progs": "/usr/sbin/mkfs.btrfs",

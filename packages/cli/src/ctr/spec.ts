@@ -5,8 +5,9 @@ import type { Mount } from "@hull/api/gen/containerd/types/mount";
 import type { PlatformImage } from "@hull/client/images";
 import { userInRoot } from "@hull/client/io/host";
 import type { IdMappings } from "@hull/client/remapped-snapshot";
+import { loadDefaultProfile } from "@hull/engine/apparmor/index";
 import { cdiDirectories, openDeviceRegistry } from "@hull/engine/cdi/index";
-import { HullError, unimplemented } from "@hull/errors";
+import { HullError } from "@hull/errors";
 import { parseQualifiedName } from "@hull/oci/cdi";
 import { hostPlatform } from "@hull/oci/platform";
 import * as oci from "@hull/oci/spec";
@@ -46,6 +47,7 @@ export async function makeSpec(request: SpecRequest): Promise<oci.Spec> {
     start,
     ...processSteps(request),
     ...isolationSteps(request),
+    ...(await appArmorSteps(flags)),
     ...resourceSteps(request),
     ...pathDevices(flags).map((path) => oci.withDevices(nodesAt(path))),
   );
@@ -148,23 +150,22 @@ function isolationSteps({ flags, given }: SpecRequest): oci.SpecMiddleware[] {
   if (flags["cap-add"].length > 0) steps.push(oci.withAddedCapabilities(flags["cap-add"]));
   if (flags["cap-drop"].length > 0) steps.push(oci.withDroppedCapabilities(flags["cap-drop"]));
   steps.push(...seccompSteps(flags));
-  const profile = flags["apparmor-profile"];
-  if (flags["apparmor-default-profile"] !== undefined) refuseAppArmor(flags["apparmor-default-profile"], profile);
-  if (profile !== undefined)
-    steps.push((spec) => ({ ...spec, process: { ...spec.process, apparmorProfile: profile } }));
   for (const text of flags["with-ns"]) steps.push(oci.withNamespace(parseNamespace(text)));
   // As ctr, whatever value is given.
   if (given.has("allow-new-privs")) steps.push(oci.withNoNewPrivileges(false));
   return steps;
 }
 
-function refuseAppArmor(name: string, other: string | undefined): never {
-  if (other !== undefined) throw new CtrError("apparmor-profile conflicts with apparmor-default-profile");
-  if (!existsSync("/sys/kernel/security/apparmor"))
-    throw new CtrError(`load apparmor profile ${name}: this kernel has no AppArmor, or it is turned off`);
-  throw unimplemented(
-    `making and loading the default AppArmor profile "${name}" is not supported: load one with apparmor_parser, and name it with --apparmor-profile`,
-  );
+/** As ctr does, where both are named the default one is an error. */
+async function appArmorSteps(flags: SpecFlags): Promise<oci.SpecMiddleware[]> {
+  const byDefault = flags["apparmor-default-profile"];
+  const own = flags["apparmor-profile"];
+  if (byDefault !== undefined && own !== undefined)
+    throw new CtrError("apparmor-profile conflicts with apparmor-default-profile");
+  if (byDefault !== undefined) await loadDefaultProfile(byDefault);
+  const apparmorProfile = byDefault ?? own;
+  if (apparmorProfile === undefined) return [];
+  return [(spec) => ({ ...spec, process: { ...spec.process, apparmorProfile } })];
 }
 
 function seccompSteps(flags: SpecFlags): oci.SpecMiddleware[] {

@@ -1,0 +1,102 @@
+/**
+ * AppArmor: which profiles the kernel has, and the default one for containers, made and loaded when it is first wanted.
+ *
+ *   hasAppArmor ──► isProfileLoaded(name) ──no──► loadDefaultProfile(name): defaultProfile ──► apparmor_parser ──► the kernel
+ */
+
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { failedPrecondition, invalidArgument, notFound } from "@hull/errors";
+import { defaultProfile } from "./profile.ts";
+
+export { defaultProfile, type ProfileSurroundings } from "./profile.ts";
+
+const policyDirectory = "/etc/apparmor.d";
+const kernelDirectory = "/sys/kernel/security/apparmor";
+const parsers = ["/sbin/apparmor_parser", "/usr/sbin/apparmor_parser"];
+
+/** True if the kernel confines by AppArmor, the parser is installed, and this isn't a container of somebody else's itself. */
+export function hasAppArmor(): boolean {
+  return (
+    existsSync(kernelDirectory) &&
+    (process.env.container ?? "") === "" &&
+    parsers.some((path) => existsSync(path)) &&
+    textOf("/sys/module/apparmor/parameters/enabled").startsWith("Y")
+  );
+}
+
+/** True if the kernel has a profile of this name. @throws FailedPrecondition where there is no AppArmor */
+export function isProfileLoaded(name: string): boolean {
+  let profiles: string;
+  try {
+    profiles = readFileSync(join(kernelDirectory, "profiles"), "utf8");
+  } catch (cause) {
+    throw failedPrecondition(`AppArmor profile "${name}": this kernel has no AppArmor, or it is turned off`, { cause });
+  }
+  return profiles.split("\n").some((line) => line.startsWith(`${name} (`));
+}
+
+/**
+ * Has the kernel know the default profile by this name; one of this name that it knows stays.
+ * @throws InvalidArgument for a name that can't be one; FailedPrecondition where there is no AppArmor, or if the policy can't be loaded;
+ * NotFound if the parser isn't installed
+ */
+export async function loadDefaultProfile(name: string): Promise<void> {
+  if (!/^[A-Za-z0-9][A-Za-z0-9._-]*$/.test(name))
+    throw invalidArgument(
+      `"${name}" can't be the name of an AppArmor profile: letters, digits, ".", "_" and "-" can be in it`,
+    );
+  if (isProfileLoaded(name)) return;
+  const directory = mkdtempSync(join(tmpdir(), "hull-apparmor-"));
+  try {
+    const file = join(directory, "profile");
+    const rootlessKit = Bun.which("rootlesskit");
+    const policy = defaultProfile(name, {
+      has: (path) => existsSync(join(policyDirectory, path)),
+      daemonProfile: ownProfile(),
+      ...(rootlessKit === null ? {} : { rootlessKit }),
+    });
+    writeFileSync(file, policy, { mode: 0o600 });
+    await runParser(name, ["-Kr", file]);
+  } finally {
+    rmSync(directory, { recursive: true, force: true });
+  }
+}
+
+/** The kernel adds the mode: `name (enforce)`. */
+function ownProfile(): string {
+  return textOf("/proc/self/attr/current").trim().split(" ")[0] || "unconfined";
+}
+
+async function runParser(name: string, args: readonly string[]): Promise<void> {
+  const parser = parsers.find((path) => existsSync(path));
+  if (parser === undefined)
+    throw notFound(
+      `load apparmor profile ${name}: "apparmor_parser" isn't installed (Debian's package apparmor has it)`,
+    );
+  const child = Bun.spawn([parser, ...args], {
+    stdin: "ignore",
+    stdout: "pipe",
+    stderr: "pipe",
+    env: { PATH: "/usr/sbin:/sbin" },
+  });
+  const [out, errors, status] = await Promise.all([
+    new Response(child.stdout).text(),
+    new Response(child.stderr).text(),
+    child.exited,
+  ]);
+  if (status !== 0)
+    throw failedPrecondition(
+      `load apparmor profile ${name}: parser error(${JSON.stringify(`${out}${errors}`.trim())}): status ${status}`,
+    );
+}
+
+function textOf(path: string): string {
+  try {
+    return readFileSync(path, "utf8");
+  } catch {
+    // Without AppArmor there is no such file, or (a process's own profile) it can't be read.
+    return "";
+  }
+}
