@@ -22,7 +22,7 @@ import { reloadInto } from "./reload.ts";
 import { restWhenIdle } from "./rest.ts";
 import { ActivatedSockets } from "./server/activation.ts";
 import type { Interceptor } from "./server/intercept.ts";
-import type { Service } from "./server/service.ts";
+import { type Service, type ServiceGroup, servicesOf } from "./server/service.ts";
 import { serveTtrpc } from "./server/ttrpc.ts";
 
 /** All plugins that a daemon has: what a configuration may name. */
@@ -86,11 +86,13 @@ export async function startDaemon(
   // Shims that are found again send what happened meanwhile, so somebody has to listen before.
   await engine.resume();
   const { interceptors, metrics } = await startWatchers(engine, config, starting, log);
-  const services = [...engine.plugins.all<Service>(pluginTypes.grpc).values()];
+  const instances = [...engine.plugins.all<Service | ServiceGroup>(pluginTypes.grpc).values()];
+  const services = servicesOf(instances);
   served();
   starting.use(await listenGrpc({ config, services, interceptors, activated, log }));
   for (const unused of activated.closeRest())
     log.log("warn", `nothing is configured to be served at "${unused}", which the service manager listens at`);
+  for (const instance of instances) if ("services" in instance) void instance.begin();
   restWhenIdle();
   log.log("info", "serving...", { address });
   log.log("info", "serving... (ttrpc)", { address: ttrpcAddress });

@@ -1,6 +1,7 @@
 import { randomUUID } from "node:crypto";
 import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { criPlugins } from "@hull/cri/plugin";
 import type { ContainerStore } from "@hull/engine/containers/index";
 import type { ContentStore } from "@hull/engine/content/index";
 import type { Differ } from "@hull/engine/diff/index";
@@ -119,6 +120,7 @@ export const servicePlugins: readonly AnyPlugin[] = [
     }),
   ),
   servicePlugin("version", [], () => versionService(version, revision)),
+  ...criPlugins,
   taskMonitorPlugin,
   otlpPlugin,
   tracingPlugin,

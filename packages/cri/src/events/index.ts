@@ -78,8 +78,8 @@ class Subscriber {
   }
 
   push(event: ContainerEventResponse): void {
-    if (this.#waiting.length >= maxBehind) return this.end();
-    this.#waiting.push(event);
+    if (this.#waiting.length < maxBehind) this.#waiting.push(event);
+    else this.end();
     this.#wake?.();
   }
 

@@ -107,12 +107,12 @@ describe("configuration", () => {
 
   test("what hull can't do yet is accepted, and said", () => {
     const { warnings } = load({
-      c: '[plugins."io.containerd.grpc.v1.cri"]\nsandbox_image = "pause"\n[plugins."io.containerd.snapshotter.v1.devmapper"]\nroot_path = ""\n[grpc]\ntcp_tls_common_name = "x"',
+      c: '[plugins."io.containerd.podsandbox.controller.v1.podsandbox"]\nx = "y"\n[plugins."io.containerd.snapshotter.v1.devmapper"]\nroot_path = ""\n[grpc]\ntcp_tls_common_name = "x"',
     });
     expect(warnings).toEqual([
       expect.stringContaining('key "grpc.tcp_tls_common_name" has no effect'),
       expect.stringContaining(
-        'table [plugins."io.containerd.grpc.v1.cri"] is read but has no effect: the CRI isn\'t there yet',
+        'table [plugins."io.containerd.podsandbox.controller.v1.podsandbox"] is read but has no effect: the CRI keeps pods',
       ),
     ]);
   });

@@ -17,6 +17,7 @@ import {
   timeoutKeys,
   topKeys,
 } from "./catalogue.ts";
+import { dividedCri } from "./cri-table.ts";
 
 type Table = Readonly<Record<string, unknown>>;
 type TableConfig<N extends keyof typeof tables> = ReturnType<(typeof tables)[N]["parse"]>;
@@ -159,7 +160,7 @@ class Reader {
   #normalizePlugins(file: string, content: Table): Table {
     const plugins: Record<string, unknown> = {};
     const servers: Record<string, unknown> = {};
-    for (const [written, value] of Object.entries((content.plugins ?? {}) as Table)) {
+    for (const [written, value] of Object.entries(dividedCri((content.plugins ?? {}) as Table))) {
       const name = renamedPlugins[written] ?? written;
       const path = `plugins."${written}"`;
       const server = serverPlugins[name];

@@ -10,3 +10,13 @@ export interface Service {
 export function service<D extends ServiceDefinition>(definition: D, implementation: ServiceImplementation<D>): Service {
   return { definition, implementation: implementation as ServiceImplementation<ServiceDefinition> };
 }
+
+/** Several services of one plugin, which are served before all of what they need is there. */
+export interface ServiceGroup {
+  readonly services: readonly Service[];
+  /** Called once, when they are served and tasks of an earlier run are known again. */
+  begin(): Promise<void>;
+}
+
+export const servicesOf = (instances: readonly (Service | ServiceGroup)[]): Service[] =>
+  instances.flatMap((instance) => ("services" in instance ? instance.services : [instance]));
