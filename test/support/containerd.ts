@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { type Server, startServer } from "./process.ts";
 
 /** The containerd that is compared with: Debian's unless told. */
-const containerdCommand = process.env.CONTAINERD_EXECUTABLE ?? "/usr/bin/containerd";
+export const containerdCommand = process.env.CONTAINERD_EXECUTABLE ?? "/usr/bin/containerd";
 
 /** Why the real containerd can't run here; undefined if it can. */
 export const noContainerd =
