@@ -1,0 +1,293 @@
+/**
+ * What containers and pods use: processor, memory, swap, pressure, tasks, traffic, disk.
+ *
+ *   a call ──► the stores say who is asked for ──► one look at each control group, file by file ──► messages
+ *                                             ├──► the rate since the look before (`rates.ts`)
+ *                                             └──► the last look at the layer on disk (`layers.ts`)
+ *
+ * Nothing runs when nobody asks. A call over many containers is one pass: the files are read into one buffer, with turns for other work every
+ * few milliseconds; no shim is asked. What is remembered of a container goes with it.
+ */
+
+import type {
+  ContainerStats,
+  ContainerStatsFilter,
+  MetricDescriptor,
+  PodSandboxMetrics,
+  PodSandboxStats,
+  PodSandboxStatsFilter,
+} from "@hull/api/gen/cri/v1/cri";
+import { nowNanos } from "@hull/api/timestamp";
+import { HullError, unavailable, unknown } from "@hull/errors";
+import { SmallFiles } from "@hull/sys/small-file";
+import { descriptors } from "../metrics/families.ts";
+import { Metrics } from "../metrics/index.ts";
+import type { Pod, PodContainer } from "../model.ts";
+import { type Group, Groups } from "./groups.ts";
+import { interfacesOf } from "./interfaces.ts";
+import { Layers, type LayerUse } from "./layers.ts";
+import { cpuMessage, ioMessage, memoryMessage, networkMessage, swapMessage } from "./messages.ts";
+import { Pace } from "./pace.ts";
+import { Rates } from "./rates.ts";
+import { together } from "./together.ts";
+import { type Use, useOf } from "./usage.ts";
+
+/** What is needed of a store of pods or containers. */
+interface Known<T> {
+  /** By id or the beginning of one. @throws NotFound */
+  get(idOrPrefix: string): T;
+  /** The whole id of what begins so, or what was given. */
+  resolve(idOrPrefix: string): string;
+  exact(id: string): T | undefined;
+  list(): T[];
+  readonly size: number;
+}
+
+export interface StatsOptions {
+  readonly pods: Known<Pod>;
+  readonly containers: Known<PodContainer> & { ofPod(podId: string): PodContainer[] };
+  /** The `cgroupsPath` of the container's spec; undefined for one whose group on this host says nothing of it. Asked for once. */
+  readonly cgroupOf: (container: PodContainer) => Promise<string | undefined>;
+  /** What the container's own layer takes on disk (`Snapshotter.usage`). @throws NotFound */
+  readonly writableLayer: (container: PodContainer) => Promise<{ size: number; inodes: number }>;
+  /** The directory of the container's snapshotter, which tells the file system that its layer is on. */
+  readonly layerDirectory: (container: PodContainer) => string;
+  /** ms: `stats_collect_period` and `stats_retention_period` of the runtime's table. */
+  readonly period: number;
+  readonly retention: number;
+  /** ms: `stats_collect_period` of the images' table. */
+  readonly layerPeriod: number;
+  readonly warn: (message: string, error: HullError) => void;
+  /** Where the control groups are; the host's. */
+  readonly groups?: Groups;
+}
+
+/** ms that a call waits for layers which were never looked at. A list answers soon rather than wholly, as the next one comes in seconds. */
+const patience = 100;
+
+export class Stats {
+  readonly #options: StatsOptions;
+  readonly #files = new SmallFiles();
+  readonly #places: Groups;
+  readonly #groups = new Map<string, Group | undefined>();
+  readonly #rates: Rates;
+  readonly #layers: Layers;
+  readonly #metrics: Metrics;
+
+  constructor(options: StatsOptions) {
+    this.#options = options;
+    this.#places = options.groups ?? new Groups();
+    const nanos = (ms: number): bigint => BigInt(Math.round(ms)) * 1_000_000n;
+    this.#rates = new Rates({ period: nanos(options.period), retention: nanos(options.retention) });
+    this.#layers = new Layers({
+      period: options.layerPeriod,
+      now: nowNanos,
+      look: async (id) => {
+        const { size, inodes } = await options.writableLayer(options.containers.get(id));
+        return { bytes: BigInt(size), inodes: BigInt(inodes) };
+      },
+      onError: (error, id) => options.warn(`can't tell what the layer of container "${id}" takes on disk`, error),
+    });
+    this.#metrics = new Metrics(this.#files);
+  }
+
+  /** @throws NotFound for an unknown container; Unknown for one that doesn't run (texts as containerd's) */
+  async containerStats(id: string): Promise<ContainerStats> {
+    const container = named(() => this.#options.containers.get(id), "failed to find container");
+    const group = await this.#groupOf(container);
+    const use = this.#useOf(container, group);
+    if (use === undefined) throw unknown("unexpected metrics response: []");
+    await this.#askLayers([container]);
+    return this.#message(container, use);
+  }
+
+  /** Those that a filter lets through, all without one. One that doesn't run has its layer alone. */
+  async listContainerStats(filter: ContainerStatsFilter | undefined): Promise<ContainerStats[]> {
+    const containers = this.#containersFor(filter);
+    await this.#askLayers(containers);
+    const pace = new Pace();
+    const stats: ContainerStats[] = [];
+    for (const container of containers) {
+      stats.push(this.#message(container, this.#useOf(container, await this.#groupOf(container))));
+      if (pace.due) await pace.rest();
+    }
+    return stats;
+  }
+
+  /** @throws NotFound for an unknown pod; Unavailable for one that isn't ready (texts as containerd's) */
+  async podStats(id: string): Promise<PodSandboxStats> {
+    const pod = named(() => this.#options.pods.get(id), `an error occurred when trying to find sandbox ${id}`);
+    if (pod.state !== "ready") {
+      const reason = `failed to get pod sandbox stats since sandbox container "${pod.id}" is not in ready state`;
+      throw unavailable(`failed to decode pod sandbox metrics ${id}: ${reason}`);
+    }
+    await this.#askLayers(this.#options.containers.ofPod(pod.id));
+    return await this.#podMessage(pod, new Pace());
+  }
+
+  /** Those of all pods that are ready and that a filter lets through. */
+  async listPodStats(filter: PodSandboxStatsFilter | undefined): Promise<PodSandboxStats[]> {
+    const pods = this.#podsFor(filter);
+    await this.#askLayers(pods.flatMap(({ id }) => this.#options.containers.ofPod(id)));
+    const pace = new Pace();
+    const stats: PodSandboxStats[] = [];
+    for (const pod of pods) {
+      stats.push(await this.#podMessage(pod, pace));
+      if (pace.due) await pace.rest();
+    }
+    return stats;
+  }
+
+  /** The families of `podMetrics`. */
+  metricDescriptors(): readonly MetricDescriptor[] {
+    return descriptors;
+  }
+
+  /** cAdvisor's families for all pods that are ready, and their containers that run. */
+  async podMetrics(): Promise<PodSandboxMetrics[]> {
+    const pace = new Pace();
+    const { containers, layerDirectory } = this.#options;
+    await this.#askLayers(containers.list());
+    const result: PodSandboxMetrics[] = [];
+    for (const pod of this.#podsFor(undefined)) {
+      const interfaces = pod.namespaces.net === undefined ? undefined : interfacesOf(this.#files, pod.namespaces.net);
+      const message = this.#metrics.ofPod(pod, interfaces ?? []);
+      for (const container of containers.ofPod(pod.id)) {
+        const group = await this.#groupOf(container);
+        if (group === undefined || container.status.state !== "running") continue;
+        const layer = this.#layers.of(container.id);
+        const of = await this.#metrics.ofContainer({
+          pod,
+          container,
+          group,
+          layer,
+          directory: layerDirectory(container),
+          pace,
+        });
+        if (of !== undefined) message.containerMetrics.push(of);
+        if (pace.due) await pace.rest();
+      }
+      result.push(message);
+    }
+    return result;
+  }
+
+  #containersFor(filter: ContainerStatsFilter | undefined): PodContainer[] {
+    const { pods, containers } = this.#options;
+    if (filter === undefined) return containers.list();
+    const id = filter.id === "" ? "" : containers.resolve(filter.id);
+    const podId = filter.podSandboxId === "" ? "" : pods.resolve(filter.podSandboxId);
+    return (podId === "" ? containers.list() : containers.ofPod(podId)).filter(
+      (container) => (id === "" || container.id === id) && hasLabels(container.config.labels, filter.labelSelector),
+    );
+  }
+
+  #podsFor(filter: PodSandboxStatsFilter | undefined): Pod[] {
+    const { pods } = this.#options;
+    const ready = pods.list().filter(({ state }) => state === "ready");
+    if (filter === undefined) return ready;
+    const id = filter.id === "" ? "" : pods.resolve(filter.id);
+    return ready.filter((pod) => (id === "" || pod.id === id) && hasLabels(pod.config.labels, filter.labelSelector));
+  }
+
+  async #askLayers(containers: readonly PodContainer[]): Promise<void> {
+    this.#forgetGone();
+    await this.#layers.ask(
+      containers.map(({ id }) => id),
+      patience,
+    );
+  }
+
+  /** Nobody tells of containers that go: they are missed when more are remembered than there are. */
+  #forgetGone(): void {
+    const { pods, containers } = this.#options;
+    const there = { has: (id: string) => (containers.exact(id) ?? pods.exact(id)) !== undefined };
+    if (this.#rates.size > containers.size + pods.size) this.#rates.keep(there);
+    if (this.#layers.size > containers.size) this.#layers.keep(there);
+    if (this.#groups.size <= containers.size) return;
+    for (const id of this.#groups.keys()) if (!there.has(id)) this.#groups.delete(id);
+  }
+
+  async #groupOf(container: PodContainer): Promise<Group | undefined> {
+    if (this.#groups.has(container.id)) return this.#groups.get(container.id);
+    const path = await this.#options.cgroupOf(container);
+    const group = path === undefined ? undefined : this.#places.at(path);
+    this.#groups.set(container.id, group);
+    return group;
+  }
+
+  #useOf({ status }: PodContainer, group: Group | undefined): Use | undefined {
+    return group === undefined || status.state !== "running" ? undefined : useOf(this.#files, group);
+  }
+
+  #message(container: PodContainer, use: Use | undefined): ContainerStats {
+    const { id, config, status } = container;
+    const { metadata, labels, annotations } = config;
+    const attributes = { id, metadata, labels, annotations };
+    const layer = this.#layers.of(id);
+    const mountpoint = this.#options.layerDirectory(container);
+    const writableLayer = { ...layerMessage(layer), fsId: { mountpoint } };
+    if (use === undefined)
+      return { attributes, writableLayer, cpu: undefined, memory: undefined, swap: undefined, io: undefined };
+    const rate = use.cpuNs === undefined ? undefined : this.#rates.take(id, use.at, use.cpuNs, status.startedAt);
+    return {
+      attributes,
+      cpu: cpuMessage(use, rate),
+      memory: memoryMessage(use),
+      writableLayer,
+      swap: swapMessage(use),
+      io: ioMessage(use),
+    };
+  }
+
+  async #podMessage(pod: Pod, pace: Pace): Promise<PodSandboxStats> {
+    const { id, config, createdAt, namespaces } = pod;
+    const uses: Use[] = [];
+    const containers: ContainerStats[] = [];
+    for (const container of this.#options.containers.ofPod(id)) {
+      const use = this.#useOf(container, await this.#groupOf(container));
+      if (use !== undefined) uses.push(use);
+      containers.push(this.#message(container, use));
+      if (pace.due) await pace.rest();
+    }
+    const use = this.#parentUse(pod) ?? together(uses, nowNanos());
+    const rate = use.cpuNs === undefined ? undefined : this.#rates.take(id, use.at, use.cpuNs, createdAt);
+    const interfaces = namespaces.net === undefined ? undefined : interfacesOf(this.#files, namespaces.net);
+    const tasks = uses.reduce((sum, { tasks = 0n }) => sum + tasks, 0n);
+    return {
+      attributes: { id, metadata: config.metadata, labels: config.labels, annotations: config.annotations },
+      linux: {
+        cpu: cpuMessage(use, rate),
+        memory: memoryMessage(use),
+        network: interfaces === undefined ? undefined : networkMessage(use.at, interfaces),
+        process: { timestamp: use.at, processCount: { value: tasks } },
+        containers,
+        io: ioMessage(use),
+      },
+      windows: undefined,
+    };
+  }
+
+  /** What the group that the pod's containers lie in uses, if it has one. */
+  #parentUse({ config }: Pod): Use | undefined {
+    const parent = config.linux?.cgroupParent ?? "";
+    const group = parent === "" ? undefined : this.#places.at(parent);
+    return group === undefined ? undefined : useOf(this.#files, group);
+  }
+}
+
+function layerMessage({ at, bytes, inodes }: LayerUse) {
+  return { timestamp: at, usedBytes: { value: bytes }, inodesUsed: { value: inodes } };
+}
+
+const hasLabels = (labels: Readonly<Record<string, string>>, selector: Readonly<Record<string, string>>): boolean =>
+  Object.entries(selector).every(([key, value]) => labels[key] === value);
+
+function named<T>(find: () => T, prefix: string): T {
+  try {
+    return find();
+  } catch (error) {
+    const { code, message } = HullError.from(error);
+    throw new HullError(code, `${prefix}: ${message}`, { cause: error });
+  }
+}
