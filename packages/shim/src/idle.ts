@@ -1,6 +1,7 @@
 /** Giving memory back when a shim has come to rest: it will mostly wait from here on, often for days, and there is one for each container. */
 
 import { releaseCode } from "@hull/sys/memory";
+import { releasePump } from "./pump.ts";
 
 let timer: ReturnType<typeof setTimeout> | undefined;
 
@@ -10,6 +11,7 @@ const restMs = 1000;
 export function restWhenIdle(): void {
   clearTimeout(timer);
   timer = setTimeout(() => {
+    releasePump();
     Bun.gc(true);
     Bun.shrink();
     releaseCode();

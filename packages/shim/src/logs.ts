@@ -7,10 +7,10 @@ import { unknown } from "@hull/errors";
 import { isErrno } from "@hull/sys/errno";
 import { close, pipe, read, setNonBlocking } from "@hull/sys/fd";
 import { kill } from "@hull/sys/process";
-import { readStream } from "@hull/sys/stream";
 import { ready } from "@hull/sys/watch";
 import type { Children } from "./children.ts";
 import type { LogFile } from "./log-file.ts";
+import { pump, readLent } from "./pump.ts";
 
 /** Whose output it is. */
 export interface LogOwner {
@@ -20,18 +20,44 @@ export interface LogOwner {
   readonly children: Children;
 }
 
-/** Copies what is written into a pipe to a log file. */
+/** Where output goes. */
+export interface OutputSink {
+  /** The bytes are lent until it returns. A promise says when it wants more. */
+  take(chunk: Buffer): Promise<void> | undefined;
+  /** Nobody writes any more. */
+  end(): void;
+  /** All is given that will be. */
+  close(): void;
+}
+
+/** A log file as a sink. */
+export function fileSink(file: LogFile): OutputSink {
+  return {
+    take(chunk) {
+      try {
+        file.write(chunk);
+      } catch {
+        // The disk is full, say: what can't be kept is lost, but the process is not to stand still, or die, for that.
+      }
+      return undefined;
+    },
+    end() {},
+    close: () => file.close(),
+  };
+}
+
+/** Copies what is written into a pipe. */
 export class LogPipe {
   /** Where to write to; closed by whoever hands it to a process. */
   readonly writeEnd: number;
   readonly #readEnd: number;
-  readonly #file: LogFile;
+  readonly #sink: OutputSink;
   readonly #stop = new AbortController();
   readonly #copied: Promise<void>;
   #open = true;
 
-  constructor(file: LogFile) {
-    this.#file = file;
+  constructor(sink: OutputSink) {
+    this.#sink = sink;
     const ends = pipe();
     this.writeEnd = ends.write;
     this.#readEnd = ends.read;
@@ -42,8 +68,8 @@ export class LogPipe {
   async #copy(): Promise<void> {
     try {
       // The shim lives for the container, not for its log.
-      const options = { signal: this.#stop.signal, keepAlive: false };
-      for await (const chunk of readStream(this.#readEnd, options)) this.#write(chunk);
+      await pump(this.#readEnd, (chunk) => this.#sink.take(chunk), { signal: this.#stop.signal, keepAlive: false });
+      this.#sink.end();
     } catch {
       // Stopped.
     } finally {
@@ -51,24 +77,19 @@ export class LogPipe {
     }
   }
 
-  /** Writes what is in the pipe now: all that a process which has ended has written. */
+  /** Takes what is in the pipe now: all that a process which has ended has written. */
   flush(): void {
     if (!this.#open) return;
-    const buffer = new Uint8Array(65536);
-    for (let count = read(this.#readEnd, buffer); count; count = read(this.#readEnd, buffer)) {
-      this.#write(buffer.subarray(0, count));
+    for (let chunk = readLent(this.#readEnd); chunk !== undefined; chunk = readLent(this.#readEnd)) {
+      if (chunk.length === 0) {
+        this.#sink.end();
+        return;
+      }
+      void this.#sink.take(chunk);
     }
   }
 
-  #write(chunk: Uint8Array): void {
-    try {
-      this.#file.write(chunk);
-    } catch {
-      // The disk is full, say: what can't be kept is lost, but the process is not to stand still, or die, for that.
-    }
-  }
-
-  /** Resolves when nobody has the writing end any more, and all is in the file. */
+  /** Resolves when nobody has the writing end any more, and all has been taken. */
   get drained(): Promise<void> {
     return this.#copied;
   }
@@ -82,7 +103,7 @@ export class LogPipe {
     if (!this.#open) return;
     this.#open = false;
     close(this.#readEnd);
-    this.#file.close();
+    this.#sink.close();
   }
 }
 

@@ -9,9 +9,27 @@ import { TtrpcServer } from "@hull/ttrpc/server";
 import { Children } from "./children.ts";
 import type { Container } from "./container.ts";
 import { TaskEvents } from "./events.ts";
+import { registerLazily, type ServiceNames } from "./lazy-service.ts";
 import { Publisher } from "./publisher.ts";
-import { encodedSandboxDefinition, encodedSandboxService } from "./sandbox.ts";
+import type { SandboxHost } from "./sandbox-service.ts";
 import { taskDefinitionV2, taskService } from "./service.ts";
+
+const sandboxNames: ServiceNames = {
+  service: "containerd.runtime.sandbox.v1.Sandbox",
+  unary: [
+    "CreateSandbox",
+    "StartSandbox",
+    "Platform",
+    "StopSandbox",
+    "WaitSandbox",
+    "SandboxStatus",
+    "PingSandbox",
+    "ShutdownSandbox",
+    "SandboxMetrics",
+  ],
+};
+
+const streamsNames: ServiceNames = { service: "hull.shim.v1.Streams", unary: ["ReopenLog"], streaming: ["Attach"] };
 
 /** Whom a shim works for. */
 export interface Identity {
@@ -79,19 +97,26 @@ export async function serve(socket: string, identity: () => Promise<Identity>): 
       leaveIfDone();
     },
   });
-  const sandboxService = encodedSandboxService({
+  const sandboxHost: SandboxHost = {
     containers,
     keepsSandbox(now) {
       keepsSandbox = now;
       leaving ||= !now;
       leaveIfDone();
     },
-  });
+  };
   process.on("SIGTERM", () => void exit());
   const server = new TtrpcServer()
     .register(TaskDefinition, service)
-    .register<typeof taskDefinitionV2>(taskDefinitionV2, service)
-    .register(encodedSandboxDefinition, sandboxService);
+    .register<typeof taskDefinitionV2>(taskDefinitionV2, service);
+  registerLazily(server, sandboxNames, async () => {
+    const { boundSandboxService } = await import("./sandbox-service.ts");
+    return boundSandboxService(sandboxHost);
+  });
+  registerLazily(server, streamsNames, async () => {
+    const { boundStreamsService } = await import("./cri/service.ts");
+    return boundStreamsService(containers);
+  });
   await listenPrivately(server, socket);
   return {
     orphan() {

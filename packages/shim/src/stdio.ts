@@ -14,11 +14,13 @@
  */
 
 import { fchownSync } from "node:fs";
-import { invalidArgument, unimplemented, unknown } from "@hull/errors";
-import { close, open, openFlags, setNonBlocking } from "@hull/sys/fd";
+import { type HullError, invalidArgument, unimplemented, unknown } from "@hull/errors";
+import { close, open, openFlags, pipe, setNonBlocking } from "@hull/sys/fd";
+import type { OutputName } from "./cri/log-lines.ts";
+import type { CriStreams, CriTarget } from "./cri/streams.ts";
 import { LateOutput } from "./late-output.ts";
 import { LogFile, parseRotation, type Rotation } from "./log-file.ts";
-import { LoggerProcess, type LogOwner, LogPipe } from "./logs.ts";
+import { fileSink, LoggerProcess, type LogOwner, LogPipe, type OutputSink } from "./logs.ts";
 import type { ProcessStreams } from "./streams.ts";
 
 /** Where a stream goes. */
@@ -26,11 +28,13 @@ export type StreamTarget =
   | { kind: "none" }
   | { kind: "fifo"; path: string }
   | { kind: "file"; path: string; rotation: Rotation | undefined }
-  | { kind: "binary"; path: string; args: string[]; version: 1 | 2 };
+  | { kind: "binary"; path: string; args: string[]; version: 1 | 2 }
+  | { kind: "cri"; path: string; maxLine: number; once: boolean };
 
 /**
- * Reads a stream's name: empty, an absolute path or `fifo://` (FIFO), `file://` (appended to; with `max-size` and `max-file` in its query it is rotated), `binary://` and `binary-v2://` (a logging
- * process, with arguments from the query).
+ * Reads a stream's name: empty, an absolute path or `fifo://` (FIFO), `file://` (appended to; with `max-size` and `max-file` in its query it is
+ * rotated), `binary://` and `binary-v2://` (a logging process, with arguments from the query), `cri://` (hull's own: a log in the CRI's form and
+ * attached clients; the path may be missing, `max-line` in the query says when lines are split, `once` for stdin that the first client ends it).
  *
  * @throws InvalidArgument for a relative path; Unknown for another scheme
  */
@@ -52,6 +56,11 @@ export function parseStream(name: string): StreamTarget {
     case "binary-v2": {
       const version = scheme === "binary" ? 1 : 2;
       return { kind: "binary", path: absolute(decoded(rest, name), name), args: queryArguments(query ?? ""), version };
+    }
+    case "cri": {
+      const values = new URLSearchParams(query);
+      const path = rest === "" ? "" : absolute(decoded(rest, name), name);
+      return { kind: "cri", path, maxLine: integer(values.get("max-line"), name), once: values.has("once") };
     }
     default:
       // The words that clients know from containerd's shim.
@@ -75,6 +84,12 @@ function decoded(path: string, name: string): string {
 function absolute(path: string, name: string): string {
   if (!path.startsWith("/") || path.includes("\0")) throw invalidArgument(`stream "${name}" is not an absolute path`);
   return path;
+}
+
+/** 0 without a value. */
+function integer(text: string | null, name: string): number {
+  if (text !== null && !/^-?\d{1,15}$/.test(text)) throw invalidArgument(`stream "${name}": "${text}" is not a number`);
+  return Number(text);
 }
 
 function queryArguments(query: string): string[] {
@@ -106,7 +121,10 @@ interface Ends {
   outputEnds: number[];
   logs: LogPipe[];
   logger: LoggerProcess | undefined;
+  cri: CriStreams | undefined;
 }
+
+const noEnds = { stdinEnd: undefined, logger: undefined, cri: undefined };
 
 /** Open streams of one process without a terminal. */
 export class ProcessStdio implements ProcessStreams {
@@ -120,7 +138,7 @@ export class ProcessStdio implements ProcessStreams {
   private constructor(descriptors: readonly (number | "ignore")[], ends: Partial<Ends> = {}) {
     this.descriptors = descriptors;
     this.#given = [...new Set(descriptors.filter((fd) => fd !== "ignore"))];
-    this.#ends = { stdinEnd: undefined, outputEnds: [], logs: [], logger: undefined, ...ends };
+    this.#ends = { ...noEnds, outputEnds: [], logs: [], ...ends };
   }
 
   /** Streams that lead nowhere. */
@@ -141,8 +159,21 @@ export class ProcessStdio implements ProcessStreams {
       undo.defer(() => close(fd));
       return fd;
     };
-    const ends: Ends = { stdinEnd: undefined, outputEnds: [], logs: [], logger: undefined };
+    const ends: Ends = { ...noEnds, outputEnds: [], logs: [] };
+    const target = parseStream(stdout);
+    if (target.kind === "cri") {
+      if (stderr !== "" && stderr !== stdout) throw criTogether(stderr);
+      ends.cri = await openCriStreams(target);
+      undo.adopt(ends.cri, (opened) => opened.close());
+    }
     const input = (name: string): number | "ignore" => {
+      const source = parseStream(name);
+      if (source.kind === "cri") {
+        if (ends.cri === undefined) throw criTogether(name);
+        const { read, write } = pipe();
+        ends.cri.connectInput(write, { once: source.once, terminal: false });
+        return keep(read);
+      }
       const path = fifoOf(name);
       if (path === undefined) return "ignore";
       // Opened for reading alone: a process that held a writing end itself would never see the end of its input.
@@ -159,17 +190,24 @@ export class ProcessStdio implements ProcessStreams {
           ends.outputEnds.push(keep(open(target.path, openFlags.readWrite | openFlags.nonBlocking)));
           return keep(open(target.path, openFlags.writeOnly));
         case "file": {
-          const log = new LogPipe(new LogFile(target.path, target.rotation));
+          const log = new LogPipe(fileSink(new LogFile(target.path, target.rotation)));
           undo.defer(() => log.close());
           ends.logs.push(log);
           return keep(log.writeEnd);
         }
         case "binary":
           throw unimplemented(`stream "${name}": a logging process takes stderr together with stdout, or not at all`);
+        case "cri":
+          throw criTogether(name);
       }
     };
+    const criOutput = (cri: CriStreams, name: OutputName): number => {
+      const log = new LogPipe(criSink(cri, name));
+      undo.defer(() => log.close());
+      ends.logs.push(log);
+      return keep(log.writeEnd);
+    };
     const first = input(stdin);
-    const target = parseStream(stdout);
     let second: number | "ignore";
     let third: number | "ignore";
     if (target.kind === "binary") {
@@ -177,6 +215,8 @@ export class ProcessStdio implements ProcessStreams {
       undo.defer(() => logger.kill());
       ends.logger = logger;
       [second, third] = [keep(logger.stdout), keep(logger.stderr)];
+    } else if (ends.cri !== undefined) {
+      [second, third] = [criOutput(ends.cri, "stdout"), criOutput(ends.cri, "stderr")];
     } else {
       second = output(stdout, target);
       const together = stderr === stdout || (stderr === "" && target.kind === "file");
@@ -190,6 +230,10 @@ export class ProcessStdio implements ProcessStreams {
     return new ProcessStdio(descriptors, ends);
   }
 
+  get cri(): CriStreams | undefined {
+    return this.#ends.cri;
+  }
+
   /** Closes the ends that were handed over. To be called once the process has them, or won't come to be. */
   handedOver(): void {
     for (const fd of this.#given) close(fd);
@@ -199,6 +243,7 @@ export class ProcessStdio implements ProcessStreams {
   closeStdin(): void {
     if (this.#ends.stdinEnd !== undefined) close(this.#ends.stdinEnd);
     this.#ends.stdinEnd = undefined;
+    this.#ends.cri?.closeInput();
   }
 
   /** The process has ended: readers see the end of its output, and logs have all of it. */
@@ -222,10 +267,28 @@ export class ProcessStdio implements ProcessStreams {
     this.finish();
     for (const log of this.#ends.logs) log.close();
     this.#ends.logs = [];
+    this.#ends.cri?.close();
     this.#ends.logger?.kill();
     for (const kept of this.#late) kept[Symbol.dispose]();
     this.#late = [];
   }
+}
+
+/** Opens what `cri://` names. The code is loaded with the first. @throws the system's error */
+export async function openCriStreams(target: CriTarget): Promise<CriStreams> {
+  const { CriStreams } = await import("./cri/streams.ts");
+  return new CriStreams(target);
+}
+
+/** One output of such streams; they are closed by themselves, not with an output. */
+export function criSink(cri: CriStreams, name: OutputName): OutputSink {
+  return { take: (chunk) => cri.take(name, chunk), end: () => cri.end(name), close() {} };
+}
+
+function criTogether(name: string): HullError {
+  return invalidArgument(
+    `stream "${name}" is of the scheme "cri", which takes stdout and stderr by the same name, and stdin besides`,
+  );
 }
 
 /** The path of a stream that must be a FIFO, undefined for none. @throws as `parseStream`; Unimplemented for another kind */

@@ -6,12 +6,14 @@
 import { mkdtempSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { close, open, openFlags, setNonBlocking } from "@hull/sys/fd";
-import { copyStream, readStream } from "@hull/sys/stream";
+import { copyStream } from "@hull/sys/stream";
 import { ConsoleSocket, setTerminalSize } from "@hull/sys/terminal";
+import type { CriStreams } from "./cri/streams.ts";
 import { LateOutput } from "./late-output.ts";
 import { LogFile } from "./log-file.ts";
-import { LoggerProcess, type LogOwner } from "./logs.ts";
-import { fifoOf, parseStream } from "./stdio.ts";
+import { fileSink, LoggerProcess, type LogOwner, type OutputSink } from "./logs.ts";
+import { pump } from "./pump.ts";
+import { criSink, fifoOf, openCriStreams, parseStream } from "./stdio.ts";
 import type { ProcessStreams } from "./streams.ts";
 
 /**
@@ -47,8 +49,11 @@ export class TerminalStreams implements ProcessStreams {
   readonly #input: number | undefined;
   #inputEnd: number | undefined;
   #output: number | undefined;
-  /** A log that the output goes to instead. */
-  readonly #log: LogFile | undefined;
+  /** What takes the output instead, if anything. */
+  readonly #sink: OutputSink | undefined;
+  readonly cri: CriStreams | undefined;
+  /** Clients write to the terminal. */
+  readonly #typed: boolean;
   readonly #logger: LoggerProcess | undefined;
   #kept: LateOutput | undefined;
   #terminal: number | undefined;
@@ -58,13 +63,17 @@ export class TerminalStreams implements ProcessStreams {
     input?: number;
     inputEnd?: number;
     output?: number;
-    log?: LogFile;
+    sink?: OutputSink;
+    cri?: CriStreams;
+    typed?: boolean;
     logger?: LoggerProcess;
   }) {
     this.#input = opened.input;
     this.#inputEnd = opened.inputEnd;
     this.#output = opened.output;
-    this.#log = opened.log;
+    this.#sink = opened.sink;
+    this.cri = opened.cri;
+    this.#typed = opened.typed ?? false;
     this.#logger = opened.logger;
   }
 
@@ -80,12 +89,13 @@ export class TerminalStreams implements ProcessStreams {
       undo.defer(() => close(fd));
       return fd;
     };
-    const input = fifoOf(names.stdin);
+    const target = parseStream(names.stdout);
+    const typed = target.kind === "cri" && parseStream(names.stdin).kind === "cri";
+    const input = typed ? undefined : fifoOf(names.stdin);
     const ends =
       input === undefined
         ? {}
         : { input: opened(input, openFlags.readOnly), inputEnd: opened(input, openFlags.writeOnly) };
-    const target = parseStream(names.stdout);
     const streams = await (async () => {
       switch (target.kind) {
         case "none":
@@ -93,13 +103,19 @@ export class TerminalStreams implements ProcessStreams {
         case "fifo":
           return new TerminalStreams({ ...ends, output: opened(target.path, openFlags.readWrite) });
         case "file":
-          return new TerminalStreams({ ...ends, log: new LogFile(target.path, target.rotation) });
+          return new TerminalStreams({ ...ends, sink: fileSink(new LogFile(target.path, target.rotation)) });
         case "binary": {
           const logger = await LoggerProcess.start(target, owner);
           // A terminal has no second stream of output.
           close(logger.stderr);
           setNonBlocking(logger.stdout, true);
           return new TerminalStreams({ ...ends, logger, output: logger.stdout });
+        }
+        case "cri": {
+          const cri = await openCriStreams(target);
+          // A terminal has one output.
+          cri.end("stderr");
+          return new TerminalStreams({ ...ends, cri, typed, sink: criSink(cri, "stdout") });
         }
       }
     })();
@@ -113,9 +129,14 @@ export class TerminalStreams implements ProcessStreams {
     this.#terminal = terminal;
     const { signal } = this.#stop;
     const input = this.#input === undefined ? Promise.resolve(0) : copyStream(this.#input, terminal, { signal });
+    if (this.#typed) this.cri?.connectInput(terminal, { once: false, terminal: true });
+    const sink = this.#sink;
     const output =
-      this.#output === undefined ? pour(terminal, this.#log, signal) : copyStream(terminal, this.#output, { signal });
+      this.#output === undefined
+        ? pump(terminal, (chunk) => sink?.take(chunk), { signal })
+        : copyStream(terminal, this.#output, { signal });
     const copies = output.finally(() => {
+      sink?.end();
       this.#endOutput();
       // Whoever still types has nobody to type to.
       this.#stop.abort();
@@ -152,7 +173,8 @@ export class TerminalStreams implements ProcessStreams {
     this.#kept?.[Symbol.dispose]();
     this.#terminal = undefined;
     this.#kept = undefined;
-    this.#log?.close();
+    this.#sink?.close();
+    this.cri?.close();
     this.#logger?.kill();
   }
 
@@ -162,16 +184,5 @@ export class TerminalStreams implements ProcessStreams {
       else this.#kept = LateOutput.keep(this.#output);
     }
     this.#output = undefined;
-  }
-}
-
-/** Reads to the end: into a log, or for nothing. */
-async function pour(terminal: number, log: LogFile | undefined, signal: AbortSignal): Promise<void> {
-  for await (const chunk of readStream(terminal, { signal })) {
-    try {
-      log?.write(chunk);
-    } catch {
-      // What can't be kept is lost, but the process is not to stand still for that.
-    }
   }
 }

@@ -1,0 +1,130 @@
+/**
+ * Streams of a process that are named `cri://…`: its output goes into a log file and to the clients that are attached, its input comes from
+ * these.
+ *
+ *   process ──pipe or terminal──► take ──► log file (see `log-lines`)
+ *                                     └──► attached clients (see `attachment`)
+ *   process ◄──pipe or terminal── write ◄─ attached clients
+ */
+
+import { failedPrecondition } from "@hull/errors";
+import { close, setNonBlocking } from "@hull/sys/fd";
+import { writeAll } from "@hull/sys/stream";
+import { Attachment } from "./attachment.ts";
+import { CriLogFile } from "./log-file.ts";
+import type { OutputName } from "./log-lines.ts";
+
+/** What the names of the streams say. */
+export interface CriTarget {
+  /** The log; empty for none. */
+  readonly path: string;
+  /** See `LogLines`. */
+  readonly maxLine: number;
+}
+
+/** One process's. */
+export class CriStreams {
+  readonly #log: CriLogFile | undefined;
+  readonly #clients = new Set<Attachment>();
+  readonly #open = new Set<OutputName>(["stdout", "stderr"]);
+  #input: InputWriter | undefined;
+
+  /** Opens the log. @throws the system's error */
+  constructor({ path, maxLine }: CriTarget) {
+    this.#log = path === "" ? undefined : new CriLogFile(path, maxLine);
+  }
+
+  /** What attached clients write goes to a descriptor from now on. @param options see `InputWriter` */
+  connectInput(fd: number, options: InputOptions): void {
+    this.#input = new InputWriter(fd, options);
+  }
+
+  /** Undefined if the process has no input, or none any more. */
+  get input(): InputWriter | undefined {
+    return this.#input;
+  }
+
+  /** Takes output; the bytes are lent. @returns when to bring more, if a client is too far behind */
+  take(output: OutputName, chunk: Buffer): Promise<void> | undefined {
+    this.#log?.take(output, chunk);
+    if (this.#clients.size === 0) return undefined;
+    const copy = new Uint8Array(chunk);
+    const waits = [...this.#clients].map((client) => client.give(output, copy)).filter((wait) => wait !== undefined);
+    return waits.length === 0 ? undefined : Promise.all(waits).then(() => undefined);
+  }
+
+  /** An output has ended. With the last one the clients are told. */
+  end(output: OutputName): void {
+    if (!this.#open.delete(output)) return;
+    this.#log?.end(output);
+    if (this.#open.size === 0) for (const client of this.#clients) client.end();
+  }
+
+  /** @throws the system's error */
+  reopen(): void {
+    this.#log?.reopen();
+  }
+
+  /** A client from now on. It is to be let go with `leave`. @throws FailedPrecondition when all output has ended */
+  attach(wants: Readonly<Record<OutputName, boolean>>): Attachment {
+    if (this.#open.size === 0) throw failedPrecondition("the process has ended: there is nothing to attach to");
+    const client = new Attachment(wants);
+    this.#clients.add(client);
+    return client;
+  }
+
+  leave(client: Attachment): void {
+    this.#clients.delete(client);
+    client.end();
+  }
+
+  /** The process sees the end of its input. */
+  closeInput(): void {
+    this.#input?.close();
+    this.#input = undefined;
+  }
+
+  close(): void {
+    this.closeInput();
+    this.end("stdout");
+    this.end("stderr");
+    this.#log?.close();
+  }
+}
+
+/** How a process takes input. */
+export interface InputOptions {
+  /** The first client's end of input is the process's. */
+  readonly once: boolean;
+  /** It is a terminal: the caller's to close, and without an end. */
+  readonly terminal: boolean;
+}
+
+/** Writes what clients bring into a process's input. */
+export class InputWriter {
+  /** True if the process is to see the end of what the first client writes. */
+  readonly endsWithClient: boolean;
+  readonly #terminal: boolean;
+  readonly #fd: number;
+  readonly #stop = new AbortController();
+
+  constructor(fd: number, { once, terminal }: InputOptions) {
+    setNonBlocking(fd, true);
+    this.#fd = fd;
+    this.#terminal = terminal;
+    // A terminal's end of input is a character that is typed.
+    this.endsWithClient = once && !terminal;
+  }
+
+  /** Resolves when the process, or the kernel's buffer for it, has taken all. @throws SysError (EPIPE); canceled */
+  async write(bytes: Uint8Array): Promise<void> {
+    this.#stop.signal.throwIfAborted();
+    await writeAll(this.#fd, bytes, { signal: this.#stop.signal, keepAlive: false });
+  }
+
+  close(): void {
+    if (this.#stop.signal.aborted) return;
+    this.#stop.abort();
+    if (!this.#terminal) close(this.#fd);
+  }
+}
