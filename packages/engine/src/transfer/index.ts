@@ -66,6 +66,8 @@ export interface PullOptions {
   maxConcurrentDownloads?: number;
   /** Manifests and configs alone: no layers. Nothing is unpacked then. */
   metadataOnly?: boolean;
+  /** Let the collector have layers that are unpacked; those of an image whose snapshots are there aren't fetched at all. */
+  discardLayers?: boolean;
   progress?: ProgressListener;
 }
 

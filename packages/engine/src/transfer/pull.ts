@@ -16,7 +16,7 @@ import { withLease } from "./lease.ts";
 import { Slots } from "./locks.ts";
 import { ProgressReporter } from "./progress.ts";
 import { isRunnable, type PlatformImage, walkImages } from "./tree.ts";
-import { type UnpackDependencies, unpackImage } from "./unpack.ts";
+import { keepUnpacked, type UnpackDependencies, unpackImage } from "./unpack.ts";
 
 export interface PullDependencies extends UnpackDependencies {
   images: ImageStore;
@@ -91,14 +91,18 @@ class Pull {
         platforms: this.#options.platforms,
         allMetadata: this.#options.allMetadata,
         manifestLimit: this.#options.manifestLimit,
+        keep: this.#options.discardLayers === true ? "allButLayers" : "all",
         fetch: (blob, parents) => this.#fetch(blob, parents),
         found: (image) => this.#start(image, snapshotter),
       });
     } catch (error) {
       this.#fail(error);
     }
-    // Also after a failure: what was begun has to end before the caller may go on.
-    await Promise.allSettled(this.#work);
+    // Also after a failure: what was begun has to end before the caller may go on. Some of it begins more.
+    for (let settled = -1; settled < this.#work.length; ) {
+      settled = this.#work.length;
+      await Promise.allSettled(this.#work);
+    }
     if (this.#failure !== undefined) throw this.#failure;
     this.#progress.step("saving", this.#reference);
     const image = await recordImage(this.#ctx, this.#dependencies.images, {
@@ -132,12 +136,24 @@ class Pull {
 
   #start(image: PlatformImage, snapshotter: Snapshotter | undefined): void {
     if (this.#options.metadataOnly === true) return;
-    const below = [image.descriptor.digest];
-    for (const layer of image.manifest.layers) this.#watch(this.#layer(layer, below));
     const { platforms } = this.#options;
     // Only what can run here is unpacked, whatever else was asked to be fetched.
     const wished = platforms === undefined || platforms === "all" ? [hostPlatform()] : platforms;
-    if (snapshotter === undefined || !isRunnable(image, wished)) return;
+    const unpacked = isRunnable(image, wished) ? snapshotter : undefined;
+    if (this.#options.discardLayers === true && unpacked !== undefined)
+      this.#watch(this.#startMissing(image, unpacked));
+    else this.#startLayers(image, unpacked);
+  }
+
+  async #startMissing(image: PlatformImage, snapshotter: Snapshotter): Promise<void> {
+    if (!(await keepUnpacked(this.#ctx, this.#dependencies.content, image, snapshotter)))
+      this.#startLayers(image, snapshotter);
+  }
+
+  #startLayers(image: PlatformImage, snapshotter: Snapshotter | undefined): void {
+    const below = [image.descriptor.digest];
+    for (const layer of image.manifest.layers) this.#watch(this.#layer(layer, below));
+    if (snapshotter === undefined) return;
     this.#watch(
       unpackImage(this.#ctx, this.#dependencies, {
         image,

@@ -58,6 +58,8 @@ export interface WalkOptions {
   optional?: boolean;
   /** Leave manifests out that aren't in the store, as archives of one platform have them, instead of failing. */
   sparse?: boolean;
+  /** What the labels on a document keep from the collector: all that it refers to, all but layers, or nothing that isn't kept already. */
+  keep?: "all" | "allButLayers" | "nothing";
 }
 
 /** Indexes in indexes: deeper ones are somebody's attempt to keep us busy. */
@@ -139,7 +141,10 @@ class Walker {
       await readBlob(this.#ctx, content, descriptor, maxManifestSize),
       descriptor.mediaType,
     );
-    await addLabels(this.#ctx, content, descriptor.digest, childLabels(childrenOf(document)));
+    const { keep = "all" } = this.#options;
+    const children = keep === "nothing" ? [] : childrenOf(document);
+    const kept = keep === "all" ? children : children.filter(({ mediaType }) => !isLayer(mediaType));
+    await addLabels(this.#ctx, content, descriptor.digest, childLabels(kept));
     return document;
   }
 

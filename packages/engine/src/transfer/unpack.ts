@@ -1,5 +1,5 @@
 import { HullError, invalidArgument, isCode } from "@hull/errors";
-import { chainIds, type Descriptor } from "@hull/oci";
+import { chainId, chainIds, type Descriptor } from "@hull/oci";
 import { span } from "@hull/trace";
 import type { ContentStore } from "../content/index.ts";
 import { type Context, contextFor } from "../context.ts";
@@ -61,12 +61,41 @@ export async function unpackImage(ctx: Context, dependencies: UnpackDependencies
   });
   await new Unpacking(ctx, dependencies, job).run(layers);
   const top = chain.at(-1) ?? "";
-  const { digest } = manifest.config;
   if (top !== "")
-    await addLabels(ctx, dependencies.content, digest, {
-      [`containerd.io/gc.ref.snapshot.${job.snapshotter.name}`]: top,
-    });
+    await keepSnapshot(ctx, dependencies.content, { image: job.image, snapshotter: job.snapshotter, top });
   return top;
+}
+
+/** Has the collector keep an image's snapshots as long as the image, if they are there. False if not. */
+export async function keepUnpacked(
+  ctx: Context,
+  content: ContentStore,
+  image: PlatformImage,
+  snapshotter: Snapshotter,
+): Promise<boolean> {
+  const top = chainId(image.config?.diffIds ?? []);
+  if (top === "" || !(await hasSnapshot(ctx, snapshotter, top))) return false;
+  await keepSnapshot(ctx, content, { image, snapshotter, top });
+  return true;
+}
+
+async function keepSnapshot(
+  ctx: Context,
+  content: ContentStore,
+  { image, snapshotter, top }: { image: PlatformImage; snapshotter: Snapshotter; top: string },
+): Promise<void> {
+  const label = `containerd.io/gc.ref.snapshot.${snapshotter.name}`;
+  await addLabels(ctx, content, image.manifest.config.digest, { [label]: top });
+}
+
+async function hasSnapshot(ctx: Context, snapshotter: Snapshotter, key: string): Promise<boolean> {
+  try {
+    await snapshotter.stat(ctx, key);
+    return true;
+  } catch (error) {
+    if (isCode(error, "notFound")) return false;
+    throw error;
+  }
 }
 
 class Unpacking {
@@ -113,7 +142,7 @@ class Unpacking {
       `${this.#ctx.namespace} ${this.#job.snapshotter.name} ${chainId}`,
       signal,
     );
-    if (!(await this.#exists(chainId))) await this.#make(layer, below);
+    if (!(await hasSnapshot(this.#ctx, this.#job.snapshotter, chainId))) await this.#make(layer, below);
     await this.#dependencies.content.info(this.#ctx, descriptor.digest);
     await addLabels(this.#ctx, this.#dependencies.content, descriptor.digest, { "containerd.io/uncompressed": diffId });
     this.#job.progress.state("extracted", descriptor, descriptor.size);
@@ -177,16 +206,6 @@ class Unpacking {
       } catch (error) {
         if (tries === 3 || !isCode(error, "alreadyExists")) throw error;
       }
-    }
-  }
-
-  async #exists(chainId: string): Promise<boolean> {
-    try {
-      await this.#job.snapshotter.stat(this.#ctx, chainId);
-      return true;
-    } catch (error) {
-      if (isCode(error, "notFound")) return false;
-      throw error;
     }
   }
 

@@ -1,0 +1,52 @@
+import type { ContentStore } from "@hull/engine/content/index";
+import type { Context } from "@hull/engine/context";
+import { walkImages } from "@hull/engine/transfer/tree";
+import { notFound } from "@hull/errors";
+import type { Descriptor, Platform } from "@hull/oci/descriptor";
+import { chainId } from "@hull/oci/digest";
+import type { ImageConfig } from "@hull/oci/manifest";
+
+/** What an image's documents say of it. */
+export interface ImageContent {
+  /** Digest of its config. */
+  readonly id: string;
+  readonly config: ImageConfig;
+  /** Key of its topmost snapshot; empty if it has no layers. */
+  readonly chainId: string;
+  /** Bytes of its index, manifest, config and layers, also of those that were let go. */
+  readonly size: number;
+  readonly platform: Platform;
+}
+
+/**
+ * Reads the image that a record leads to, for the first of the platforms that there is one for.
+ * @throws NotFound if a document isn't here, or none is for these platforms; InvalidArgument for malformed ones
+ */
+export async function readImage(
+  ctx: Context,
+  content: ContentStore,
+  target: Descriptor,
+  platforms: readonly Platform[],
+): Promise<ImageContent> {
+  let failure: unknown;
+  for (const platform of platforms) {
+    try {
+      const [image] = await walkImages(ctx, target, { content, platforms: [platform], keep: "nothing" });
+      const { config, manifest, descriptor } = image ?? {};
+      if (config === undefined || manifest === undefined || descriptor === undefined)
+        throw notFound(`"${target.digest}" leads to no image: its config is of another kind`);
+      const index = descriptor.digest === target.digest ? 0 : target.size;
+      const parts = [descriptor, manifest.config, ...manifest.layers];
+      return {
+        id: manifest.config.digest,
+        config,
+        chainId: config.diffIds.length === 0 ? "" : chainId(config.diffIds),
+        size: parts.reduce((sum, { size }) => sum + size, index),
+        platform,
+      };
+    } catch (error) {
+      failure ??= error;
+    }
+  }
+  throw failure ?? notFound(`"${target.digest}" was looked for on no platform`);
+}
