@@ -1,4 +1,4 @@
-import type { ByteLink, LinkListener, LinkReceiver, LinkTarget, ListenTarget, Peer } from "./index.ts";
+import type { ByteLink, KeyPair, LinkListener, LinkReceiver, LinkTarget, ListenTarget, Peer } from "./index.ts";
 
 /** What this file uses of Bun's socket; its types leave out `fd`, which 1.4 has. */
 interface Socket {
@@ -46,7 +46,9 @@ export async function listen(
     return link;
   }, onLink);
   const listener = Bun.listen({ ...placeOf(target), socket: handlers });
-  return { stop: () => listener.stop(false) };
+  // Its types tell the port of one kind of listener only.
+  const { port = 0 } = listener as { port?: number };
+  return { port, stop: () => listener.stop(false) };
 }
 
 /** Bun's types leave out `fd`. */
@@ -55,7 +57,10 @@ function placeOf(target: ListenTarget): { unix: string } {
   return place as { unix: string };
 }
 
-const tcp = ({ host, port }: { host: string; port: number }): object => ({ hostname: host, port });
+const tcp = ({ host, port, tls }: { host: string; port: number; tls?: KeyPair }): object => ({
+  ...{ hostname: host, port },
+  ...(tls && { tls }),
+});
 
 interface Handlers {
   open(socket: Socket): void;

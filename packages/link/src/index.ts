@@ -34,6 +34,8 @@ export interface LinkReceiver {
 
 /** A place where links are accepted. */
 export interface LinkListener {
+  /** The port of a TCP address, also where port 0 had any chosen; 0 for other sockets. */
+  readonly port: number;
   /** Accepts no more; those that were accepted stay. */
   stop(): void;
 }
@@ -41,8 +43,17 @@ export interface LinkListener {
 /** Where to connect to; or the descriptor of a socket that is connected already, which is the link's from then on. */
 export type LinkTarget = { path: string } | { fd: number } | { host: string; port: number };
 
-/** Where to listen: a unix socket's path, which must be free; a descriptor that listens already; an address and port of TCP. */
-export type ListenTarget = { path: string } | { fd: number } | { host: string; port: number };
+/**
+ * Where to listen: a unix socket's path, which must be free; a descriptor that listens already; an address and port of TCP, whose links
+ * are encrypted if there is a certificate.
+ */
+export type ListenTarget = { path: string } | { fd: number } | { host: string; port: number; tls?: KeyPair };
+
+/** A certificate (chain) and its private key, in PEM. */
+export interface KeyPair {
+  readonly cert: string;
+  readonly key: string;
+}
 
 /** A peer that asks to be accepted. */
 export interface Peer {

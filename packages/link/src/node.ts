@@ -1,5 +1,6 @@
 import { connect as connectSocket, createServer, Socket } from "node:net";
 import type { Duplex } from "node:stream";
+import { createServer as createTlsServer } from "node:tls";
 import type { ByteLink, LinkListener, LinkReceiver, LinkTarget, ListenTarget, Peer } from "./index.ts";
 
 /** A link over any duplex stream of bytes, which it then owns. */
@@ -23,11 +24,15 @@ export function connect(target: LinkTarget): Promise<ByteLink> {
 /** Listens; rejects with the runtime's error if that can't be. */
 export function listen(target: ListenTarget, onLink: (link: ByteLink, peer: Peer) => void): Promise<LinkListener> {
   return new Promise((resolve, reject) => {
-    const server = createServer((socket) => onLink(overDuplex(socket), { fd: descriptorOf(socket) }));
+    const accept = (socket: Socket): void => onLink(overDuplex(socket), { fd: descriptorOf(socket) });
+    const tls = "tls" in target ? target.tls : undefined;
+    const server = tls === undefined ? createServer(accept) : createTlsServer({ ...tls }, accept);
     server.once("error", reject);
     server.listen(target, () => {
       server.off("error", reject);
-      resolve({ stop: () => void server.close() });
+      const address = server.address();
+      const port = typeof address === "object" && address !== null ? address.port : 0;
+      resolve({ port, stop: () => void server.close() });
     });
   });
 }
