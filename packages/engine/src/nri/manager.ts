@@ -110,9 +110,10 @@ export class NriManager implements Nri {
     const host = this.#host;
     const { name: runtimeName, version: runtimeVersion } = host;
     await plugin.configure({ config, runtimeName, runtimeVersion, NRIVersion: protocolVersion });
-    // No event in between: what it is told of now it must not be told of again, nor miss.
-    await this.#alone(() =>
-      host.synchronize(async (pods, containers) => {
+    // No event in between: what it is told of now it must not be told of again, nor miss. The host is asked first: whom it waits for then may
+    // be waiting for the end of an event.
+    await host.synchronize((pods, containers) =>
+      this.#alone(async () => {
         const updates = await plugin.synchronize(pods, containers);
         if (this.#closed) return plugin.close();
         this.#plugins = [...this.#plugins, plugin].sort((a, b) => (a.index < b.index ? -1 : a.index > b.index ? 1 : 0));
