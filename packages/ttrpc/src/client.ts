@@ -10,12 +10,18 @@ import { cannotConnect, socketPathOf } from "./address.ts";
 import { encodeFrame, type Frame, FrameDecoder, frameFlags, frameTypes, maximumPayload } from "./frame.ts";
 import { throttle } from "./throttle.ts";
 
+/** How a connection is used. */
+export interface ConnectionOptions {
+  /** The most that its streams hold unread before it is read no further, in bytes. Default: 8 MiB. */
+  readonly maximumHeld?: number;
+}
+
 /** Connects to a ttrpc server at a unix socket: a path, or an address as a shim prints it. @throws Unavailable */
-export async function connectTtrpc(address: string): Promise<TtrpcConnection> {
+export async function connectTtrpc(address: string, options: ConnectionOptions = {}): Promise<TtrpcConnection> {
   const path = socketPathOf(address);
   const { connect } = await linkFactory();
   try {
-    return new TtrpcConnection(await connect({ path }));
+    return new TtrpcConnection(await connect({ path }), options);
   } catch (cause) {
     throw cannotConnect(path, cause);
   }
@@ -52,9 +58,9 @@ export class TtrpcConnection implements CallTransport, AsyncDisposable {
   #nextId = 1;
   #end: HullError | undefined;
 
-  constructor(link: ByteLink) {
+  constructor(link: ByteLink, { maximumHeld }: ConnectionOptions = {}) {
     this.#link = link;
-    this.#hold = throttle(link);
+    this.#hold = throttle(link, maximumHeld);
     const decoder = new FrameDecoder();
     this.closed = new Promise((resolve) => {
       link.start({

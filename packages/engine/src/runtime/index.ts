@@ -1,6 +1,7 @@
 import type { Context } from "../context.ts";
 import type { Nanoseconds, TypedBytes } from "../labels.ts";
 import type { Mount } from "../mount/index.ts";
+import type { TaskStreams } from "./task-streams.ts";
 
 /**
  * Tasks: containers that run. Each is kept by a shim, a process of its own that outlives this one.
@@ -37,6 +38,11 @@ export interface TaskManager {
   stats(ctx: Context, id: string): Promise<TypedBytes>;
   /** Waits for the exit of a process that exists. */
   wait(ctx: Context, id: string, execId?: string): Promise<Exit>;
+  /**
+   * The log and the clients of a task's first process, whose streams are named by `criOutput` and `criInput`.
+   * @throws NotFound; Unimplemented for a shim that isn't hull's own
+   */
+  streams(ctx: Context, id: string): Promise<TaskStreams>;
   /** Finds the shims of an earlier run again. Called once at start. */
   load(): Promise<void>;
   /** Lets go of the shims; they go on. */

@@ -22,6 +22,7 @@ import { defaultOciRuntime } from "./oci-runtime.ts";
 import { type Shim, ShimDirectory, type TaskSandbox } from "./shim-directory.ts";
 import type { DaemonAddress } from "./shim-process.ts";
 import type { Task } from "./task.ts";
+import { type TaskStreams, taskStreams } from "./task-streams.ts";
 
 /** What a task manager needs. */
 export interface TaskManagerOptions {
@@ -307,6 +308,11 @@ export class ShimTaskManager implements TaskManager {
       if (exit === undefined) throw taskNotFound(id);
       return exit;
     }
+  }
+
+  async streams(ctx: Context, id: string): Promise<TaskStreams> {
+    const { shim } = await this.#find(ctx, id);
+    return taskStreams(shim, id);
   }
 
   async load(): Promise<void> {

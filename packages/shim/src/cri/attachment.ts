@@ -14,11 +14,12 @@ export type OutputPart = { readonly [output in OutputName]?: Uint8Array };
 /** How many bytes may wait for a client before the process does. */
 const maximumHeld = 256 * 1024;
 /** How long a client that has so much waiting may take nothing of it. */
-const patienceMs = 10_000;
+const defaultPatienceMs = 10_000;
 
 /** One client's side: iterating gives it the output, to its end. */
 export class Attachment implements AsyncIterable<OutputPart> {
   readonly #wants: Readonly<Record<OutputName, boolean>>;
+  readonly #patienceMs: number;
   #parts: OutputPart[] = [];
   #held = 0;
   #end: { error?: Error } | undefined;
@@ -26,8 +27,9 @@ export class Attachment implements AsyncIterable<OutputPart> {
   /** While too much is held. */
   #behind: { taken: PromiseWithResolvers<void>; timer: ReturnType<typeof setTimeout> } | undefined;
 
-  constructor(wants: Readonly<Record<OutputName, boolean>>) {
+  constructor(wants: Readonly<Record<OutputName, boolean>>, { patienceMs = defaultPatienceMs } = {}) {
     this.#wants = wants;
+    this.#patienceMs = patienceMs;
   }
 
   wants(output: OutputName): boolean {
@@ -50,12 +52,12 @@ export class Attachment implements AsyncIterable<OutputPart> {
   }
 
   #patience(): ReturnType<typeof setTimeout> {
-    const seconds = patienceMs / 1000;
+    const seconds = this.#patienceMs / 1000;
     const error = resourceExhausted(`the attached client has taken no output for ${seconds} seconds: it is let go`);
     return setTimeout(() => {
       this.#parts = [];
       this.end(error);
-    }, patienceMs).unref();
+    }, this.#patienceMs).unref();
   }
 
   /** Nothing more comes; what was given is still there to be taken. */
