@@ -8,6 +8,7 @@ import { contextFor } from "../context.ts";
 import { UnpackerApplier } from "../diff/apply.ts";
 import type { Applier } from "../diff/index.ts";
 import { encodeHeader, endOfArchive, paddingAfter, type WritableEntry } from "../diff/tar/index.ts";
+import type { EventExchange } from "../events/index.ts";
 import { SqlImageStore } from "../images/store.ts";
 import { SqlLeaseStore } from "../leases/store.ts";
 import { Metadata } from "../metadata/index.ts";
@@ -29,8 +30,8 @@ export class TransferFixture implements AsyncDisposable {
   /** Digests of layers in the order in which their unpacking began, with `rebase` behind those on no parent. */
   readonly applied: string[] = [];
 
-  constructor() {
-    const common = { metadata: this.metadata, events: { publish: () => undefined } };
+  constructor(events: Pick<EventExchange, "publish"> = { publish: () => undefined }) {
+    const common = { metadata: this.metadata, events };
     this.content = new LocalContentStore({ ...common, root: join(this.directory, "content") });
     this.images = new SqlImageStore(common);
     this.leases = new SqlLeaseStore(common);
