@@ -31,6 +31,8 @@ export interface Pod {
   readonly createdAt: Nanoseconds;
   /** `starting` ones aren't shown to clients. */
   state: "starting" | "ready" | "notReady" | "unknown";
+  /** Set once its network, namespaces and shared memory are taken down. */
+  released?: boolean;
   /** What its containers share. */
   namespaces: PodNamespaces;
   network: PodNetwork;

@@ -1,6 +1,6 @@
 /** Namespaces: naming, opening, keeping one without a process, and doing something in one. */
 
-import { closeSync, openSync, readlinkSync, rmSync } from "node:fs";
+import { closeSync, openSync, readlinkSync, rmSync, statfsSync } from "node:fs";
 import { HullError, internal } from "@hull/errors";
 import { Descriptor, open, openFlags } from "./fd.ts";
 import { mount, unmountAll } from "./mount.ts";
@@ -29,6 +29,17 @@ export function pinNamespace(source: string, path: string): void {
   } catch (error) {
     rmSync(path, { force: true });
     throw error;
+  }
+}
+
+const NSFS_MAGIC = 0x6e736673;
+
+/** Whether a namespace is at a path. */
+export function isNamespace(path: string): boolean {
+  try {
+    return statfsSync(path).type === NSFS_MAGIC;
+  } catch {
+    return false;
   }
 }
 
