@@ -3,10 +3,10 @@
  * the same. Files: Documentation/admin-guide/cgroup-v2.rst and cgroup-v1/{memory,cpuacct,pids,blkio-controller}.rst.
  */
 
-import { readdirSync, readFileSync } from "node:fs";
-import { join } from "node:path";
+import { readdirSync } from "node:fs";
 import type { Cgroup } from "./cgroup.ts";
 import { isErrno } from "./errno.ts";
+import { directoryName, type FileName, fileName, SmallFiles } from "./small-file.ts";
 
 /** A limit that isn't set. */
 export const unlimited = 2n ** 64n - 1n;
@@ -266,14 +266,14 @@ function numberIn(text: string | undefined): bigint | undefined {
   return text !== undefined && /^\d+$/.test(text) ? BigInt(text) : undefined;
 }
 
+const files = new SmallFiles();
+const names = new Map<string, FileName>();
+
+/** Undefined if there is none: files come and go with kernel options, controllers, and the group itself. */
 function readText(directory: string, file: string): string | undefined {
-  try {
-    return readFileSync(join(directory, file), "utf8").trim();
-  } catch (error) {
-    // Files come and go with kernel options, controllers, and the group itself.
-    if (isErrno(error, "ENOENT", "ENODEV", "EOPNOTSUPP")) return undefined;
-    throw error;
-  }
+  const name = names.get(file) ?? fileName(file);
+  names.set(file, name);
+  return files.text(directoryName(directory), name)?.trim();
 }
 
 /** A file of one number; `unlimited` for "max". */
