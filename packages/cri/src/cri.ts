@@ -2,6 +2,8 @@ import type { ImageServiceDefinition, RuntimeServiceDefinition } from "@hull/api
 import type { ServiceImplementation } from "@hull/api/rpc";
 import type { PluginInit } from "@hull/engine/plugin/index";
 import type { CriConfig, CriGrpcConfig } from "./config.ts";
+import { imageService } from "./images/index.ts";
+import { startImages } from "./images/start.ts";
 
 /** What serves Kubernetes. */
 export interface Cri {
@@ -9,7 +11,8 @@ export interface Cri {
   readonly images: ServiceImplementation<ImageServiceDefinition>;
 }
 
-export async function startCri(_init: PluginInit<CriGrpcConfig>, _config: CriConfig): Promise<Cri> {
+export async function startCri(init: PluginInit<CriGrpcConfig>, config: CriConfig): Promise<Cri> {
+  const images = await startImages(init, config);
   return {
     runtime: {
       version: async () => ({
@@ -19,6 +22,6 @@ export async function startCri(_init: PluginInit<CriGrpcConfig>, _config: CriCon
         runtimeApiVersion: "v1",
       }),
     },
-    images: {},
+    images: imageService(images, init.log),
   };
 }

@@ -107,7 +107,6 @@ export const absent: Readonly<Record<string, string>> = {
   "grpc.tcp_tls_common_name": "it names a certificate in the store of Windows",
   "debug.log_trace_id": "log lines don't carry the ids of traces",
   "io.containerd.cri.v1.images.use_local_image_pull": "images are always pulled by the transfer service",
-  "io.containerd.cri.v1.images.concurrent_layer_fetch_buffer": "layers are fetched in one part",
   "io.containerd.cri.v1.images.image_decryption.key_model": "images aren't decrypted by keys of the node",
   "io.containerd.cri.v1.runtime.containerd.ignore_blockio_not_enabled_errors": "block I/O classes aren't there yet",
   "io.containerd.cri.v1.runtime.containerd.ignore_rdt_not_enabled_errors": "RDT classes aren't there yet",
