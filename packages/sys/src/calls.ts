@@ -105,6 +105,7 @@ export const calls = {
   listen: { args: [int, int], result: int },
   accept4: { args: [int, "bytes", "bytes", int], result: int },
   connect: { args: [int, "bytes", "uint"], result: int },
+  shutdown: { args: [int, int], result: int },
   getsockopt: { args: [int, int, int, "bytes", "bytes"], result: int },
   sendmsg: { args: [int, "bytes", int], result: "long" },
   recvmsg: { args: [int, "bytes", int], result: "long" },
