@@ -5,6 +5,7 @@
  * its socket over containerd's own API. It need not be there when the daemon starts, nor stay: a call that doesn't reach it fails.
  */
 
+import { LocalContentStore } from "@hull/engine/content/store";
 import type { EventExchange } from "@hull/engine/events/index";
 import { collectorLater } from "@hull/engine/gc/later";
 import type { MetadataInstance } from "@hull/engine/metadata/plugin";
@@ -13,7 +14,8 @@ import type { AnyPlugin } from "@hull/engine/plugin/graph";
 import { definePlugin } from "@hull/engine/plugin/index";
 import { hostPlatform } from "@hull/engine/plugin/platform";
 import { pluginTypes } from "@hull/engine/plugin/types";
-import { invalidArgument, unimplemented } from "@hull/errors";
+import { invalidArgument } from "@hull/errors";
+import { ProxyBlobs, ProxyIngests } from "./content.ts";
 import { ProxyDiffer } from "./differ.ts";
 import { Link } from "./link.ts";
 import { ProxySandboxController } from "./sandbox-controller.ts";
@@ -92,10 +94,20 @@ function declare(id: string, settings: Settings): AnyPlugin {
       return definePlugin({
         type: pluginTypes.content,
         id,
-        start: () => {
-          throw unimplemented(
-            `proxy plugin "${id}": hull takes snapshotters, differs and sandbox controllers from other processes, no ${settings.type}`,
-          );
+        requires: [pluginTypes.metadata, pluginTypes.event],
+        start: (init) => {
+          show(init.meta);
+          const link = new Link(settings.address);
+          init.onStop(() => link[Symbol.asyncDispose]());
+          const blobs = new ProxyBlobs(link, init.root);
+          const { metadata, contentSharing } = init.get<MetadataInstance>(pluginTypes.metadata);
+          return new LocalContentStore({
+            metadata,
+            events: init.get<EventExchange>(pluginTypes.event),
+            root: { blobs, ingests: new ProxyIngests(link, blobs) },
+            sharing: contentSharing,
+            changed: collectorLater(init).changed,
+          });
         },
       });
   }

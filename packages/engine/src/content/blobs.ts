@@ -1,10 +1,10 @@
 import { closeSync, fstatSync, mkdirSync, openSync, readSync, renameSync, statSync } from "node:fs";
 import { open, readdir, rm } from "node:fs/promises";
 import { join } from "node:path";
-import { dataLoss, notFound, outOfRange } from "@hull/errors";
-import { Digester, parseDigest } from "@hull/oci/digest";
+import { notFound, outOfRange } from "@hull/errors";
+import { parseDigest } from "@hull/oci/digest";
 import { isErrno } from "@hull/sys/errno";
-import { digestInSlices } from "./hash.ts";
+import type { BlobBytes } from "./bytes.ts";
 import { ioError, readFile } from "./io.ts";
 
 /** Part of a blob, in bytes: from `offset` (0) for `size` (0: to the end). */
@@ -32,7 +32,7 @@ function rangeOf(total: number, { offset, size }: Required<ByteRange>): { start:
  *
  * Who is about to record a blob, or relies on one that it has no record of, pins it: the collector leaves pinned ones alone.
  */
-export class BlobFiles {
+export class BlobFiles implements BlobBytes {
   readonly #root: string;
   /** Whatever is here and no ingest of ours is removed by the next collection: a good place for what is on its way out. */
   readonly #ingests: string;
@@ -54,6 +54,10 @@ export class BlobFiles {
   pathToCreate(digest: string): string {
     mkdirSync(join(this.#root, parseDigest(digest).algorithm), { recursive: true, mode: 0o755 });
     return this.path(digest);
+  }
+
+  isLost(digest: string): boolean {
+    return this.size(digest) === undefined;
   }
 
   /** Bytes of the blob, undefined if there is none. */
@@ -93,19 +97,6 @@ export class BlobFiles {
       throw ioError(error, `read content ${digest}`);
     } finally {
       if (descriptor !== undefined) closeSync(descriptor);
-    }
-  }
-
-  /** Reads the blob whole and compares. @throws NotFound; DataLoss if the bytes are not those that the digest names */
-  async verify(digest: string, signal?: AbortSignal): Promise<void> {
-    const digester = new Digester(parseDigest(digest).algorithm);
-    for await (const chunk of this.read(digest)) {
-      signal?.throwIfAborted();
-      await digestInSlices(digester, chunk);
-    }
-    const actual = digester.digest();
-    if (actual !== digest) {
-      throw dataLoss(`content ${digest} is damaged on disk, its digest is ${actual} now: delete it and fetch it again`);
     }
   }
 

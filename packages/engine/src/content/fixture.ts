@@ -15,12 +15,12 @@ export class LocalContentFixture implements AsyncDisposable {
 
   constructor(options: Partial<LocalContentOptions> = {}) {
     this.metadata = Metadata.open(this.directory);
-    this.root = options.root ?? join(this.directory, "content");
+    this.root = typeof options.root === "string" ? options.root : join(this.directory, "content");
     this.store = new LocalContentStore({
       metadata: this.metadata,
       events: { publish: ({ namespace }, topic, event) => this.published.push({ namespace, topic, event }) },
       ...options,
-      root: this.root,
+      root: options.root ?? this.root,
     });
   }
 

@@ -6,24 +6,15 @@ import { failedPrecondition } from "@hull/errors";
 import { type DigestAlgorithm, Digester, isDigest, parseDigest } from "@hull/oci/digest";
 import type { Nanoseconds } from "../labels.ts";
 import type { BlobFiles } from "./blobs.ts";
+import type { IngestBytes, IngestState, OpenIngest } from "./bytes.ts";
 import { digestInSlices } from "./hash.ts";
 import { ioError, readFile, syncDirectory, writeWhole } from "./io.ts";
-
-/** What the disk tells of an ingest. */
-export interface IngestState {
-  /** bytes */
-  offset: number;
-  /** bytes, 0 if unknown */
-  total: number;
-  startedAt: Nanoseconds;
-  updatedAt: Nanoseconds;
-}
 
 /**
  * The ingests on disk: `<root>/ingest/<sha256 of the reference>/{data,ref,startedat,updatedat,total}`. The layout is containerd's; the
  * references are `<namespace>/<id>/<client's ref>`, so that they are never used twice.
  */
-export class IngestFiles {
+export class IngestFiles implements IngestBytes {
   readonly #root: string;
   readonly #blobs: BlobFiles;
 
@@ -114,7 +105,7 @@ interface IngestParts {
 }
 
 /** One open ingest. One call at a time; closed by `commit` and `close`, after which the rest throws FailedPrecondition. */
-export class Ingest {
+export class Ingest implements OpenIngest {
   readonly #directory: string;
   readonly #blobs: BlobFiles;
   readonly #state: IngestState;
@@ -189,10 +180,9 @@ export class Ingest {
    * Makes the bytes a blob: syncs, renames, syncs the name, and drops the rest of the ingest. The caller has checked and pinned the
    * digest. If the blob is there already, the ingest is just dropped. If it fails, the ingest stays. Closed either way.
    */
-  async commit(): Promise<void> {
+  async commit(digest: string): Promise<void> {
     const file = this.#open();
     try {
-      const digest = this.digest();
       if (this.#blobs.size(digest) === undefined) {
         const target = this.#blobs.pathToCreate(digest);
         await file.chmod(0o444);

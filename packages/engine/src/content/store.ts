@@ -1,6 +1,6 @@
 import { ContentCreate, ContentDelete } from "@hull/api/gen/containerd/events/content";
-import { alreadyExists, invalidArgument, notFound, unavailable } from "@hull/errors";
-import { isDigest } from "@hull/oci/digest";
+import { alreadyExists, dataLoss, invalidArgument, notFound, unavailable } from "@hull/errors";
+import { Digester, isDigest, parseDigest } from "@hull/oci/digest";
 import type { Context } from "../context.ts";
 import type { EventExchange } from "../events/index.ts";
 import type { Labels, Nanoseconds } from "../labels.ts";
@@ -12,6 +12,8 @@ import { updateLabels } from "../metadata/labels.ts";
 import { bigintOf, labelsOf, textOf } from "../metadata/rows.ts";
 import type { SqlRow } from "../metadata/sql.ts";
 import { BlobFiles } from "./blobs.ts";
+import type { BlobBytes, ContentBytes, IngestBytes } from "./bytes.ts";
+import { digestInSlices } from "./hash.ts";
 import type { ContentInfo, ContentStore, ContentWriter, IngestStatus } from "./index.ts";
 import { IngestFiles } from "./ingests.ts";
 import { BlobWriter } from "./writer.ts";
@@ -22,8 +24,8 @@ const ingestLifetime: Nanoseconds = 24n * 60n * 60n * 1_000_000_000n;
 export interface LocalContentOptions {
   metadata: Metadata;
   events: Pick<EventExchange, "publish">;
-  /** The directory of `blobs` and `ingest`. */
-  root: string;
+  /** The directory of `blobs` and `ingest`; or where else the bytes are. */
+  root: string | ContentBytes;
   /**
    * Whether a namespace gets a blob of another one by naming its digest (`shared`, the default), or has to bring the bytes
    * (`isolated`, unless the other namespace has the label `containerd.io/namespace.shareable=true`).
@@ -33,14 +35,14 @@ export interface LocalContentOptions {
   changed?: (kind: "deletion" | "mutation") => void;
 }
 
-/** The content store on this host's disk: bytes as containerd lays them out, records in the metadata. */
+/** The content store: records in the metadata, bytes on this host's disk, as containerd lays them out, unless they are elsewhere. */
 export class LocalContentStore implements ContentStore {
   readonly #metadata: Metadata;
   readonly #events: Pick<EventExchange, "publish">;
   readonly #changed: (kind: "deletion" | "mutation") => void;
   readonly #isolated: boolean;
-  readonly #blobs: BlobFiles;
-  readonly #ingests: IngestFiles;
+  readonly #blobs: BlobBytes;
+  readonly #ingests: IngestBytes;
   /** The open writers, by their reference on disk. */
   readonly #writers = new Map<string, { since: number; writer?: BlobWriter }>();
 
@@ -49,8 +51,9 @@ export class LocalContentStore implements ContentStore {
     this.#events = events;
     this.#changed = changed;
     this.#isolated = sharing === "isolated";
-    this.#blobs = new BlobFiles(root);
-    this.#ingests = new IngestFiles(root, this.#blobs);
+    const { blobs, ingests } = typeof root === "string" ? bytesOnDisk(root) : root;
+    this.#blobs = blobs;
+    this.#ingests = ingests;
   }
 
   async info(ctx: Context, digest: string): Promise<ContentInfo> {
@@ -125,13 +128,20 @@ export class LocalContentStore implements ContentStore {
 
   async path(ctx: Context, digest: string): Promise<string> {
     this.#info(requireNamespace(ctx), digest);
-    return this.#blobs.path(digest);
+    return await this.#blobs.path(digest);
   }
 
   /** Reads a blob whole and checks it. @throws NotFound; DataLoss if the bytes are not those that the digest names */
   async verify(ctx: Context, digest: string): Promise<void> {
     this.#info(requireNamespace(ctx), digest);
-    await this.#blobs.verify(digest, ctx.signal);
+    const digester = new Digester(parseDigest(digest).algorithm);
+    for await (const chunk of this.#blobs.read(digest)) {
+      ctx.signal.throwIfAborted();
+      await digestInSlices(digester, chunk);
+    }
+    const actual = digester.digest();
+    if (actual !== digest)
+      throw dataLoss(`content ${digest} is damaged, its digest is ${actual} now: delete it and fetch it again`);
   }
 
   async status(ctx: Context, ref: string): Promise<IngestStatus> {
@@ -139,7 +149,7 @@ export class LocalContentStore implements ContentStore {
     const row = this.#metadata.sql
       .prepare("SELECT id, ref, expected FROM ingests WHERE namespace = ? AND ref = ?")
       .get(namespace, ref);
-    const status = row === undefined ? undefined : this.#status(namespace, row);
+    const status = row === undefined ? undefined : await this.#status(namespace, row);
     if (status === undefined) throw unknownIngest(ref);
     return status;
   }
@@ -147,12 +157,13 @@ export class LocalContentStore implements ContentStore {
   async listStatuses(ctx: Context, filters: readonly string[] = []): Promise<IngestStatus[]> {
     const namespace = requireNamespace(ctx);
     const matches = compileFilters(filters, ingestAdaptor);
-    return this.#metadata.sql
-      .prepare("SELECT id, ref, expected FROM ingests WHERE namespace = ? ORDER BY ref")
-      .all(namespace)
-      .map((row) => this.#status(namespace, row))
-      .filter((status) => status !== undefined)
-      .filter(matches);
+    const statuses = await Promise.all(
+      this.#metadata.sql
+        .prepare("SELECT id, ref, expected FROM ingests WHERE namespace = ? ORDER BY ref")
+        .all(namespace)
+        .map((row) => this.#status(namespace, row)),
+    );
+    return statuses.filter((status) => status !== undefined).filter(matches);
   }
 
   async writer(
@@ -265,7 +276,7 @@ export class LocalContentStore implements ContentStore {
          WHERE b.digest = ? ${this.#isolated ? shareable : ""} LIMIT 1`,
       )
       .get(digest);
-    if (row === undefined || this.#blobs.size(digest) === undefined) return undefined;
+    if (row === undefined || this.#blobs.isLost(digest)) return undefined;
     const size = Number(row.size);
     return total === 0 || total === size ? size : undefined;
   }
@@ -316,14 +327,19 @@ export class LocalContentStore implements ContentStore {
     return infoOf(row);
   }
 
-  #status(namespace: string, row: SqlRow): IngestStatus | undefined {
+  async #status(namespace: string, row: SqlRow): Promise<IngestStatus | undefined> {
     const ref = textOf(row.ref);
     const reference = referenceOf(namespace, bigintOf(row.id), ref);
     const open = this.#writers.get(reference)?.writer;
     if (open !== undefined) return open.status();
-    const state = this.#ingests.state(reference);
+    const state = await this.#ingests.state(reference);
     return state === undefined ? undefined : { ref, expected: textOf(row.expected), ...state };
   }
+}
+
+function bytesOnDisk(root: string): ContentBytes {
+  const blobs = new BlobFiles(root);
+  return { blobs, ingests: new IngestFiles(root, blobs) };
 }
 
 const now = (): Nanoseconds => BigInt(Date.now()) * 1_000_000n;

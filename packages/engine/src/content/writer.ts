@@ -1,17 +1,16 @@
 import { failedPrecondition, unimplemented } from "@hull/errors";
 import type { Labels, Nanoseconds } from "../labels.ts";
 import { validateLabels, withoutEmpty } from "../metadata/labels.ts";
-import type { BlobFiles } from "./blobs.ts";
+import type { BlobBytes, OpenIngest } from "./bytes.ts";
 import type { ContentWriter, IngestStatus } from "./index.ts";
-import type { Ingest } from "./ingests.ts";
 
 export interface BlobWriterParts {
   ref: string;
   expected: string;
-  blobs: BlobFiles;
-  ingest: Ingest | undefined;
+  blobs: BlobBytes;
+  ingest: OpenIngest | undefined;
   /** Instead of an ingest: a blob that another namespace brought. `open` makes an ingest after all, if bytes do come. */
-  known: { digest: string; size: number; open: () => Promise<Ingest> } | undefined;
+  known: { digest: string; size: number; open: () => Promise<OpenIngest> } | undefined;
   /** Makes the blob visible in the namespace. @throws AlreadyExists */
   record: (digest: string, size: number, labels: Labels) => Promise<void>;
   /** Gives the lock of the ref back. */
@@ -23,7 +22,7 @@ export class BlobWriter implements ContentWriter {
   readonly ref: string;
   readonly #parts: BlobWriterParts;
   readonly #started: Nanoseconds = BigInt(Date.now()) * 1_000_000n;
-  #ingest: Ingest | undefined;
+  #ingest: OpenIngest | undefined;
   #known: BlobWriterParts["known"];
   #pin: Disposable | undefined;
   #closed = false;
@@ -91,7 +90,7 @@ export class BlobWriter implements ContentWriter {
       }
       // Renamed but not recorded yet: the collector must not take it for an orphan.
       using _pin = this.#parts.blobs.pin(digest);
-      if (this.#known === undefined) await this.#open().commit();
+      if (this.#known === undefined) await this.#open().commit(digest);
       await this.#parts.record(digest, actualSize, withoutEmpty(labels));
       return { digest, size: actualSize };
     } finally {
@@ -115,7 +114,7 @@ export class BlobWriter implements ContentWriter {
     return this.close();
   }
 
-  #open(): Ingest {
+  #open(): OpenIngest {
     if (this.#closed || this.#ingest === undefined) {
       throw failedPrecondition(`the writer of ref "${this.ref}" is closed: open the ref again`);
     }
@@ -123,7 +122,7 @@ export class BlobWriter implements ContentWriter {
   }
 
   /** An ingest to write to; `known` is what the writer stood for until now. */
-  async #unshare(): Promise<{ ingest: Ingest; known: BlobWriterParts["known"] }> {
+  async #unshare(): Promise<{ ingest: OpenIngest; known: BlobWriterParts["known"] }> {
     const known = this.#known;
     if (known === undefined) return { ingest: this.#open(), known };
     this.#ingest = await known.open();

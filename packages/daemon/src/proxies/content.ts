@@ -1,0 +1,330 @@
+/**
+ * The bytes of the content store in another process, which serves containerd's content service for them. What is whose, labels and the
+ * collector stay here; a process with a collector of its own, such as a containerd, is told by a label to keep what is written.
+ *
+ * Programs that read a blob by its path (the unpacker) get a copy on this host's disk; copies go with the next collection.
+ */
+
+import { randomUUID } from "node:crypto";
+import { existsSync, mkdirSync, rmSync } from "node:fs";
+import { open, readdir, rename, rm, stat } from "node:fs/promises";
+import { join } from "node:path";
+import {
+  ContentDefinition,
+  WriteAction,
+  type WriteContentRequest,
+  type WriteContentResponse,
+} from "@hull/api/gen/containerd/services/content/v1/content";
+import type { PartialOf, ServiceClient } from "@hull/api/rpc";
+import { nanosOfTimestamp, nowNanos, rfc3339OfNanos } from "@hull/api/timestamp";
+import type { ByteRange } from "@hull/engine/content/blobs";
+import type { BlobBytes, IngestBytes, IngestState, OpenIngest } from "@hull/engine/content/bytes";
+import { failedPrecondition, isCode, unavailable } from "@hull/errors";
+import { isDigest, parseDigest } from "@hull/oci/digest";
+import { toSafe } from "../services/wire.ts";
+import type { Link } from "./link.ts";
+
+/** Namespaces are this side's matter: over there all is in one. */
+const everywhere = { namespace: "default" };
+/** Keeps a blob from a collector. */
+const rootLabel = "containerd.io/gc.root";
+/** The most bytes that a reader of the store gets, and that go into a message. */
+const chunkSize = 1 << 20;
+/** A copy may be about to be opened: it stays so long, ms. */
+const copyLifetime = 10 * 60_000;
+
+type Content = ServiceClient<typeof ContentDefinition>;
+
+/** See above. */
+export class ProxyBlobs implements BlobBytes {
+  readonly #link: Link;
+  readonly #copies: string;
+  readonly #pins = new Map<string, number>();
+  readonly #copying = new Map<string, Promise<string>>();
+  /** Blobs on their way out: whoever brings one again waits for that. */
+  readonly #removing = new Map<string, Promise<unknown>>();
+
+  /** @param root a directory for copies */
+  constructor(link: Link, root: string) {
+    this.#link = link;
+    this.#copies = join(root, "copies");
+    rmSync(this.#copies, { recursive: true, force: true });
+  }
+
+  isLost(): boolean {
+    return false;
+  }
+
+  async path(digest: string): Promise<string> {
+    const { hex } = parseDigest(digest);
+    const path = join(this.#copies, hex);
+    if (existsSync(path)) return path;
+    const known = this.#copying.get(digest);
+    if (known !== undefined) return await known;
+    const copying = this.#copy(digest, path).finally(() => this.#copying.delete(digest));
+    this.#copying.set(digest, copying);
+    return await copying;
+  }
+
+  async *read(digest: string, { offset = 0, size = 0 }: ByteRange = {}): AsyncGenerator<Uint8Array> {
+    const content = await this.#content();
+    const answers = content.read({ digest, offset: BigInt(Math.max(0, offset)), size: BigInt(size) });
+    for await (const { data } of answers) {
+      for (let at = 0; at < data.length; at += chunkSize) yield data.subarray(at, at + chunkSize);
+    }
+  }
+
+  pin(digest: string): Disposable {
+    this.#pins.set(digest, (this.#pins.get(digest) ?? 0) + 1);
+    return {
+      [Symbol.dispose]: () => {
+        const left = (this.#pins.get(digest) ?? 1) - 1;
+        if (left === 0) this.#pins.delete(digest);
+        else this.#pins.set(digest, left);
+      },
+    };
+  }
+
+  async collect(isKnown: (digest: string) => boolean, durable: () => Promise<void>): Promise<number> {
+    await this.#dropCopies();
+    const isOrphan = (digest: string): boolean => !this.#pins.has(digest) && !isKnown(digest);
+    const content = await this.#content();
+    const orphans: string[] = [];
+    for await (const { info } of content.list({ filters: [] }))
+      for (const { digest } of info) if (isOrphan(digest)) orphans.push(digest);
+    if (orphans.length === 0) return 0;
+    await durable();
+    let removed = 0;
+    for (const digest of orphans) {
+      if (!isOrphan(digest)) continue;
+      const removing = content.delete({ digest }).catch((error: unknown) => {
+        if (!isCode(error, "notFound")) throw error;
+      });
+      this.#removing.set(digest, removing);
+      try {
+        await removing;
+        removed++;
+      } finally {
+        this.#removing.delete(digest);
+      }
+    }
+    return removed;
+  }
+
+  /** Resolves when the blob isn't being removed. */
+  async settled(digest: string): Promise<void> {
+    await this.#removing.get(digest)?.catch(() => undefined);
+  }
+
+  #content(): Promise<Content> {
+    return this.#link.service(everywhere, ContentDefinition);
+  }
+
+  async #copy(digest: string, path: string): Promise<string> {
+    mkdirSync(this.#copies, { recursive: true, mode: 0o700 });
+    const partial = `${path}.${randomUUID()}`;
+    try {
+      const file = await open(partial, "wx", 0o400);
+      await using stack = new AsyncDisposableStack();
+      stack.defer(() => file.close());
+      for await (const chunk of this.read(digest)) await file.writeFile(chunk);
+      await rename(partial, path);
+    } catch (error) {
+      await rm(partial, { force: true });
+      throw error;
+    }
+    return path;
+  }
+
+  async #dropCopies(): Promise<void> {
+    const names = await readdir(this.#copies).catch(() => []);
+    for (const name of names) {
+      const path = join(this.#copies, name);
+      const { mtimeMs } = await stat(path).catch(() => ({ mtimeMs: Number.POSITIVE_INFINITY }));
+      if (mtimeMs < Date.now() - copyLifetime) await rm(path, { force: true });
+    }
+  }
+}
+
+/** Ingests of the other side. */
+export class ProxyIngests implements IngestBytes {
+  readonly #link: Link;
+  readonly #blobs: ProxyBlobs;
+
+  constructor(link: Link, blobs: ProxyBlobs) {
+    this.#link = link;
+    this.#blobs = blobs;
+  }
+
+  async state(reference: string): Promise<IngestState | undefined> {
+    const content = await this.#content();
+    try {
+      const { status } = await content.status({ ref: reference });
+      return status === undefined ? undefined : stateOf(status);
+    } catch (error) {
+      if (isCode(error, "notFound")) return undefined;
+      throw error;
+    }
+  }
+
+  async open(reference: string, { total = 0 }: { total?: number }): Promise<OpenIngest> {
+    return await ProxyIngest.open(await this.#content(), this.#blobs, { ref: reference, total });
+  }
+
+  async remove(reference: string): Promise<void> {
+    const content = await this.#content();
+    await content.abort({ ref: reference }).catch((error: unknown) => {
+      if (!isCode(error, "notFound")) throw error;
+    });
+  }
+
+  async collect(known: () => Iterable<string>): Promise<number> {
+    const content = await this.#content();
+    const { statuses } = await content.listStatuses({ filters: [] });
+    const keep = new Set(known());
+    const orphans = statuses.filter(({ ref }) => !keep.has(ref));
+    for (const { ref } of orphans) await this.remove(ref);
+    return orphans.length;
+  }
+
+  #content(): Promise<Content> {
+    return this.#link.service(everywhere, ContentDefinition);
+  }
+}
+
+type Request = PartialOf<typeof WriteContentRequest>;
+
+/** A call of Write, a message and its answer at a time. */
+class ProxyIngest implements OpenIngest {
+  readonly #ref: string;
+  readonly #content: Content;
+  readonly #blobs: ProxyBlobs;
+  readonly #requests = new Requests();
+  readonly #answers: AsyncIterator<WriteContentResponse>;
+  #state: IngestState = { offset: 0, total: 0, startedAt: 0n, updatedAt: 0n };
+  #digest = "";
+  #open = true;
+
+  private constructor(content: Content, blobs: ProxyBlobs, ref: string) {
+    this.#content = content;
+    this.#blobs = blobs;
+    this.#ref = ref;
+    this.#answers = content.write(this.#requests)[Symbol.asyncIterator]();
+  }
+
+  static async open(
+    content: Content,
+    blobs: ProxyBlobs,
+    { ref, total }: { ref: string; total: number },
+  ): Promise<ProxyIngest> {
+    const ingest = new ProxyIngest(content, blobs, ref);
+    // Which digest is expected is said at the end: the other side would refuse a blob that it has, which our records may not know.
+    const answer = await ingest.#call({ action: WriteAction.STAT, ref, total: BigInt(total) });
+    ingest.#state = { ...stateOf(answer), total };
+    return ingest;
+  }
+
+  get state(): IngestState {
+    return { ...this.#state };
+  }
+
+  digest(): string {
+    return this.#digest;
+  }
+
+  async digestAs(expected: string): Promise<string> {
+    // Bytes that were hashed by another algorithm are hashed again over there when they are committed, and refused if they aren't right.
+    if (isDigest(expected) && parseDigest(expected).algorithm !== parseDigest(this.#digest).algorithm) return expected;
+    return this.#digest;
+  }
+
+  async write(bytes: Uint8Array): Promise<void> {
+    for (let at = 0; at < bytes.length; at += chunkSize) {
+      const data = bytes.subarray(at, at + chunkSize);
+      await this.#call({ action: WriteAction.WRITE, offset: BigInt(this.#state.offset), data });
+    }
+  }
+
+  async clear(): Promise<void> {
+    if (this.#state.offset > 0) await this.#call({ action: WriteAction.WRITE, offset: 0n });
+  }
+
+  async commit(digest: string): Promise<void> {
+    await this.#blobs.settled(digest);
+    const { offset } = this.#state;
+    try {
+      const size = BigInt(offset);
+      const labels = { [rootLabel]: rfc3339OfNanos(nowNanos()) };
+      await this.#call({ action: WriteAction.COMMIT, total: size, offset: size, expected: digest, labels });
+    } catch (error) {
+      if (!isCode(error, "alreadyExists")) throw error;
+      await this.close();
+      await this.#content.abort({ ref: this.#ref }).catch(() => undefined);
+    } finally {
+      await this.close();
+    }
+  }
+
+  async close(): Promise<void> {
+    if (!this.#open) return;
+    this.#open = false;
+    this.#requests.end();
+    // The other side lets go of the ingest when it has seen the end.
+    while (!(await this.#answers.next().catch(() => ({ done: true }))).done);
+  }
+
+  async #call(request: Request): Promise<WriteContentResponse> {
+    if (!this.#open) throw failedPrecondition("the writer is closed: open the ref again");
+    this.#requests.push(request);
+    const { done, value } = await this.#answers.next();
+    if (done) throw unavailable(`the content store that ingest "${this.#ref}" is written to ended the call`);
+    const answer: WriteContentResponse = value;
+    this.#digest = answer.digest === "" ? this.#digest : answer.digest;
+    const updatedAt = BigInt(Date.now()) * 1_000_000n;
+    this.#state = { ...this.#state, offset: toSafe(answer.offset, "offset of the ingest"), updatedAt };
+    return answer;
+  }
+}
+
+/** Messages on their way to the other side. */
+class Requests implements AsyncIterable<Request> {
+  readonly #waiting: Request[] = [];
+  #ended = false;
+  #wake = (): void => {};
+
+  push(request: Request): void {
+    this.#waiting.push(request);
+    this.#wake();
+  }
+
+  end(): void {
+    this.#ended = true;
+    this.#wake();
+  }
+
+  async *[Symbol.asyncIterator](): AsyncGenerator<Request, void> {
+    for (;;) {
+      const request = this.#waiting.shift();
+      if (request !== undefined) yield request;
+      else if (this.#ended) return;
+      else
+        await new Promise<void>((resolve) => {
+          this.#wake = resolve;
+        });
+    }
+  }
+}
+
+function stateOf({
+  offset,
+  total,
+  startedAt,
+  updatedAt,
+}: Pick<WriteContentResponse, "offset" | "total" | "startedAt" | "updatedAt">): IngestState {
+  return {
+    offset: toSafe(offset, "offset of the ingest"),
+    total: toSafe(total, "size of the ingest"),
+    startedAt: nanosOfTimestamp(startedAt) ?? 0n,
+    updatedAt: nanosOfTimestamp(updatedAt) ?? 0n,
+  };
+}
