@@ -30,12 +30,14 @@ function changed(own: Capabilities, asked: Capability, all: readonly string[]): 
     const start = none ? [] : (every ?? set);
     return [...new Set([...start, ...added])].filter((name) => !dropped.has(name));
   };
-  const inheritable = [...new Set([...(none ? [] : (own.inheritable ?? [])), ...ambient])];
-  return {
+  const sets: Capabilities = {
     bounding: change(own.bounding),
     effective: change(own.effective),
     permitted: change(own.permitted),
-    ...(inheritable.length === 0 ? {} : { inheritable: inheritable.filter((name) => !dropped.has(name)) }),
-    ...(ambient.length === 0 ? {} : { ambient: ambient.filter((name) => !dropped.has(name)) }),
+    inheritable: [...new Set([...(none ? [] : (own.inheritable ?? [])), ...ambient])].filter(
+      (name) => !dropped.has(name),
+    ),
+    ambient: ambient.filter((name) => !dropped.has(name)),
   };
+  return Object.fromEntries(Object.entries(sets).filter(([, names]) => names.length > 0));
 }

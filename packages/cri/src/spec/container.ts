@@ -31,13 +31,16 @@ import { containerNamespaces, sharedIdMappings } from "./namespaces.ts";
 import { cgroupsPath, linuxResources, mergeResources, oomScore } from "./resources.ts";
 import { specUser } from "./user.ts";
 
+/** What the OCI runtime makes in every container it allows by itself. */
+const noDevices = [{ allow: false, access: "rwm" }];
+
 /** What containers and pause processes start from: the handler's own spec, or the default one without its limits. */
 export function startSpec(id: string, { baseSpec }: SpecHandler): Spec {
   const plain = defaultSpec({ namespace: criNamespace, id });
   const { rlimits: _rlimits, apparmorProfile: _profile, ...process } = plain.process;
   const start =
     baseSpec === undefined
-      ? { ...plain, process }
+      ? { ...plain, process, linux: { ...plain.linux, resources: { devices: noDevices } } }
       : {
           ...structuredClone(baseSpec),
           linux: { ...structuredClone(baseSpec.linux), cgroupsPath: plain.linux.cgroupsPath },

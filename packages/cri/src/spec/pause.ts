@@ -85,6 +85,7 @@ export function buildPauseSpec(input: PauseSpecInput): Spec {
   const mappings = idMappingsOf(options?.usernsOptions);
   const hostNetwork = options?.network === NamespaceMode.NODE;
   const hostIpc = options?.ipc === NamespaceMode.NODE;
+  const sysctls = podSysctls(config, settings);
   const parent = config.linux?.cgroupParent ?? "";
   return buildSpec(
     startSpec(id, { ...handler, baseSpec: undefined }),
@@ -110,7 +111,7 @@ export function buildPauseSpec(input: PauseSpecInput): Spec {
       hostNetwork && mappings !== undefined
         ? { ...spec, mounts: spec.mounts.map((mount) => (mount.destination === "/sys" ? boundSys : mount)) }
         : spec,
-    withSysctl(podSysctls(config, settings)),
+    ...(Object.keys(sysctls).length === 0 ? [] : [withSysctl(sysctls)]),
     withCpu({ shares: pauseCpuShares }),
     withOomScore(oomScore(pauseOomScore, settings, host)),
     // Its files have no groups to look up: the policy of the pod is for its containers.
