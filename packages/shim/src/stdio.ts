@@ -171,7 +171,7 @@ export class ProcessStdio implements ProcessStreams {
       if (source.kind === "cri") {
         if (ends.cri === undefined) throw criTogether(name);
         const { read, write } = pipe();
-        ends.cri.connectInput(write, { once: source.once, terminal: false });
+        ends.cri.connectInput(write, { endsWithClient: source.once });
         return keep(read);
       }
       const path = fifoOf(name);

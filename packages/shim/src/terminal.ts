@@ -129,7 +129,8 @@ export class TerminalStreams implements ProcessStreams {
     this.#terminal = terminal;
     const { signal } = this.#stop;
     const input = this.#input === undefined ? Promise.resolve(0) : copyStream(this.#input, terminal, { signal });
-    if (this.#typed) this.cri?.connectInput(terminal, { once: false, terminal: true });
+    // A terminal's end of input is a character that is typed.
+    if (this.#typed) this.cri?.connectInput(terminal, { endsWithClient: false, lent: true });
     const sink = this.#sink;
     const output =
       this.#output === undefined

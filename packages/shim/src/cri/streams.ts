@@ -34,7 +34,7 @@ export class CriStreams {
     this.#log = path === "" ? undefined : new CriLogFile(path, maxLine);
   }
 
-  /** What attached clients write goes to a descriptor from now on. @param options see `InputWriter` */
+  /** What attached clients write goes to a descriptor from now on. @param options see `InputOptions` */
   connectInput(fd: number, options: InputOptions): void {
     this.#input = new InputWriter(fd, options);
   }
@@ -95,25 +95,25 @@ export class CriStreams {
 /** How a process takes input. */
 export interface InputOptions {
   /** The first client's end of input is the process's. */
-  readonly once: boolean;
-  /** It is a terminal: the caller's to close, and without an end. */
-  readonly terminal: boolean;
+  readonly endsWithClient: boolean;
+  /** The descriptor is the caller's to close. */
+  readonly lent?: boolean;
+  /** Told when the process is to see the end of its input. */
+  readonly onEnd?: () => void;
 }
 
 /** Writes what clients bring into a process's input. */
 export class InputWriter {
-  /** True if the process is to see the end of what the first client writes. */
   readonly endsWithClient: boolean;
-  readonly #terminal: boolean;
+  readonly #options: InputOptions;
   readonly #fd: number;
   readonly #stop = new AbortController();
 
-  constructor(fd: number, { once, terminal }: InputOptions) {
+  constructor(fd: number, options: InputOptions) {
     setNonBlocking(fd, true);
     this.#fd = fd;
-    this.#terminal = terminal;
-    // A terminal's end of input is a character that is typed.
-    this.endsWithClient = once && !terminal;
+    this.#options = options;
+    this.endsWithClient = options.endsWithClient;
   }
 
   /** Resolves when the process, or the kernel's buffer for it, has taken all. @throws SysError (EPIPE); canceled */
@@ -125,6 +125,7 @@ export class InputWriter {
   close(): void {
     if (this.#stop.signal.aborted) return;
     this.#stop.abort();
-    if (!this.#terminal) close(this.#fd);
+    if (this.#options.lent !== true) close(this.#fd);
+    this.#options.onEnd?.();
   }
 }

@@ -1,0 +1,110 @@
+/** Logs and clients of containers whose shim is another's: it writes into FIFOs, which are read here. */
+
+import { mkdirSync, rmSync } from "node:fs";
+import { join } from "node:path";
+import type { TaskOutput } from "@hull/engine/runtime/task-streams";
+import type { OutputName } from "@hull/shim/cri/log-lines";
+import { participate, type StreamWishes } from "@hull/shim/cri/participate";
+import { CriStreams } from "@hull/shim/cri/streams";
+import { pump } from "@hull/shim/pump";
+import { isErrno } from "@hull/sys/errno";
+import { close, open, openFifo, openFlags } from "@hull/sys/fd";
+import { makeFifo } from "@hull/sys/files";
+import { ready } from "@hull/sys/watch";
+import type { ContainerStreams, StreamsOfContainer } from "./index.ts";
+
+type Fifos = Pick<StreamsOfContainer, "directory" | "stdin" | "tty">;
+
+/** What containerd's clients name them. */
+export function fifoNames({ directory, stdin, tty }: Fifos): { stdin: string; stdout: string; stderr: string } {
+  const path = (name: string): string => join(directory, name);
+  return { stdin: stdin ? path("stdin") : "", stdout: path("stdout"), stderr: tty ? "" : path("stderr") };
+}
+
+/** Makes those that aren't there. @throws SysError */
+export function makeFifos(fifos: Fifos): void {
+  mkdirSync(fifos.directory, { recursive: true, mode: 0o700 });
+  for (const path of Object.values(fifoNames(fifos)).filter((name) => name !== "")) {
+    try {
+      makeFifo(path, 0o700);
+    } catch (error) {
+      if (!isErrno(error, "EEXIST")) throw error;
+    }
+  }
+}
+
+/** Removes them, and their directory. */
+export function closeFifos({ directory }: Fifos): void {
+  rmSync(directory, { recursive: true, force: true });
+}
+
+/** See `ContainerStreams`. */
+export class FifoStreams implements ContainerStreams {
+  readonly #streams: CriStreams;
+  readonly #stop = new AbortController();
+  readonly #copies: Promise<void>[] = [];
+
+  /** @param endInput tells the shim that no more input comes */
+  constructor(container: StreamsOfContainer, endInput: () => Promise<void>) {
+    const { logPath: path, maxLine, stdin, stdinOnce, tty } = container;
+    this.#streams = new CriStreams({ path, maxLine });
+    using undo = new DisposableStack();
+    undo.defer(() => this.close());
+    const names = fifoNames(container);
+    this.#read("stdout", names.stdout);
+    if (tty) this.#streams.end("stderr");
+    else this.#read("stderr", names.stderr);
+    if (stdin) {
+      // To read as well, so that it can be opened before the shim has.
+      const fd = openFifo(names.stdin, { nonBlocking: true });
+      // The shim holds the FIFO's writing end, too. That it may be gone is no matter then.
+      const onEnd = (): void => void endInput().catch(() => {});
+      this.#streams.connectInput(fd, { endsWithClient: stdinOnce && !tty, onEnd });
+    }
+    undo.move();
+  }
+
+  #read(output: OutputName, path: string): void {
+    const fd = open(path, openFlags.readOnly | openFlags.nonBlocking);
+    this.#copies.push(this.#copy(output, fd).finally(() => close(fd)));
+  }
+
+  async #copy(output: OutputName, fd: number): Promise<void> {
+    const { signal } = this.#stop;
+    try {
+      // Before there is a writer a read would say that this is the end.
+      await ready(fd, "read", { signal });
+      await pump(fd, (chunk) => this.#streams.take(output, chunk), { signal });
+    } catch {
+      // Stopped.
+    }
+    this.#streams.end(output);
+  }
+
+  async reopenLog(): Promise<void> {
+    this.#streams.reopen();
+  }
+
+  async attach(
+    wishes: StreamWishes,
+    input: AsyncIterable<Uint8Array>,
+    { signal = this.#stop.signal }: { signal?: AbortSignal } = {},
+  ): Promise<AsyncGenerator<TaskOutput, void>> {
+    return whole(participate(this.#streams, wishes, input, signal));
+  }
+
+  async drained(): Promise<void> {
+    await Promise.all(this.#copies);
+  }
+
+  close(): void {
+    this.#stop.abort();
+    this.#streams.close();
+  }
+}
+
+const none = new Uint8Array();
+
+async function* whole(parts: AsyncIterable<Partial<TaskOutput>>): AsyncGenerator<TaskOutput, void> {
+  for await (const { stdout = none, stderr = none } of parts) yield { stdout, stderr };
+}
