@@ -28,7 +28,7 @@ export interface Pod {
   readonly config: PodSandboxConfig;
   /** As asked for; empty for the default one. */
   readonly runtimeHandler: string;
-  readonly createdAt: Nanoseconds;
+  createdAt: Nanoseconds;
   /** `starting` ones aren't shown to clients. */
   state: "starting" | "ready" | "notReady" | "unknown";
   /** Set once its network, namespaces and shared memory are taken down. */

@@ -73,7 +73,10 @@ export async function removePodDirectories({ files, volatile, shm, pinned }: Pod
 }
 
 /** Removes the directories of pods that aren't known. */
-export async function removeOrphans({ root, state }: CriDirectories, known: ReadonlySet<string>): Promise<void> {
+export async function removeOrphans(
+  { root, state }: Pick<CriDirectories, "root" | "state">,
+  known: ReadonlySet<string>,
+): Promise<void> {
   for (const directory of [join(state, "sandboxes"), join(root, "sandboxes")]) {
     const names = await readdir(directory).catch(() => []);
     for (const name of names.filter((name) => !known.has(name))) {

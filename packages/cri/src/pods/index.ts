@@ -1,0 +1,365 @@
+/**
+ * Pod sandboxes: what the containers of a pod share, made before the first and taken down after the last.
+ *
+ *   run ──► ready ──stop──► not ready ──remove──► (gone)
+ *              └── its pause process ends ──► not ready
+ *
+ * A pod's namespaces are pinned, and need no process; only a shared pid namespace, or a shim that isn't ours, needs one (`keeper.ts`). The
+ * record is written before anything is made, and says `ready` when all is. After a crash `recover` takes down what never became ready,
+ * finds the ready ones again, and removes what belongs to no pod: network attachments, directories, mounts.
+ *
+ * Stopping and removing can be repeated, also where a part is gone already. Both work on one pod at a time; different pods don't wait for
+ * each other.
+ */
+
+import type {
+  LinuxContainerResources,
+  PodSandbox,
+  PodSandboxConfig,
+  PodSandboxFilter,
+  PodSandboxMetadata,
+  PodSandboxStatusResponse,
+} from "@hull/api/gen/cri/v1/cri";
+import { nowNanos } from "@hull/api/timestamp";
+import { contextFor } from "@hull/engine/context";
+import { unlessGone } from "@hull/engine/unless-gone";
+import { HullError, isCode, unknown } from "@hull/errors";
+import type { RuntimeHandler } from "../handlers.ts";
+import { criNamespace, type Pod } from "../model.ts";
+import { newId } from "../stores/index.ts";
+import { podFiles, removeOrphans, removePodDirectories, removeShm } from "./files.ts";
+import { handlerOf } from "./handler.ts";
+import { keeperKind, type PodKeeper } from "./keeper.ts";
+import { isNetworkClosed, planNamespaces, releasePodNamespaces } from "./namespaces.ts";
+import type { PodsOptions } from "./options.ts";
+import { PauseProcesses } from "./pause.ts";
+import { podOfRecord } from "./record.ts";
+import { ShimSandboxes } from "./shim-sandbox.ts";
+import { directoriesOf, LeftBehind, removeRecord, saveRecord, startPod } from "./start.ts";
+import { listedPod, matchesPod, podInfo, podStatus } from "./status.ts";
+import { doing, doingLater } from "./within.ts";
+
+export type { CriDirectories, PodDirectories } from "./directories.ts";
+export { isHostNetwork } from "./namespaces.ts";
+export type { PodEngine, PodEvent, PodHooks, PodNri, PodsOptions } from "./options.ts";
+export { podStatus } from "./status.ts";
+
+const ctx = contextFor(criNamespace);
+
+/** See above. */
+export class Pods {
+  readonly #options: PodsOptions;
+  readonly #pause: PauseProcesses;
+  readonly #shims: ShimSandboxes;
+  readonly #closing = new AbortController();
+
+  constructor(options: PodsOptions) {
+    this.#options = options;
+    this.#pause = new PauseProcesses(options);
+    this.#shims = new ShimSandboxes(options.engine.sandboxControllers);
+  }
+
+  /**
+   * Makes a pod. When this gives its id, containers can be made in it.
+   * @throws Unknown, mostly, in containerd's words: a name that is taken, a handler that isn't configured, what a network says
+   */
+  async run(
+    { config, runtimeHandler }: { readonly config: PodSandboxConfig | undefined; readonly runtimeHandler: string },
+    signal: AbortSignal,
+  ): Promise<string> {
+    const { pods, handlers, specs, selinux, nri, hooks } = this.#options;
+    if (config?.metadata === undefined) throw unknown("sandbox config must include metadata");
+    const id = newId();
+    const name = sandboxName(config.metadata);
+    doing(`failed to reserve sandbox name ${JSON.stringify(name)}`, () => pods.reserveName(name, id));
+    let pod: Pod | undefined;
+    try {
+      const handler = handlerOf(handlers, id, config, runtimeHandler);
+      const directories = directoriesOf(this.#options, id);
+      const plan = doing(
+        `failed to start sandbox ${JSON.stringify(id)}: failed to generate sandbox container spec`,
+        () => planNamespaces(config, directories, this.#options.config.runtime, { networkOnly: !handler.own }),
+      );
+      const labels = specs.podLabels(config);
+      pod = newPod(id, name, config, runtimeHandler, labels.process);
+      pod.namespaces = plan.paths;
+      const made = pod;
+      const keeper = this.#keeperOf(made, handler);
+      await nri.shared(async () => {
+        await startPod(made, plan, labels.mount, { options: this.#options, handler, keeper, directories, signal });
+        pods.add(made);
+      });
+      hooks.onEvent(made, "created");
+      this.#watch(made, keeper);
+      hooks.onEvent(made, "started");
+      return id;
+    } catch (error) {
+      if (pod !== undefined && error instanceof HullError && error.cause instanceof LeftBehind) {
+        this.#tell("a pod that could not be started could not be taken down either: remove it", pod, error.cause);
+        pods.add(pod);
+      } else {
+        if (pod !== undefined) selinux.release(pod.processLabel);
+        pods.releaseName(name, id);
+      }
+      throw error;
+    }
+  }
+
+  /** Ends a pod's containers by force, and takes down what they share. An unknown one is fine. @throws what a network says */
+  async stop(idOrPrefix: string): Promise<void> {
+    const pod = this.#find(idOrPrefix);
+    if (pod === undefined) return;
+    const { pods, nri } = this.#options;
+    await nri.shared(() => pods.locked(pod.id, () => this.#stop(pod)));
+  }
+
+  async #stop(pod: Pod): Promise<void> {
+    const { hooks, nri, networks } = this.#options;
+    for (const container of hooks.containersOf(pod.id)) {
+      const what = `failed to stop container ${JSON.stringify(container.id)}`;
+      await doingLater(what, hooks.stopContainer(container));
+    }
+    if (pod.released === true) return;
+    const keeper = this.#keeperOf(pod);
+    if (keeper !== undefined) await doingLater(`failed to stop sandbox ${JSON.stringify(pod.id)}`, keeper.stop(pod.id));
+    await nri
+      .stopPodSandbox(pod)
+      .catch((error: unknown) => this.#tell("NRI sandbox stop notification failed", pod, error));
+    await this.#becomeNotReady(pod);
+    const { net } = pod.namespaces;
+    if (net !== undefined) {
+      const netns = isNetworkClosed(pod.namespaces) ? "" : net;
+      const { id, config, runtimeHandler } = pod;
+      const removing = networks.remove({ id, config, runtimeHandler, netns });
+      await removing.catch((error: unknown) => {
+        if (pod.network.result !== undefined) throw error;
+        this.#tell("a network could not be removed of a pod whose network was never complete", pod, error);
+      });
+    }
+    doing(`failed to remove network namespace for sandbox ${JSON.stringify(pod.id)}`, () =>
+      releasePodNamespaces(pod.namespaces),
+    );
+    await hooks.releasePod?.(pod.id);
+    removeShm(directoriesOf(this.#options, pod.id));
+    pod.released = true;
+    await this.#save(pod);
+  }
+
+  /** Stops a pod if need be, and removes it with all of its containers. An unknown one is fine. */
+  async remove(idOrPrefix: string): Promise<void> {
+    const pod = this.#find(idOrPrefix);
+    if (pod === undefined) return;
+    const { pods, nri } = this.#options;
+    await nri.shared(() => pods.locked(pod.id, () => this.#remove(pod)));
+  }
+
+  async #remove(pod: Pod): Promise<void> {
+    const { pods, hooks, nri, selinux } = this.#options;
+    const { id } = pod;
+    if (pods.exact(id) === undefined) return;
+    await doingLater(`failed to forcibly stop sandbox ${JSON.stringify(id)}`, this.#stop(pod));
+    for (const container of hooks.containersOf(id)) {
+      const what = `failed to remove container ${JSON.stringify(container.id)}`;
+      await doingLater(what, hooks.removeContainer(container));
+    }
+    const keeper = this.#keeperOf(pod);
+    if (keeper !== undefined) await doingLater(`failed to delete sandbox ${JSON.stringify(id)}`, keeper.remove(id));
+    await removePodDirectories(directoriesOf(this.#options, id));
+    hooks.onEvent(pod, "deleted");
+    await nri
+      .removePodSandbox(pod)
+      .catch((error: unknown) => this.#tell("NRI pod removal notification failed", pod, error));
+    await removeRecord(this.#options, id);
+    pods.remove(id);
+    pods.releaseName(pod.name, id);
+    selinux.release(pod.processLabel);
+  }
+
+  /** @throws NotFound */
+  async status(idOrPrefix: string, verbose: boolean): Promise<Pick<PodSandboxStatusResponse, "status" | "info">> {
+    const pod = this.#get(idOrPrefix, "an error occurred when try to find sandbox");
+    if (!verbose) return { status: podStatus(pod), info: {} };
+    const { engine } = this.#options;
+    const record = pod.pause === undefined ? undefined : await unlessGone(() => engine.containers.get(ctx, pod.id));
+    const info = podInfo(pod, { handler: this.#handlerOf(pod), record, pid: pod.pause?.pid ?? 0 });
+    return { status: podStatus(pod), info: { info } };
+  }
+
+  /** Those that a filter lets through, in the order in which they came. */
+  list(filter?: PodSandboxFilter): PodSandbox[] {
+    return this.matching(filter).map(listedPod);
+  }
+
+  /** The same as values. */
+  matching(filter?: PodSandboxFilter): Pod[] {
+    const { pods } = this.#options;
+    const whole = filter === undefined || filter.id === "" ? filter : { ...filter, id: pods.resolve(filter.id) };
+    return pods.list().filter((pod) => pod.state !== "starting" && matchesPod(pod, whole));
+  }
+
+  /** Keeps what a pod is to use from now on; whoever owns its control group has changed that. @throws NotFound; what NRI's plugins say */
+  async update(
+    idOrPrefix: string,
+    overhead: LinuxContainerResources | undefined,
+    resources: LinuxContainerResources | undefined,
+  ): Promise<void> {
+    const pod = this.#get(idOrPrefix, "failed to find sandbox");
+    const { pods, nri, engine } = this.#options;
+    await pods.locked(pod.id, async () => {
+      await doingLater("NRI sandbox update failed", nri.updatePodSandbox(pod, overhead, resources));
+      pod.updated = {
+        ...(overhead === undefined ? {} : { overhead }),
+        ...(resources === undefined ? {} : { resources }),
+      };
+      await this.#save(pod);
+      const record = await engine.sandboxes.get(ctx, pod.id);
+      const controller = record.sandboxer === "shim" ? engine.sandboxControllers.get("shim") : undefined;
+      await controller?.update(ctx, record, ["extensions"]).catch((error: unknown) => {
+        if (!isCode(error, "unimplemented")) throw error;
+      });
+      await nri
+        .postUpdatePodSandbox(pod)
+        .catch((error: unknown) => this.#tell("NRI post-update notification failed", pod, error));
+    });
+  }
+
+  /** Paths of the files that a pod's containers have. */
+  filesOf(pod: Pod): ReturnType<typeof podFiles> {
+    return podFiles(directoriesOf(this.#options, pod.id), pod.config);
+  }
+
+  /**
+   * Brings back the pods of earlier runs: to be called once, when tasks are known again and before containers are brought back. Pods that
+   * never became ready are taken down.
+   */
+  async recover(): Promise<void> {
+    const { engine, pods, selinux, networks } = this.#options;
+    const known = new Set<string>();
+    for (const record of await engine.sandboxes.list(ctx)) {
+      let pod: Pod;
+      try {
+        pod = podOfRecord(record);
+      } catch (error) {
+        // Of another client of the sandbox store.
+        this.#options.log.log("debug", "a sandbox is no pod", { id: record.id, error: HullError.from(error).message });
+        known.add(record.id);
+        continue;
+      }
+      if (pod.state === "starting" && (await this.#discard(pod))) continue;
+      known.add(pod.id);
+      pods.reserveName(pod.name, pod.id);
+      selinux.reserve(pod.processLabel);
+      await this.#findAgain(pod);
+      pods.add(pod);
+    }
+    await networks.collect(known);
+    await removeOrphans(this.#options.directories, known);
+  }
+
+  /** Takes down what never became ready. False if a part of it stays. */
+  async #discard(pod: Pod): Promise<boolean> {
+    const { id, config, runtimeHandler, namespaces } = pod;
+    try {
+      await this.#keeperOf(pod)?.remove(id);
+      const netns = isNetworkClosed(namespaces) ? "" : (namespaces.net ?? "");
+      if (namespaces.net !== undefined) await this.#options.networks.remove({ id, config, runtimeHandler, netns });
+      releasePodNamespaces(namespaces);
+      await removePodDirectories(directoriesOf(this.#options, id));
+      await removeRecord(this.#options, id);
+      return true;
+    } catch (error) {
+      this.#tell("what an earlier run left of a pod could not be taken down", pod, error);
+      return false;
+    }
+  }
+
+  /** Whether what an earlier run left of a pod is still whole. */
+  async #findAgain(pod: Pod): Promise<void> {
+    if (pod.state === "ready") {
+      const keeper = this.#keeperOf(pod);
+      const pid = keeper === undefined ? 0 : await keeper.pidOf(pod.id);
+      const isWhole = pid !== undefined && (pod.namespaces.net === undefined || !isNetworkClosed(pod.namespaces));
+      if (isWhole) return this.#watch(pod, keeper);
+    }
+    pod.state = "notReady";
+  }
+
+  close(): void {
+    this.#closing.abort();
+  }
+
+  /** The pod isn't ready any more once its keeper has ended. */
+  #watch(pod: Pod, keeper: PodKeeper | undefined): void {
+    if (keeper === undefined) return;
+    const { signal } = this.#closing;
+    void keeper
+      .ended(pod.id, signal)
+      .then(() => this.#becomeNotReady(pod))
+      .catch((error: unknown) => {
+        if (!signal.aborted) this.#tell("the end of a pod's process can't be waited for", pod, error);
+      });
+  }
+
+  async #becomeNotReady(pod: Pod): Promise<void> {
+    if (pod.state !== "ready") {
+      pod.state = "notReady";
+      return;
+    }
+    pod.state = "notReady";
+    this.#options.hooks.onEvent(pod, "stopped");
+    await this.#save(pod);
+  }
+
+  async #save(pod: Pod): Promise<void> {
+    const handler = this.#handlerOf(pod);
+    if (handler !== undefined) await unlessGone(() => saveRecord(this.#options, pod, handler));
+  }
+
+  /** Undefined for one that isn't configured any more. */
+  #handlerOf({ id, config, runtimeHandler }: Pod): RuntimeHandler | undefined {
+    try {
+      return handlerOf(this.#options.handlers, id, config, runtimeHandler);
+    } catch {
+      return undefined;
+    }
+  }
+
+  #keeperOf(pod: Pod, handler = this.#handlerOf(pod)): PodKeeper | undefined {
+    // Without its handler what can be there is a pause process.
+    const kind = handler === undefined ? "pause" : keeperKind(pod.config, handler);
+    if (kind === "shim") return this.#shims;
+    return kind === "pause" ? this.#pause : undefined;
+  }
+
+  /** Undefined for an unknown one; @throws Unknown for the beginning of several */
+  #find(idOrPrefix: string): Pod | undefined {
+    const what = `an error occurred when try to find sandbox ${JSON.stringify(idOrPrefix)}`;
+    return idOrPrefix === "" ? undefined : doing(what, () => this.#options.pods.find(idOrPrefix));
+  }
+
+  #get(idOrPrefix: string, what: string): Pod {
+    const { pods } = this.#options;
+    const found = doing(what, () => pods.find(idOrPrefix));
+    if (found === undefined) throw new HullError("notFound", what);
+    return found;
+  }
+
+  #tell(what: string, pod: Pod, error: unknown): void {
+    this.#options.log.log("warn", what, { pod: pod.id, error: HullError.from(error).message });
+  }
+}
+
+const sandboxName = ({ name, namespace, uid, attempt }: PodSandboxMetadata): string =>
+  [name, namespace, uid, attempt].join("_");
+
+const newPod = (id: string, name: string, config: PodSandboxConfig, runtimeHandler: string, label: string): Pod => ({
+  id,
+  name,
+  config,
+  runtimeHandler,
+  createdAt: nowNanos(),
+  state: "starting",
+  namespaces: {},
+  network: { ip: "", additionalIps: [] },
+  processLabel: label,
+});
