@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, setDefaultTimeout, test } from "bun:test";
-import { readFileSync } from "node:fs";
+import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { VersionDefinition } from "@hull/api/gen/containerd/services/version/v1/version";
 import type { ImageServiceDefinition, RuntimeServiceDefinition } from "@hull/api/gen/cri/v1/cri";
@@ -40,11 +40,11 @@ export class CriServer implements Server {
   }
 
   /** The id of what the test calls `name`. @throws Error if there is none, because making it failed */
-  id(name: string): string {
+  readonly id = (name: string): string => {
     const id = this.#ids.get(name);
     if (id === undefined) throw new Error(`there is no "${name}" on ${this.daemon.name}`);
     return id;
-  }
+  };
 
   /** Runs a pod that is called `name`. */
   async runPod(name: string, config: PodConfig = {}, runtimeHandler = ""): Promise<{ podSandboxId: string }> {
@@ -77,10 +77,23 @@ export class CriServer implements Server {
     throw new Error(`"${name}" goes on`);
   }
 
+  /** A path below the daemon's folder. */
+  readonly folder = (path: string): string => join(this.daemon.folder, path);
+
+  /** Waits until the log of a container has a text. @throws Error after 20 s */
+  async logged(pod: string, name: string, text: string): Promise<void> {
+    const file = this.folder(`logs/${pod}/${name}.log`);
+    for (let tries = 0; tries < 1000; tries++) {
+      if (existsSync(file) && readFileSync(file, "utf8").includes(text)) return;
+      await Bun.sleep(20);
+    }
+    throw new Error(`"${text}" isn't in the log of "${name}"`);
+  }
+
   /** The log of a container, whose end it waits for: stream, tag and text of each line. */
   async log(pod: string, name: string): Promise<string[]> {
     await this.ended(name);
-    const lines = readFileSync(join(this.daemon.folder, "logs", pod, `${name}.log`), "utf8")
+    const lines = readFileSync(this.folder(`logs/${pod}/${name}.log`), "utf8")
       .trimEnd()
       .split("\n");
     return lines.map((line) => {
@@ -88,6 +101,11 @@ export class CriServer implements Server {
       // Each line has nanoseconds: nine digits, as the kubelet parses them.
       return [/^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{9}(Z|[+-]\d\d:\d\d)$/.test(time) ? "TIME" : time, ...rest].join(" ");
     });
+  }
+
+  /** Addresses that pods have now. */
+  addresses(): string[] {
+    return readdirSync(join(this.daemon.addresses, "pods")).filter((file) => /^\d/.test(file));
   }
 
   #named(text: string): string {
@@ -113,18 +131,15 @@ export class CriPair {
   }
 
   /** Makes a call of each, first of containerd, whose outcomes have to be the same. Gives hull's. */
-  same(
+  readonly same = (
     what: string,
     call: (server: CriServer) => Promise<unknown> | AsyncIterable<unknown>,
     options: CallOptions = {},
-  ): Promise<unknown> {
-    return this.#pair.same(what, (_client, server) => call(server), options);
-  }
+  ): Promise<unknown> => this.#pair.same(what, (_client, server) => call(server), options);
 
   /** Does the same on both without comparing. */
-  each(work: (server: CriServer) => Promise<unknown>): Promise<void> {
-    return this.#pair.each((_client, server) => work(server));
-  }
+  readonly each = (work: (server: CriServer) => Promise<unknown>): Promise<void> =>
+    this.#pair.each((_client, server) => work(server));
 
   verify(): void {
     this.#pair.verify();

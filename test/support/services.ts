@@ -23,7 +23,7 @@ export interface CallOptions {
    * the older's answer.
    */
   newer?: unknown;
-  /** What hull answers, where neither is followed: for a reason that stands beside the call. */
+  /** What hull answers, where neither is followed: for a reason that stands beside the call. A function makes it of containerd's answer. */
   own?: unknown;
   /** The newer containerd panics at this call, or has lost a check without which later calls differ: it is made to an older one alone. */
   olderAlone?: boolean;
@@ -58,9 +58,9 @@ export class ServicePair<S extends Server = Server> {
     const hull = await outcomeOf(this.servers[1], call, options);
     const wanted =
       "own" in options
-        ? options.own
+        ? madeOf(containerd, options.own)
         : this.older && "newer" in options
-          ? newerOf(containerd, options.newer)
+          ? madeOf(containerd, options.newer)
           : containerd;
     this.#calls++;
     if (!Bun.deepEquals(hull, wanted)) {
@@ -102,7 +102,7 @@ export class ServicePair<S extends Server = Server> {
   }
 }
 
-const newerOf = (older: unknown, newer: unknown): unknown => (typeof newer === "function" ? newer(older) : newer);
+const madeOf = (answer: unknown, other: unknown): unknown => (typeof other === "function" ? other(answer) : other);
 
 async function outcomeOf<S extends Server>(
   server: S,

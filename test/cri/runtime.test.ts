@@ -1,0 +1,47 @@
+/** What the daemon says of itself, and what it is told, beside the real containerd. */
+import { comparedCri } from "./pair.ts";
+
+comparedCri("the runtime", (test) => {
+  test("what it says of itself", async ({ same }) => {
+    await same("version", async ({ runtime }) => {
+      const { version, runtimeApiVersion } = await runtime.version({});
+      return { version, runtimeApiVersion };
+    });
+    await same("conditions", async ({ runtime }) => {
+      const { status } = await runtime.status({});
+      return status?.conditions.filter(({ type }) => /^(Runtime|Network)Ready$/.test(type));
+    });
+    await same("keys of what it tells at length", async ({ runtime }) => {
+      const { info } = await runtime.status({ verbose: true });
+      // What the program itself was made with.
+      return Object.keys(info).filter((key) => key !== "golang");
+    });
+    await same("the driver of control groups", ({ runtime }) => runtime.runtimeConfig({}), {
+      newer: { linux: { cgroupDriver: 1 } },
+    });
+    await same("a range of addresses", ({ runtime }) =>
+      runtime.updateRuntimeConfig({ runtimeConfig: { networkConfig: { podCidr: "10.9.0.0/24" } } }),
+    );
+  });
+
+  test("a network that goes and comes", async ({ same, each }) => {
+    const network = ({ runtime }: { runtime: { status(request: object): Promise<Status> } }) =>
+      runtime.status({}).then(({ status }) => status?.conditions.find(({ type }) => type === "NetworkReady"));
+    await each(({ folder }) => Bun.$`mv ${folder("net.d/10-pods.conflist")} ${folder("kept")}`);
+    await each((s) => until(async () => (await network(s))?.status === false));
+    await same("without", network);
+    await each(({ folder }) => Bun.$`mv ${folder("kept")} ${folder("net.d/10-pods.conflist")}`);
+    await each((s) => until(async () => (await network(s))?.status === true));
+    await same("with it again", network);
+    await same("a pod now", (s) => s.runPod("web"));
+  });
+});
+
+interface Status {
+  readonly status?: { readonly conditions: { type: string; status: boolean; reason: string; message: string }[] };
+}
+
+/** Waits, for up to 10 s, for what a daemon sees by itself. */
+async function until(isSo: () => Promise<boolean>): Promise<void> {
+  for (let tries = 0; tries < 500 && !(await isSo()); tries++) await Bun.sleep(20);
+}
