@@ -6,6 +6,7 @@ import type {
   PodSandbox,
 } from "@hull/api/gen/nri/v1alpha1/nri";
 import type { Logger } from "../log.ts";
+import type { ValidatorRules } from "./default-validator.ts";
 
 /**
  * NRI, the Node Resource Interface: programs that see pods and containers come and go, and may change them.
@@ -62,6 +63,8 @@ export interface NriOptions {
   /** Milliseconds. */
   registrationTimeout: number;
   requestTimeout: number;
+  /** What is rejected whatever plugins validate. */
+  rules?: ValidatorRules;
   log: Logger;
 }
 

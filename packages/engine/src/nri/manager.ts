@@ -13,6 +13,7 @@ import { peerCredentials } from "@hull/sys/socket";
 import type { Child } from "@hull/sys/spawn";
 import { KeyedLock } from "../runtime/keyed-lock.ts";
 import { type ConnectionOptions, PluginConnection } from "./connection.ts";
+import { validateByRules } from "./default-validator.ts";
 import type { Creation, Nri, NriHost, NriOptions } from "./index.ts";
 import { type InstalledPlugin, installedPlugins, launch } from "./launch.ts";
 import { Creation as Merged } from "./merge.ts";
@@ -207,6 +208,8 @@ export class NriManager implements Nri {
       owners: merged.owners.message(),
       plugins: asked.map(({ base: name, index }) => ({ name, index })),
     };
+    const { rules } = this.#options;
+    if (rules !== undefined) await validateByRules(rules, request);
     const validators = this.#plugins.filter((plugin) => plugin.wants(event));
     await Promise.all(
       validators.map(async (plugin) => {

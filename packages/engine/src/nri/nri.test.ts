@@ -19,7 +19,7 @@ import fc from "fast-check";
 import { silent } from "../log.ts";
 import { adjustSpec } from "./adjust-spec.ts";
 import { type ConnectedPlugin, idle, type PluginImplementation, servePlugin } from "./fixture.ts";
-import { type Nri, type NriHost, startNri } from "./index.ts";
+import { type Nri, type NriHost, type NriOptions, startNri } from "./index.ts";
 import { Mux } from "./mux.ts";
 
 const pod = PodSandbox.fromPartial({ id: "p", name: "pod" });
@@ -62,10 +62,11 @@ const host: NriHost = {
   },
 };
 const socket = (): string => join(folder, "nri.sock");
-const start = async (): Promise<void> => {
+const start = async (more: Partial<NriOptions> = {}): Promise<void> => {
   const options = {
     socket: socket(),
     plugins: join(folder, "plugins"),
+    ...more,
     configs: join(folder, "conf.d"),
     registrationTimeout: 2000,
     requestTimeout: 500,
@@ -333,6 +334,16 @@ describe("what plugins want of a new container", () => {
     reject = true;
     expect(await textOf(nri.createContainer(pod, container()))).toBe(
       'validator "20-v" rejected container adjustment, reason: because',
+    );
+  });
+
+  test("the rules of the configuration reject it before", async () => {
+    const no = { rejectHooks: false, rejectNamespaces: false, rejectSysctls: true, rejectCustomSeccomp: false };
+    const rest = { rejectRuntimeDefaultSeccomp: false, rejectUnconfinedSeccomp: false };
+    await start({ rules: { ...no, ...rest, requiredPlugins: [], tolerateMissingAnnotation: "" } });
+    await plug("10", "a", adjusts({ linux: { sysctl: { "net.x": "1" } } }));
+    expect(await textOf(nri.createContainer(pod, container()))).toContain(
+      "restricted sysctl adjustment by plugin(s) 10-a",
     );
   });
 });
