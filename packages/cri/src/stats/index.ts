@@ -288,6 +288,7 @@ function named<T>(find: () => T, prefix: string): T {
     return find();
   } catch (error) {
     const { code, message } = HullError.from(error);
-    throw new HullError(code, `${prefix}: ${message}`, { cause: error });
+    // Of what isn't there containerd says no more than the class text that goes behind.
+    throw new HullError(code, code === "notFound" ? prefix : `${prefix}: ${message}`, { cause: error });
   }
 }
