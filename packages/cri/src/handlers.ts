@@ -1,11 +1,15 @@
+import { readFileSync } from "node:fs";
 import { Options as RuncOptions } from "@hull/api/gen/containerd/runc/v1/options";
 import { Options as OtherOptions } from "@hull/api/gen/runtimeoptions/v1/options";
 import type { TypedBytes } from "@hull/engine/labels";
 import type { Logger } from "@hull/engine/log";
+import { isTable } from "@hull/engine/plugin/config";
 import { isOwnRuntime } from "@hull/engine/runtime/shim-binary";
-import { unknown } from "@hull/errors";
+import { invalidArgument, unknown } from "@hull/errors";
+import type { Spec } from "@hull/oci/spec";
 import { stringify } from "smol-toml";
 import type { CriConfig, HandlerConfig } from "./config.ts";
+import { within } from "./wrap.ts";
 
 /** A runtime handler: how the containers of some pods are run. */
 export interface RuntimeHandler {
@@ -22,6 +26,8 @@ export interface RuntimeHandler {
   readonly own: boolean;
   /** Control groups are systemd's slices and scopes. */
   readonly systemdCgroup: boolean;
+  /** What `base_runtime_spec` names. */
+  readonly baseSpec: Spec | undefined;
 }
 
 /** The handlers of the configuration by name. */
@@ -67,7 +73,19 @@ function handlerOf(name: string, config: HandlerConfig, snapshotter: string, log
     snapshotter,
     own: runtime_path === "" && isOwnRuntime(runtime),
     systemdCgroup: options.SystemdCgroup === true,
+    baseSpec: config.base_runtime_spec === "" ? undefined : readSpec(config.base_runtime_spec),
   };
+}
+
+/** @throws InvalidArgument for a file that isn't there or has no spec */
+function readSpec(file: string): Spec {
+  const spec = within(
+    `failed to load base OCI spec from file: ${file}`,
+    () => JSON.parse(readFileSync(file, "utf8")) as unknown,
+  );
+  if (!isTable(spec) || !isTable(spec.process) || !isTable(spec.root) || !isTable(spec.linux))
+    throw invalidArgument(`failed to load base OCI spec from file: ${file}: it needs "process", "root" and "linux"`);
+  return { mounts: [], ...spec } as unknown as Spec;
 }
 
 /** The names that runc's options have in the configuration, and their fields. */

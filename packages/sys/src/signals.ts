@@ -37,3 +37,15 @@ export const signals: ReadonlyMap<string, number> = new Map([
   ["SIGIOT", 6],
   ["SIGPOLL", 29],
 ]);
+
+/** Signals that have no name of their own, as glibc counts them. */
+const realtime = { MIN: 34, MAX: 64 } as const;
+
+/** The number of a signal by name, with or without SIG, as `RTMIN+3`, or by number from 1 to 64; undefined if it is none. */
+export function signalOf(text: string): number | undefined {
+  if (/^\d{1,2}$/.test(text)) return Number(text) >= 1 && Number(text) <= 64 ? Number(text) : undefined;
+  const [, end, sign, offset = "0"] = /^(?:SIG)?RT(MIN|MAX)(?:([+-])(\d{1,2}))?$/i.exec(text) ?? [];
+  if (end === undefined) return signals.get(text.toUpperCase().replace(/^(SIG)?/, "SIG"));
+  const number = realtime[end.toUpperCase() as keyof typeof realtime] + (sign === "-" ? -1 : 1) * Number(offset);
+  return number < realtime.MIN || number > realtime.MAX ? undefined : number;
+}

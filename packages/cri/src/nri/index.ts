@@ -23,7 +23,7 @@ import { criOfNri, nriContainer, nriOfCri, nriPod } from "./messages.ts";
 /** What NRI needs to know of containers, and may do to them. */
 export interface NriContainers {
   /** As messages, those that have not ended. */
-  list(): Promise<Container[]>;
+  messages(): Promise<Container[]>;
   /** One as a message, with what its exit or task says. */
   message(container: PodContainer, taskPid?: number): Promise<Container>;
   /** @throws what an update throws */
@@ -61,7 +61,7 @@ export class NriBridge {
       synchronize: (done) =>
         this.#gate.exclusive(async () => {
           const pods = this.#options.pods.list().filter(({ state }) => state === "ready" || state === "notReady");
-          const listed = await containers.list();
+          const listed = await containers.messages();
           for (const { id } of pods) this.#begun.set(id, this.#begun.get(id) ?? "running");
           for (const { id } of listed) this.#begun.set(id, this.#begun.get(id) ?? "running");
           await done(pods.map(nriPod), listed);

@@ -1,0 +1,108 @@
+import { readdir, rm } from "node:fs/promises";
+import { nowNanos } from "@hull/api/timestamp";
+import type { Container } from "@hull/engine/containers/index";
+import { unlessGone } from "@hull/engine/unless-gone";
+import { HullError, unknown } from "@hull/errors";
+import type { Spec } from "@hull/oci/spec";
+import type { ContainerRun, PodContainer } from "../model.ts";
+import { kindLabel } from "../records/index.ts";
+import { containerUser, resourcesOfSpec } from "../spec/index.ts";
+import type { ContainersContext } from "./context.ts";
+import { unknownExit, watchExit } from "./exit.ts";
+import { containerOfRecord } from "./record.ts";
+import { newRun, readRun } from "./run-file.ts";
+
+const SIGKILL = 9;
+
+/**
+ * Finds the containers of an earlier run again, with their tasks: those that ended meanwhile have ended, those whose task nobody knows any
+ * more with status 255. Directories that belong to none are removed. One that can't be read is told of, and left out.
+ */
+export async function recoverContainers(of: ContainersContext): Promise<void> {
+  const { records, log } = of.options;
+  const found = await records.list(of.engine, [`labels."${kindLabel}"==container`]);
+  await Promise.all(
+    found.map(async (record) => {
+      try {
+        await recover(of, record);
+      } catch (error) {
+        log.log("error", "Failed to load container", { container: record.id, error: HullError.from(error).message });
+      }
+    }),
+  );
+  const known = new Set(found.map(({ id }) => id));
+  for (const base of [of.options.root, of.options.state]) {
+    for (const name of await readdir(base).catch(() => []))
+      if (!known.has(name)) await rm(`${base}/${name}`, { recursive: true, force: true });
+  }
+}
+
+async function recover(of: ContainersContext, record: Container): Promise<void> {
+  const { containers, log } = of.options;
+  const known = containerOfRecord(record);
+  const spec = JSON.parse(new TextDecoder().decode(record.spec.value)) as Spec;
+  const container: PodContainer = {
+    ...known,
+    mounts: known.config.mounts,
+    user: containerUser(spec.process.user),
+    status: lastRun(of, record, spec),
+  };
+  containers.reserveName(container.name, container.id);
+  containers.add(container);
+  try {
+    await follow(of, container);
+  } catch (error) {
+    log.log("error", "Failed to load container status", { container: record.id, error: HullError.from(error).message });
+    container.status = { ...container.status, state: "unknown" };
+  }
+  if (container.status.state === "exited") of.live.of(container.id).markStopped();
+}
+
+/** As it was written; a container whose file never came to be was made and no more. */
+function lastRun(of: ContainersContext, { id, createdAt }: Container, spec: Spec): ContainerRun {
+  try {
+    return readRun(of.root(id));
+  } catch (error) {
+    of.options.log.log("warn", "a container's status could not be read", { id, error: HullError.from(error).message });
+    return newRun(createdAt, resourcesOfSpec(spec));
+  }
+}
+
+/** Brings what is known of a container in line with its task. @throws Unknown if they contradict each other */
+async function follow(of: ContainersContext, container: PodContainer): Promise<void> {
+  const { tasks } = of.options;
+  const { id, status } = container;
+  const task = await unlessGone(() => tasks.get(of.engine, id));
+  const lost = { state: "exited", pid: 0, finishedAt: nowNanos(), exitCode: unknownExit, reason: "Unknown" } as const;
+  switch (task?.status) {
+    case undefined:
+      if (status.state === "running") of.save(container, lost);
+      return;
+    case "created":
+      // The daemon ended while it started the container.
+      await unlessGone(() => tasks.kill(of.engine, id, { signal: SIGKILL, all: true }));
+      await unlessGone(() => tasks.wait(of.engine, id));
+      await unlessGone(() => tasks.delete(of.engine, id));
+      if (status.state !== "created") throw unknown(`unexpected container state for created task: "${status.state}"`);
+      return;
+    case "running":
+    case "paused":
+    case "pausing":
+      if (status.state === "exited") throw unknown(`unexpected container state for running task: "${status.state}"`);
+      if (status.state !== "running") of.save(container, { state: "running", startedAt: nowNanos(), pid: task.pid });
+      watchExit(of, container, tasks.wait(of.engine, id));
+      return;
+    case "stopped":
+      await unlessGone(() => tasks.delete(of.engine, id));
+      of.save(container, {
+        state: "exited",
+        pid: 0,
+        startedAt: status.startedAt === 0n ? (task.exitedAt ?? nowNanos()) : status.startedAt,
+        finishedAt: task.exitedAt ?? nowNanos(),
+        exitCode: task.exitStatus,
+      });
+      return;
+    case "unknown":
+      throw unknown(`unexpected task status "${task.status}"`);
+  }
+}
