@@ -269,7 +269,8 @@ export class Container {
     await process.starting;
     if (process === this.init) await this.#endExecs();
     process.streams?.finish();
-    if (process === this.init) this.#oom?.end();
+    // Whoever waits for the end asks next for the reason.
+    if (process === this.init && this.#oom?.end() === true) await this.#events.delivered();
     process.stop(exit);
     this.#events.exited(this.id, process.execId, process.pid, exit);
     // A turn later: whoever waits for the end is answered first.

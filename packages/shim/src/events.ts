@@ -19,7 +19,12 @@ import type { StreamRequest } from "./task-process.ts";
 /** Takes events; see `Publisher`. */
 export interface EventSink {
   publish(topic: string, typeUrl: string, value: Uint8Array): void;
+  /** Resolves when everything has arrived, or so many milliseconds have passed. */
+  flush(milliseconds: number): Promise<void>;
 }
+
+/** How long an end waits for news before it to arrive. */
+const patienceMs = 500;
 
 /** Makes the events. */
 export class TaskEvents {
@@ -27,6 +32,11 @@ export class TaskEvents {
 
   constructor(sink: EventSink) {
     this.#sink = sink;
+  }
+
+  /** Resolves when what was told has arrived, or won't soon. */
+  delivered(): Promise<void> {
+    return this.#sink.flush(patienceMs);
   }
 
   created(

@@ -37,11 +37,12 @@ export class OomWatch {
     this.#timer.unref();
   }
 
-  /** The container has ended: tells what was not told before, and watches no longer. */
-  end(): void {
+  /** The container has ended: tells what was not told before, and watches no longer. @returns whether there ever was something to tell */
+  end(): boolean {
     clearTimeout(this.#timer);
     this.#stop.abort();
     this.#compare();
+    return this.#told > 0n;
   }
 
   async #watch(): Promise<void> {

@@ -83,7 +83,10 @@ export async function serve(socket: string, identity: () => Promise<Identity>): 
         const before = current?.publisher;
         const publisher = before?.address === eventsAddress ? before : new Publisher(eventsAddress);
         if (publisher !== before) void before?.close();
-        const events = new TaskEvents({ publish: (...event) => publisher.publish(namespace, ...event) });
+        const events = new TaskEvents({
+          publish: (...event) => publisher.publish(namespace, ...event),
+          flush: (milliseconds) => publisher.flush(milliseconds),
+        });
         current = { identity: known, publisher, events };
       }
       return { namespace: known.namespace, events: current.events };

@@ -100,8 +100,12 @@ export class RuntimeFixture implements AsyncDisposable {
   }
 
   /** Records a container; @returns what creates its task, without streams. */
-  container(id: string, args: string[], options: { runtime?: string; spec?: SpecMiddleware } = {}): CreateTask {
-    const { runtime = "io.containerd.runc.v2", spec = (given: Spec) => given } = options;
+  container(
+    id: string,
+    args: string[],
+    options: { runtime?: string; spec?: SpecMiddleware; sandbox?: string } = {},
+  ): CreateTask {
+    const { runtime = "io.containerd.runc.v2", spec = (given: Spec) => given, sandbox = "" } = options;
     const base = defaultSpec({ namespace: this.namespace, id });
     const process = { ...base.process, cwd: "/", args, env: ["PATH=/bin"] };
     const value = new TextEncoder().encode(JSON.stringify(buildSpec({ ...base, process } as Spec, spec)));
@@ -113,7 +117,7 @@ export class RuntimeFixture implements AsyncDisposable {
       spec: { typeUrl: "types.containerd.io/opencontainers/runtime-spec/1/Spec", value },
       snapshotter: "",
       snapshotKey: "",
-      sandbox: "",
+      sandbox,
       extensions: {},
       createdAt: 0n,
       updatedAt: 0n,

@@ -14,6 +14,7 @@ import type { TypedBytes } from "../labels.ts";
 import type { Logger } from "../log.ts";
 import type { Bootstrap, Bundle, RuntimeDirectories } from "./bundle.ts";
 import type { Exit } from "./index.ts";
+import { KeyedLock } from "./keyed-lock.ts";
 import { runtimeInfo } from "./runtime-info.ts";
 import { findShimBinary, isOwnRuntime } from "./shim-binary.ts";
 import { connectShim, type ShimConnection, type TaskClient, taskClient } from "./shim-connection.ts";
@@ -86,6 +87,8 @@ export class ShimDirectory {
   readonly #options: ShimDirectoryOptions;
   readonly #spares: SpareShims;
   readonly #groups = new Map<string, Shim>();
+  /** The first two of a group don't each start one. */
+  readonly #starting = new KeyedLock();
   /** Shims that keep a sandbox, by namespace and id. */
   readonly #sandboxes = new Map<string, Shim>();
   /** Shims of an earlier run by their address: several tasks may live in one. */
@@ -113,17 +116,31 @@ export class ShimDirectory {
   ): Promise<Shim> {
     if (!this.isOwn(runtime)) return await this.#startOther(runtime, bundle, options, signal);
     const group = groupOf(bundle, spec);
-    const running = group === undefined ? undefined : this.#groups.get(group);
-    if (running !== undefined) {
+    if (group === undefined) return await this.#startOwn(bundle, group);
+    return await this.#starting.run(group, async () => {
+      const running = this.#groups.get(group);
+      if (running === undefined) return await this.#startOwn(bundle, group);
       running.containers++;
       bundle.record(running.connected.bootstrap, undefined);
       return running;
-    }
+    });
+  }
+
+  async #startOwn(bundle: Bundle, group: string | undefined): Promise<Shim> {
     const spare = await this.#spares.take(bundle.namespace, this.#options.daemon.ttrpc);
     const shim = new Shim(spare, { spare, group });
     if (group !== undefined) this.#groups.set(group, shim);
     bundle.record(spare.bootstrap, undefined);
     return shim;
+  }
+
+  /**
+   * True if a task that is to be in a sandbox is in its group's shim: a pod of which nothing but its containers runs. Their specs say so.
+   * @param spec of the task's container
+   */
+  groups(runtime: string, bundle: Bundle, spec: Uint8Array, sandbox: string): boolean {
+    if (!this.isOwn(runtime) || this.#sandboxes.has(keyOf({ namespace: bundle.namespace, id: sandbox }))) return false;
+    return groupOf(bundle, spec) === keyOf({ namespace: bundle.namespace, id: sandbox });
   }
 
   async #startOther(

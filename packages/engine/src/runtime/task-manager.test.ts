@@ -1,6 +1,8 @@
 import { describe, expect, test } from "bun:test";
 import { existsSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import type { Spec } from "@hull/oci/spec";
+import { processStat } from "@hull/sys/process";
 import { FifoReader, FifoWriter, missing, RuntimeFixture, runtimeVariable } from "./fixture.ts";
 
 const why = missing === undefined ? "" : ` (${missing})`;
@@ -242,6 +244,24 @@ exec ${real} "$@"
     expect((await ended).exitStatus).toBe(137);
     await expect(tasks.kill(ctx, "a", { signal: 9, all: true })).rejects.toThrow("process already finished");
     await tasks.delete(ctx, "a");
+  }, 20_000);
+
+  test("the containers of a pod share a shim, though no process stands for the pod", async () => {
+    await using fixture = await RuntimeFixture.open();
+    const tasks = fixture.manager();
+    const { ctx } = fixture;
+    const inPod = (spec: Spec): Spec => ({ ...spec, annotations: { "io.kubernetes.cri.sandbox-id": "pod" } });
+    const names = ["a", "b", "c"];
+    const create = (id: string, options: object) =>
+      tasks.create(ctx, fixture.container(id, ["sleep", "1000"], options));
+    const made = await Promise.all(names.map((id) => create(id, { spec: inPod, sandbox: "pod" })));
+    const shims = made.map(({ pid }) => processStat(pid).parent);
+    expect(new Set(shims).size).toBe(1);
+    // What only says that it is in a sandbox, without a word in its spec, has to find one.
+    await expect(create("d", { sandbox: "pod" })).rejects.toThrow("can't find shim for sandbox pod");
+    for (const id of names) await tasks.delete(ctx, id);
+    const { pid } = await create("e", { spec: inPod, sandbox: "pod" });
+    expect(processStat(pid).parent).toBeGreaterThan(1);
   }, 20_000);
 
   test("after an exec that failed nothing is left that keeps the container from ending", async () => {

@@ -102,10 +102,12 @@ export class ShimTaskManager implements TaskManager {
       // What the shim has not let go of is the collector's.
       undo.defer(() => returnRootfs(mounts, ctx, request.id).catch(() => undefined));
       const spec = container.spec.value;
-      const shim =
-        container.sandbox === ""
-          ? await this.#shims.start(runtime, bundle, { options, spec, signal: ctx.signal })
-          : await this.#join(ctx, bundle, { id: container.sandbox, ...request.sandboxApi });
+      const { sandbox } = container;
+      const own =
+        sandbox === "" || (request.sandboxApi === undefined && this.#shims.groups(runtime, bundle, spec, sandbox));
+      const shim = own
+        ? await this.#shims.start(runtime, bundle, { options, spec, signal: ctx.signal })
+        : await this.#join(ctx, bundle, { id: sandbox, ...request.sandboxApi });
       undo.defer(() => this.#shims.release(shim, bundle));
       const { id, terminal, stdin, stdout, stderr, checkpoint = "" } = request;
       const creation = shim.client(ctx.namespace).create({
