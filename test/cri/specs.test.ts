@@ -18,6 +18,7 @@ import { ContainerSpecs, readHostFacts } from "@hull/cri/spec/index";
 import { SelinuxLabeler } from "@hull/cri/spec/selinux";
 import { openDeviceRegistry } from "@hull/engine/cdi/index";
 import { silent } from "@hull/engine/log";
+import { HullError } from "@hull/errors";
 import type { ImageConfig } from "@hull/oci/manifest";
 import type { Spec } from "@hull/oci/spec";
 import {
@@ -32,6 +33,12 @@ import {
 import { type Scratch, scratch } from "../support/scratch.ts";
 
 setDefaultTimeout(60_000);
+
+interface Calls {
+  /** @returns the container's id */
+  theirs(): Promise<string>;
+  ours(id: string): Promise<Spec>;
+}
 
 type Security = NonNullable<NonNullable<NewContainer["linux"]>["securityContext"]>;
 type Resources = NonNullable<NonNullable<NewContainer["linux"]>["resources"]>;
@@ -203,6 +210,71 @@ const cases: Readonly<Record<string, Case>> = {
   },
 };
 
+/** Requests that both refuse. */
+const refused: Readonly<Record<string, Case & { readonly newer?: true }>> = {
+  "a group without a user": { container: secure({ runAsGroup: { value: 5n } }) },
+  "a user whom the image doesn't know": { container: secure({ runAsUsername: "nobody-here" }) },
+  "a user beyond all": { container: secure({ runAsUser: { value: 4294967296n } }), newer: true },
+  "privileges that the pod hasn't": { container: secure({ privileged: true }), newer: true },
+  "a malformed level": { container: secure({ selinuxOptions: { level: "secret" } }), newer: true },
+  "a seccomp profile that isn't there": {
+    container: secure({ seccomp: { profileType: ProfileType.Localhost, localhostRef: "/not/there.json" } }),
+  },
+  "a seccomp profile of no kind": { container: secure({ seccompProfilePath: "mine" }) },
+  "a seccomp file with another type": {
+    container: secure({ seccomp: { profileType: ProfileType.Unconfined, localhostRef: "/x" } }),
+  },
+  "an AppArmor profile without AppArmor": { container: secure({ apparmorProfile: "localhost/mine" }) },
+  "the default AppArmor profile without AppArmor": {
+    container: secure({ apparmor: { profileType: ProfileType.RuntimeDefault } }),
+  },
+  "a device that isn't there": { container: { devices: [{ hostPath: "/dev/nope", containerPath: "/dev/x" }] } },
+  "a device that is a file": {
+    container: { devices: [{ hostPath: "/etc/passwd", containerPath: "/dev/x" }] },
+    newer: true,
+  },
+  "a host path below a file": { container: { mounts: [{ containerPath: "/x", hostPath: "/etc/passwd/x" }] } },
+  "a CDI device that isn't there": { container: { annotations: { "cdi.k8s.io/a": "vendor.com/gpu=0" } }, newer: true },
+  "no CDI device": { container: { annotations: { "cdi.k8s.io/a": "gpu" } }, newer: true },
+  "a class of block I/O": { container: { annotations: { "io.kubernetes.cri.blockio-class": "fast" } }, newer: true },
+  "a class of caches": { container: { annotations: { "io.kubernetes.cri.rdt-class": "gold" } }, newer: true },
+  "users of its own in a pod without": {
+    container: secure({
+      namespaceOptions: {
+        usernsOptions: {
+          mode: NamespaceMode.POD,
+          uids: [{ hostId: 100000, containerId: 0, length: 65536 }],
+          gids: [{ hostId: 100000, containerId: 0, length: 65536 }],
+        },
+      },
+    }),
+    newer: true,
+  },
+  "two mappings of users": {
+    container: secure({
+      namespaceOptions: {
+        usernsOptions: {
+          mode: NamespaceMode.POD,
+          uids: [
+            { hostId: 100000, containerId: 0, length: 1 },
+            { hostId: 100001, containerId: 1, length: 1 },
+          ],
+          gids: [{ hostId: 100000, containerId: 0, length: 1 }],
+        },
+      },
+    }),
+    newer: true,
+  },
+  "a user namespace for the container alone": {
+    container: secure({ namespaceOptions: { usernsOptions: { mode: NamespaceMode.CONTAINER } } }),
+    newer: true,
+  },
+  "recursive read-only that can be written": {
+    container: { mounts: [{ containerPath: "/x", hostPath: "/etc", recursiveReadOnly: true }] },
+    newer: true,
+  },
+};
+
 const suite = noPods === undefined ? describe : describe.skip;
 
 suite(`specs of containers${noPods === undefined ? "" : ` (skipped: ${noPods})`}`, () => {
@@ -286,32 +358,50 @@ suite(`specs of containers${noPods === undefined ? "" : ` (skipped: ${noPods})`}
     }
   }
 
+  /** Asks both for a container. */
+  async function both(pod: PodConfig | undefined, container: Case["container"], use: (calls: Calls) => Promise<void>) {
+    await withPod(pod, async (podId, podConfig) => {
+      const given = typeof container === "function" ? container(folder) : container;
+      const config = ContainerConfig.fromPartial({ metadata: { name: "c" }, image: { image: busybox }, ...given });
+      const request = { podSandboxId: podId, config, sandboxConfig: podConfig };
+      const known = await podOf(podId, podConfig);
+      await use({
+        theirs: async () => (await daemon.runtime.createContainer(request)).containerId,
+        ours: async (id) => {
+          const made = await specs.container({
+            id,
+            pod: known,
+            podConfig,
+            config,
+            imageName: busybox,
+            image: busyboxImage,
+            handler,
+            containerRoot: folder.join("container"),
+            podFiles: filesOf(podId),
+            rootfs,
+          });
+          return made.spec;
+        },
+      });
+    });
+  }
+
   for (const [name, { pod, container, adapted = (spec: Spec) => spec }] of Object.entries(cases))
     test(name, () =>
-      withPod(pod, async (podId, podConfig) => {
-        const given = typeof container === "function" ? container(folder) : container;
-        const config = ContainerConfig.fromPartial({ metadata: { name: "c" }, image: { image: busybox }, ...given });
-        const { containerId } = await daemon.runtime.createContainer({
-          podSandboxId: podId,
-          config,
-          sandboxConfig: podConfig,
-        });
-        const theirs = await specOf(containerId);
-        const { spec } = await specs.container({
-          id: containerId,
-          pod: await podOf(podId, podConfig),
-          podConfig,
-          config,
-          imageName: busybox,
-          image: busyboxImage,
-          handler,
-          containerRoot: folder.join("container"),
-          podFiles: filesOf(podId),
-          rootfs,
-        });
-        expect(comparable(spec)).toEqual(comparable(adapted(theirs)));
+      both(pod, container, async ({ theirs, ours }) => {
+        const id = await theirs();
+        expect(comparable(await ours(id))).toEqual(comparable(adapted(await specOf(id))));
       }),
     );
+
+  for (const [name, { pod, container, newer }] of Object.entries(refused))
+    test(`refused: ${name}`, () =>
+      both(pod, container, async ({ theirs, ours }) => {
+        const [expected, got] = [await refusal(theirs()), await refusal(ours("ID"))];
+        // Refused by newer ones, or in other words than by older ones.
+        if (newer && older) expect(got).not.toBe("nothing");
+        else expect(got).toBe(expected);
+      }));
 
   const pods: Readonly<Record<string, PodConfig>> = {
     "a pause process": {},
@@ -355,6 +445,18 @@ suite(`specs of containers${noPods === undefined ? "" : ` (skipped: ${noPods})`}
       }),
     );
 });
+
+/** Code and text of the error that a call ends with. */
+const refusal = (call: Promise<unknown>): Promise<string> =>
+  call.then(
+    () => "nothing",
+    (error: unknown) => {
+      const { code, message } = HullError.from(error);
+      const named = message.replace(/\b[0-9a-f]{64}\b/g, "ID").replace(/mount callback failed on \S+: /, "");
+      // What hull adds.
+      return `${code}: ${named.replace(/(?<=no users found): .*/, "")}`;
+    },
+  );
 
 /** A pause process as containerd 1.6 wrote it. */
 function asOlder({ annotations, linux, mounts, ...spec }: Spec): Spec {

@@ -32,7 +32,5 @@ export function refuseClasses(
     );
   const rdt = classOf("rdt", config, pod);
   if (rdt !== "" && !ignore_rdt_not_enabled_errors)
-    throw unknown(
-      `failed to set RDT class: RDT disabled, refusing to set RDT class of container ${name} to ${JSON.stringify(rdt)}`,
-    );
+    throw unknown(`failed to set RDT class: RDT not initialized, class ${JSON.stringify(rdt)} not available`);
 }

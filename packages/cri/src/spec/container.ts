@@ -29,6 +29,7 @@ import { withRequestedCapabilities } from "./capabilities.ts";
 import type { ContainerSpecInput, HostFacts, SpecHandler } from "./input.ts";
 import { containerNamespaces, sharedIdMappings } from "./namespaces.ts";
 import { cgroupsPath, linuxResources, mergeResources, oomScore } from "./resources.ts";
+import { contexts, during } from "./steps.ts";
 import { specUser } from "./user.ts";
 
 /** What the OCI runtime makes in every container it allows by itself. */
@@ -206,15 +207,28 @@ function withLimits({ config, settings, host, podConfig, id }: ContainerSpecInpu
  * @throws Unknown, in containerd's words, for requests that contradict themselves, their pod or the host
  */
 export function buildContainerSpec(input: ContainerSpecInput): Spec {
-  const { config, podConfig, pod, handler, host, settings, image } = input;
+  const { id, config, podConfig, pod, handler, host, settings, image } = input;
   const security = config.linux?.securityContext;
   const podOptions = podConfig.linux?.securityContext?.namespaceOptions;
   const options = security?.namespaceOptions;
-  const mappings = sharedIdMappings(podOptions?.usernsOptions, options?.usernsOptions);
   const privileged = security?.privileged === true;
+  const { mappings, privileges, namespaces } = during(contexts.options(id), () => {
+    const shared = sharedIdMappings(podOptions?.usernsOptions, options?.usernsOptions);
+    const asked = { container: options, pod: podOptions, mappings: shared, targetPid: input.targetPid };
+    return {
+      mappings: shared,
+      privileges: privileged ? [withAllPrivileges(input)] : [],
+      namespaces: containerNamespaces(pod.namespaces, asked),
+    };
+  });
+  const { program, limits } = during(contexts.spec(id), () => ({
+    program: withProgram(input),
+    limits: withLimits(input),
+  }));
+  const user = during(contexts.container, () => specUser(security, image.config.user, input.users));
   return buildSpec(
-    startSpec(input.id, handler),
-    withProgram(input),
+    startSpec(id, handler),
+    program,
     withNoNewPrivileges(security?.noNewPrivs === true),
     // Hides the host's groups. Privileged ones are to see them, and on version 1 containerd never did.
     ...(host.unifiedCgroups && !privileged ? [withNamespace({ type: "cgroup" })] : []),
@@ -224,11 +238,11 @@ export function buildContainerSpec(input: ContainerSpecInput): Spec {
       : [withMaskedPaths(security?.maskedPaths ?? [], security?.readonlyPaths ?? [])]),
     ...withGivenDevices(input),
     withRequestedCapabilities(security?.capabilities, host.capabilities),
-    ...(privileged ? [withAllPrivileges(input)] : []),
+    ...privileges,
     ...(security?.readonlyRootfs === true ? [withReadOnlyRoot] : []),
-    ...withLimits(input),
-    containerNamespaces(pod.namespaces, { container: options, pod: podOptions, mappings, targetPid: input.targetPid }),
-    withUser(specUser(security, image.config.user, input.users)),
+    ...limits,
+    namespaces,
+    withUser(user),
     withConfinement(input, host, privileged),
     withAnnotations({
       ...passedAnnotations(podConfig.annotations, handler.config.pod_annotations),

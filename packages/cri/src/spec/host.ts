@@ -61,13 +61,16 @@ function goError(call: string, path: string, error: unknown): Error {
 
 /** The host's own files. Nothing here blocks: a path may be on a server that doesn't answer. */
 export const hostPaths: HostPaths = {
-  async ensureDirectory(path) {
+  async exists(path) {
     try {
       await access(path);
-      return;
+      return true;
     } catch (error) {
-      if (!isErrno(error, "ENOENT")) throw goError("stat", path, error);
+      if (isErrno(error, "ENOENT")) return false;
+      throw goError("stat", path, error);
     }
+  },
+  async makeDirectory(path) {
     try {
       await mkdir(path, { recursive: true, mode: 0o755 });
     } catch (error) {

@@ -18,6 +18,7 @@ import { wantedAppArmor, wantedSeccomp } from "./profiles.ts";
 import type { RootfsFiles } from "./rootfs-files.ts";
 import { loadSeccomp } from "./seccomp-file.ts";
 import type { SelinuxLabeler, SelinuxLabels } from "./selinux.ts";
+import { contexts, during, duringAsync } from "./steps.ts";
 import { needsUserFiles, requestedUser } from "./user.ts";
 
 /** All that looks at the host. */
@@ -87,46 +88,42 @@ export class ContainerSpecs {
     const { config, podConfig, image, handler, pod, id, imageName, targetPid } = request;
     const { facts, paths, selinux } = this.#host;
     const security = config.linux?.securityContext;
-    const wrap = `failed to generate container ${JSON.stringify(id)} spec: `;
-    refuseClasses(config, podConfig, this.#settings);
-    const labels = prefixed(`${wrap}failed to generate spec opts: `, () =>
-      selinux.label(security?.selinuxOptions, pod.processLabel),
-    );
+    const labels = during(contexts.options(id), () => {
+      refuseClasses(config, podConfig, this.#settings);
+      return selinux.label(security?.selinuxOptions, pod.processLabel);
+    });
     try {
       const volumes = this.#settings.ignore_image_defined_volumes
         ? []
         : imageVolumeMounts(config, image, request.containerRoot);
       const abilities = { recursiveReadOnly: handler.recursiveReadOnly, mountLabel: labels.mount };
       const extra = [...podFileMounts(config, request.podFiles), ...volumes];
-      const wrapped = <T>(step: Promise<T>): Promise<T> => prefixedLater(`${wrap}failed to generate spec: `, step);
-      const mounts = await wrapped(resolveMounts(config.mounts, extra, paths, abilities));
-      const devices = await wrapped(
-        resolveDevices(config, paths, this.#settings.device_ownership_from_security_context),
-      );
+      const owned = this.#settings.device_ownership_from_security_context;
+      const context = contexts.spec(id);
+      const mounts = await duringAsync(context, () => resolveMounts(config.mounts, extra, paths, abilities));
+      const devices = await duringAsync(context, () => resolveDevices(config, paths, owned));
       const profiles = await this.#profiles(security, true);
-      prefixed("failed to get container spec opts: ", () => security !== undefined && requestedUser(security));
+      if (security !== undefined) during(contexts.containerOptions, () => requestedUser(security));
       const users = needsUserFiles(security, image.config.user) ? await request.rootfs.users() : {};
       this.#tellOfScore(config);
-      const spec = prefixed(wrap, () =>
-        buildContainerSpec({
-          id,
-          pod,
-          podConfig,
-          config,
-          imageName,
-          image,
-          handler,
-          settings: this.#settings,
-          host: facts,
-          mounts,
-          devices,
-          ...(security?.privileged === true ? { hostDevices: deviceNodes() } : {}),
-          users,
-          profiles,
-          labels,
-          targetPid,
-        }),
-      );
+      const spec = buildContainerSpec({
+        id,
+        pod,
+        podConfig,
+        config,
+        imageName,
+        image,
+        handler,
+        settings: this.#settings,
+        host: facts,
+        mounts,
+        devices,
+        ...(security?.privileged === true ? { hostDevices: deviceNodes() } : {}),
+        users,
+        profiles,
+        labels,
+        targetPid,
+      });
       return { spec: await this.#withNamedDevices(spec, config), processLabel: labels.process, volumes };
     } catch (error) {
       if (labels.process !== pod.processLabel) selinux.release(labels.process);
@@ -161,25 +158,24 @@ export class ContainerSpecs {
     confined: boolean,
   ): Promise<LoadedProfiles> {
     const { facts } = this.#host;
-    const context = "failed to get container spec opts: ";
-    const apparmor = confined ? prefixed(context, () => wantedAppArmor(asked, facts.apparmor)) : "unconfined";
-    const seccomp = prefixed(context, () => wantedSeccomp(asked, this.#settings, facts.seccomp));
+    const context = contexts.containerOptions;
+    const apparmor = confined ? during(context, () => wantedAppArmor(asked, facts.apparmor)) : "unconfined";
+    const seccomp = during(context, () => wantedSeccomp(asked, this.#settings, facts.seccomp));
     return {
       ...(seccomp === "unconfined"
         ? {}
         : { seccomp: seccomp === "default" ? seccomp : await this.#seccomp(seccomp.name) }),
-      ...(apparmor === "unconfined" ? {} : { apparmor: await this.#apparmor(apparmor, context) }),
+      ...(apparmor === "unconfined" ? {} : { apparmor: await this.#apparmor(apparmor) }),
     };
   }
 
   #seccomp(path: string): Promise<Seccomp> {
-    return prefixedLater("failed to create containerd container: ", loadSeccomp(path));
+    return duringAsync(contexts.container, () => loadSeccomp(path));
   }
 
-  async #apparmor(wanted: { readonly name: string } | "default", context: string): Promise<string> {
-    if (wanted === "default")
-      return await prefixedLater("failed to create containerd container: ", loadDefaultProfile());
-    await prefixedLater(context, checkProfile(wanted.name));
+  async #apparmor(wanted: { readonly name: string } | "default"): Promise<string> {
+    if (wanted === "default") return await duringAsync(contexts.container, () => loadDefaultProfile());
+    await duringAsync(contexts.containerOptions, () => checkProfile(wanted.name));
     return wanted.name;
   }
 
@@ -188,16 +184,17 @@ export class ContainerSpecs {
     if (!this.#settings.enable_cdi) {
       if (fields.length === 0) return spec;
       throw unknown(
-        `failed to get container spec opts: CDI devices (${fields.join(", ")}) requested but CDI support is explicitly disabled`,
+        `${contexts.containerOptions}: CDI devices (${fields.join(", ")}) requested but CDI support is explicitly disabled`,
       );
     }
-    const listed = prefixed("failed to parse CDI device annotations: ", () => devicesOfAnnotations(annotations));
-    const names = [...new Set([...fields, ...listed])];
-    if (names.length === 0) return spec;
-    return await prefixedLater(
-      "failed to create containerd container: CDI device injection failed: ",
-      this.#host.cdi.inject(spec, names),
-    );
+    try {
+      const names = [...new Set([...fields, ...devicesOfAnnotations(annotations)])];
+      return names.length === 0 ? spec : await this.#host.cdi.inject(spec, names);
+    } catch (error) {
+      const { message } = HullError.from(error);
+      const what = message.startsWith("CDI") ? "" : "failed to parse CDI device annotations: ";
+      throw unknown(`${contexts.container}: ${what}${message}`, { cause: error });
+    }
   }
 
   #tellOfScore({ linux }: ContainerConfig): void {
@@ -212,23 +209,5 @@ export class ContainerSpecs {
         score: own,
       },
     );
-  }
-}
-
-function prefixed<T>(prefix: string, step: () => T): T {
-  try {
-    return step();
-  } catch (error) {
-    const { code, message } = HullError.from(error);
-    throw new HullError(code, `${prefix}${message}`, { cause: error });
-  }
-}
-
-async function prefixedLater<T>(prefix: string, step: Promise<T>): Promise<T> {
-  try {
-    return await step;
-  } catch (error) {
-    const { code, message } = HullError.from(error);
-    throw new HullError(code, `${prefix}${message}`, { cause: error });
   }
 }

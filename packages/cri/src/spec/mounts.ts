@@ -3,16 +3,18 @@
 import { randomBytes } from "node:crypto";
 import { join, normalize } from "node:path";
 import { type ContainerConfig, type IDMapping, Mount, MountPropagation, NamespaceMode } from "@hull/api/gen/cri/v1/cri";
-import { HullError, invalidArgument, unknown } from "@hull/errors";
+import { invalidArgument, unknown } from "@hull/errors";
 import type { ImageConfig } from "@hull/oci/manifest";
 import { byDepth, type SpecMount } from "@hull/oci/spec";
 import type { PodFiles, ResolvedMounts } from "./input.ts";
 import { specMapping } from "./namespaces.ts";
+import { duringAsync } from "./steps.ts";
 
 /** Files of the host that mounts lead to. Texts of errors are as Go's (`stat /x: permission denied`). */
 export interface HostPaths {
-  /** Creates a directory, and those above it, unless something is there. */
-  ensureDirectory(path: string): Promise<void>;
+  exists(path: string): Promise<boolean>;
+  /** Creates a directory, and those above it. */
+  makeDirectory(path: string): Promise<void>;
   /** The path without links. */
   realPath(path: string): Promise<string>;
   /** The mount that a path is on: where it is mounted, and how it propagates (`shared:1`, `master:2`). */
@@ -99,11 +101,12 @@ export async function resolveMounts(
 async function resolveMount(mount: Mount, host: HostPaths, abilities: MountAbilities): Promise<SpecMount> {
   const { containerPath, hostPath, uidMappings, gidMappings } = mount;
   const quotedHost = JSON.stringify(hostPath);
-  await wrapped(`failed to mkdir ${quotedHost}`, () => host.ensureDirectory(hostPath));
-  const source = await wrapped(`failed to resolve symlink ${quotedHost}`, () => host.realPath(hostPath));
+  if (!(await duringAsync(`failed to stat ${quotedHost}`, () => host.exists(hostPath))))
+    await duringAsync(`failed to mkdir ${quotedHost}`, () => host.makeDirectory(hostPath));
+  const source = await duringAsync(`failed to resolve symlink ${quotedHost}`, () => host.realPath(hostPath));
   const options = ["rbind", await propagationOf(mount, source, host), accessOf(mount, abilities)];
   if (mount.selinuxRelabel && abilities.mountLabel !== "")
-    await wrapped(`relabel ${JSON.stringify(source)} with ${JSON.stringify(abilities.mountLabel)} failed`, () =>
+    await duringAsync(`relabel ${JSON.stringify(source)} with ${JSON.stringify(abilities.mountLabel)} failed`, () =>
       host.relabel(source, abilities.mountLabel),
     );
   return {
@@ -114,14 +117,6 @@ async function resolveMount(mount: Mount, host: HostPaths, abilities: MountAbili
     ...(uidMappings.length === 0 ? {} : { uidMappings: uidMappings.map(specMapping) }),
     ...(gidMappings.length === 0 ? {} : { gidMappings: gidMappings.map(specMapping) }),
   };
-}
-
-async function wrapped<T>(what: string, step: () => Promise<T>): Promise<T> {
-  try {
-    return await step();
-  } catch (error) {
-    throw unknown(`${what}: ${HullError.from(error).message}`, { cause: error });
-  }
 }
 
 async function propagationOf({ propagation }: Mount, source: string, host: HostPaths): Promise<string> {

@@ -69,6 +69,20 @@ export function idMappingsOf(options: UserNamespace | undefined): IdMappings | u
   return { uids, gids };
 }
 
+/** As the library that containerd uses writes a message. */
+function goText(options: UserNamespace | undefined): string {
+  if (options === undefined) return "nil";
+  const list = (mappings: readonly IDMapping[]): string =>
+    mappings
+      .map(
+        ({ hostId, containerId, length }) =>
+          `&IDMapping{HostId:${hostId},ContainerId:${containerId},Length:${length},},`,
+      )
+      .join("");
+  const { mode, uids, gids } = options;
+  return `&UserNamespace{Mode:${modeNames.get(mode)},Uids:[]*IDMapping{${list(uids)}},Gids:[]*IDMapping{${list(gids)}},}`;
+}
+
 /** @throws Unknown unless container and pod agree on the user namespace; else its ids */
 export function sharedIdMappings(
   pod: UserNamespace | undefined,
@@ -76,10 +90,9 @@ export function sharedIdMappings(
 ): IdMappings | undefined {
   const mappings = idMappingsOf(container);
   const same = (pod === undefined) === (container === undefined) && pod?.mode === container?.mode;
-  const text = (options: UserNamespace | undefined): string => JSON.stringify(options) ?? "<nil>";
   if (!same || JSON.stringify(idMappingsOf(pod)) !== JSON.stringify(mappings))
     throw unknown(
-      `user namespace config for sandbox is different from container. Sandbox userns config: ${text(pod)} - Container userns config: ${text(container)}`,
+      `user namespace config for sandbox is different from container. Sandbox userns config: ${goText(pod)} - Container userns config: ${goText(container)}`,
     );
   return mappings;
 }

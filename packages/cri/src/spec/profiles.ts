@@ -3,6 +3,7 @@
 import { SecurityProfile_ProfileType as ProfileType, type SecurityProfile } from "@hull/api/gen/cri/v1/cri";
 import { unknown } from "@hull/errors";
 import type { CriRuntimeConfig } from "../config.ts";
+import { during } from "./steps.ts";
 
 /** A profile by name or path, the runtime's own, or none. */
 export type WantedProfile = { readonly name: string } | "default" | "unconfined";
@@ -33,12 +34,11 @@ function wanted(kind: "seccomp" | "apparmor", { profileType, localhostRef }: Sec
   }
 }
 
-function given(kind: "seccomp" | "apparmor", profile: SecurityProfile | undefined, text: string) {
-  try {
-    return profile ?? (text === "" ? undefined : profileOfText(text));
-  } catch (error) {
-    throw unknown(`failed to generate ${kind} spec opts: ${(error as Error).message}`);
-  }
+const inSeccomp = "failed to generate seccomp spec opts";
+const inAppArmor = "failed to generate apparmor spec opts";
+
+function given(context: string, profile: SecurityProfile | undefined, text: string): SecurityProfile | undefined {
+  return during(context, () => profile ?? (text === "" ? undefined : profileOfText(text)));
 }
 
 interface SeccompAsked {
@@ -54,11 +54,11 @@ export function wantedSeccomp(
   { unset_seccomp_profile: unset }: Pick<CriRuntimeConfig, "unset_seccomp_profile">,
   supported: boolean,
 ): WantedProfile {
-  const profile = given("seccomp", asked?.seccomp, asked?.seccompProfilePath || unset);
+  const profile = given(inSeccomp, asked?.seccomp, asked?.seccompProfilePath || unset);
   if (asked?.privileged === true || profile === undefined) return "unconfined";
   if (!supported && profile.profileType !== ProfileType.Unconfined)
-    throw unknown("failed to generate seccomp spec opts: seccomp is not supported");
-  return prefixed("seccomp", () => wanted("seccomp", profile));
+    throw unknown(`${inSeccomp}: seccomp is not supported`);
+  return during(inSeccomp, () => wanted("seccomp", profile));
 }
 
 interface AppArmorAsked {
@@ -70,20 +70,12 @@ interface AppArmorAsked {
 
 /** Where the host has AppArmor, who doesn't ask has the default profile, unless privileged; where it hasn't, asking for one is an error. @throws Unknown */
 export function wantedAppArmor(asked: AppArmorAsked | undefined, supported: boolean): WantedProfile {
-  const profile = given("apparmor", asked?.apparmor, asked?.apparmorProfile ?? "");
+  const profile = given(inAppArmor, asked?.apparmor, asked?.apparmorProfile ?? "");
   if (!supported) {
     if (profile !== undefined && profile.profileType !== ProfileType.Unconfined)
-      throw unknown("failed to generate apparmor spec opts: apparmor is not supported");
+      throw unknown(`${inAppArmor}: apparmor is not supported`);
     return "unconfined";
   }
-  const which = prefixed("apparmor", () => (profile === undefined ? "default" : wanted("apparmor", profile)));
+  const which = during(inAppArmor, () => (profile === undefined ? "default" : wanted("apparmor", profile)));
   return which === "default" && asked?.privileged === true ? "unconfined" : which;
-}
-
-function prefixed<T>(kind: string, step: () => T): T {
-  try {
-    return step();
-  } catch (error) {
-    throw unknown(`failed to generate ${kind} spec opts: ${(error as Error).message}`);
-  }
 }
