@@ -1,7 +1,7 @@
 /**
  * The side-by-side benchmark: the same work on hull and on a real containerd, turn by turn in one run.
  *
- *   npm run bench [-- --quick] [-- --only run,import,…]
+ *   npm run bench [-- --quick] [-- --only run,import,pods,node,…] [-- --pods 110]
  *
  * Prints a table of medians and ratios and writes `bench/results/<time>.json`. Figures of a noisy machine mean little by themselves; the
  * ratios are what counts.
@@ -11,19 +11,23 @@ import { cpus, release } from "node:os";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
 import { writeBusyboxImage } from "../scripts/image.ts";
+import { CriDaemon, writePodImages } from "../test/support/cri.ts";
 import { scratch } from "../test/support/scratch.ts";
 import { contentCases } from "./cases/content.ts";
 import { importCase, writeLargeImage } from "./cases/import.ts";
 import { latencyCase } from "./cases/latency.ts";
 import { lifecycleCase } from "./cases/lifecycle.ts";
 import { memoryCases } from "./cases/memory.ts";
+import { nodeCases, podCases } from "./cases/pods.ts";
 import { runCase } from "./cases/run.ts";
 import { makeContainers, startCase } from "./cases/start.ts";
 import { startPeers } from "./peers.ts";
 import { table, toJson } from "./report.ts";
 import type { Sample } from "./sample.ts";
 
-const { values } = parseArgs({ options: { quick: { type: "boolean", default: false }, only: { type: "string" } } });
+const { values } = parseArgs({
+  options: { quick: { type: "boolean", default: false }, only: { type: "string" }, pods: { type: "string" } },
+});
 const wanted = values.only?.split(",");
 const wants = (name: string): boolean => wanted === undefined || wanted.includes(name);
 const rounds = (count: number): number => (values.quick ? Math.max(3, Math.ceil(count / 5)) : count);
@@ -112,6 +116,23 @@ if (wants("start")) {
         target: 0.4,
       }),
     );
+  }
+}
+
+if (wants("pods") || wants("node")) {
+  const images = folder.join("pods.tar");
+  writePodImages(images);
+  await using hull = await CriDaemon.start("hull", folder.join("n", "h"), images);
+  await using containerd = await CriDaemon.start("containerd", folder.join("n", "c"), images);
+  const nodes = { hull, containerd };
+  if (wants("pods")) {
+    step("pods");
+    samples.push(...(await podCases(nodes, rounds(25))));
+  }
+  if (wants("node")) {
+    const pods = Number(values.pods ?? (values.quick ? 10 : 110));
+    step(`a node of ${pods} pods`);
+    samples.push(...(await nodeCases(nodes, { pods, seconds: values.quick ? 10 : 30 })));
   }
 }
 

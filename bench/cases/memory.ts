@@ -3,7 +3,7 @@ import type { Peer } from "../peers.ts";
 import type { Sample } from "../sample.ts";
 
 /** A figure of a process in MiB: `Pss` from smaps_rollup, `VmRSS` from status. */
-function memoryOf(pid: number, key: "Pss" | "VmRSS"): number {
+export function memoryOf(pid: number, key: "Pss" | "VmRSS"): number {
   const text = readFileSync(`/proc/${pid}/${key === "Pss" ? "smaps_rollup" : "status"}`, "utf8");
   return Number(new RegExp(`^${key}:\\s+(\\d+) kB`, "m").exec(text)?.[1] ?? Number.NaN) / 1024;
 }

@@ -1,4 +1,5 @@
 /** What the daemon says of itself, and what it is told, beside the real containerd. */
+import { unlink } from "node:fs/promises";
 import { comparedCri } from "./pair.ts";
 
 comparedCri("the runtime", (test) => {
@@ -14,7 +15,9 @@ comparedCri("the runtime", (test) => {
     await same("keys of what it tells at length", async ({ runtime }) => {
       const { info } = await runtime.status({ verbose: true });
       // What the program itself was made with.
-      return Object.keys(info).filter((key) => key !== "golang");
+      return Object.keys(info)
+        .filter((key) => key !== "golang")
+        .sort();
     });
     await same("the driver of control groups", ({ runtime }) => runtime.runtimeConfig({}), {
       newer: { linux: { cgroupDriver: 1 } },
@@ -24,13 +27,18 @@ comparedCri("the runtime", (test) => {
     );
   });
 
-  test("a network that goes and comes", async ({ same, each }) => {
+  test("a network that goes and comes", async ({ same, each, servers }) => {
     const network = ({ runtime }: { runtime: { status(request: object): Promise<Status> } }) =>
       runtime.status({}).then(({ status }) => status?.conditions.find(({ type }) => type === "NetworkReady"));
-    await each(({ folder }) => Bun.$`mv ${folder("net.d/10-pods.conflist")} ${folder("kept")}`);
+    const file = "net.d/10-pods.conflist";
+    const kept = await Bun.file(servers[0].folder(file)).text();
+    await each(({ folder }) => unlink(folder(file)));
     await each((s) => until(async () => (await network(s))?.status === false));
     await same("without", network);
-    await each(({ folder }) => Bun.$`mv ${folder("kept")} ${folder("net.d/10-pods.conflist")}`);
+    // containerd overlooks a file that is moved there.
+    await each(async ({ folder, daemon }) =>
+      Bun.write(folder(file), kept.replace(servers[0].daemon.folder, daemon.folder)),
+    );
     await each((s) => until(async () => (await network(s))?.status === true));
     await same("with it again", network);
     await same("a pod now", (s) => s.runPod("web"));

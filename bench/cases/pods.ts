@@ -1,0 +1,134 @@
+import { readdirSync, readFileSync } from "node:fs";
+import type { CriDaemon } from "../../test/support/cri.ts";
+import { scriptContainer } from "../../test/support/cri.ts";
+import { type Sample, timed } from "../sample.ts";
+import { memoryOf } from "./memory.ts";
+
+/** Both, as nodes. */
+export interface Nodes {
+  readonly hull: CriDaemon;
+  readonly containerd: CriDaemon;
+}
+
+/** What idle containers run: their memory isn't the node's. */
+const idle = "exec sleep 1000000";
+
+/** Runs a pod with containers that do nothing, as the kubelet does: each is started before the next is made. */
+async function runPod(node: CriDaemon, name: string, containers: number): Promise<string> {
+  const sandboxConfig = node.podConfig(name);
+  const { podSandboxId } = await node.runtime.runPodSandbox({ config: sandboxConfig });
+  for (let number = 0; number < containers; number++) {
+    const config = scriptContainer(`c${number}`, idle);
+    const { containerId } = await node.runtime.createContainer({ podSandboxId, config, sandboxConfig });
+    await node.runtime.startContainer({ containerId });
+  }
+  return podSandboxId;
+}
+
+async function removePod(node: CriDaemon, podSandboxId: string): Promise<void> {
+  await node.runtime.stopPodSandbox({ podSandboxId });
+  await node.runtime.removePodSandbox({ podSandboxId });
+}
+
+/** A pod from RunPodSandbox to the answer to StartContainer of its one container; and its end. */
+export async function podCases(nodes: Nodes, rounds: number): Promise<Sample[]> {
+  const sample = (name: string): Sample => ({ name, unit: "ms", hull: [], containerd: [], paired: true });
+  const start = sample("pod: run, create, start");
+  const end = sample("pod with a container: stop, remove");
+  for (let round = -1; round < rounds; round++) {
+    for (const side of ["hull", "containerd"] as const) {
+      let id = "";
+      const started = await timed(async () => {
+        id = await runPod(nodes[side], `start-${round}`, 1);
+      });
+      const ended = await timed(() => removePod(nodes[side], id));
+      if (round < 0) continue; // the first warms both up
+      start[side].push(started);
+      end[side].push(ended);
+    }
+  }
+  return [start, end];
+}
+
+/** A node with many pods of two containers: how long until all run, what they cost, and what being asked as the kubelet asks costs. */
+export async function nodeCases(nodes: Nodes, { pods, seconds }: { pods: number; seconds: number }): Promise<Sample[]> {
+  const sample = (name: string, unit: Sample["unit"]): Sample => ({ name, unit, hull: [], containerd: [] });
+  const start = sample(`${pods} pods of 2 containers: until all run`, "ms");
+  const cpu = sample(`… processor for that, node's processes`, "ms");
+  const perPod = sample(`… memory of a pod's shims and pause: PSS`, "MiB");
+  const daemon = sample(`… daemon: RSS`, "MiB");
+  const polling = sample(`… processor a second, asked as the kubelet asks`, "ms");
+  const end = sample(`… until all are removed`, "ms");
+  for (const side of ["hull", "containerd"] as const) {
+    const node = nodes[side];
+    const names = Array.from({ length: pods }, (_, number) => `node-${number}`);
+    const ids: string[] = [];
+    const before = processorOf(node);
+    start[side].push(await timed(() => sideBySide(names, async (name) => void ids.push(await runPod(node, name, 2)))));
+    cpu[side].push(processorOf(node) - before);
+    // What the last calls left behind is put away.
+    await Bun.sleep(4000);
+    const others = processesOf(node).filter((pid) => pid !== node.server.pid && !isIdle(pid));
+    perPod[side].push(others.reduce((sum, pid) => sum + memoryOf(pid, "Pss"), 0) / pods);
+    daemon[side].push(memoryOf(node.server.pid, "VmRSS"));
+    const atRest = processorOf(node);
+    await pollAsKubelet(node, seconds);
+    polling[side].push((processorOf(node) - atRest) / seconds);
+    end[side].push(await timed(() => sideBySide(ids, (id) => removePod(node, id))));
+  }
+  return [start, cpu, perPod, daemon, polling, end];
+}
+
+/** Lists every second, stats every ten, as the kubelet's PLEG and its eviction manager do. */
+async function pollAsKubelet({ runtime, images }: CriDaemon, seconds: number): Promise<void> {
+  const start = performance.now();
+  for (let second = 0; second < seconds; second++) {
+    await Promise.all([runtime.listPodSandbox({}), runtime.listContainers({})]);
+    if (second % 5 === 0) await runtime.status({});
+    if (second % 10 === 0) await Promise.all([runtime.listContainerStats({}), images.imageFsInfo({})]);
+    await Bun.sleep(Math.max(0, start + (second + 1) * 1000 - performance.now()));
+  }
+}
+
+/** Works on all, eight at a time. */
+async function sideBySide<T>(all: readonly T[], work: (one: T) => Promise<void>): Promise<void> {
+  const rest = all.values();
+  const worker = async (): Promise<void> => {
+    for (const one of rest) await work(one);
+  };
+  await Promise.all(Array.from({ length: 8 }, worker));
+}
+
+/** All processes of a node: those below its machine's first one and below its daemon. */
+function processesOf(node: CriDaemon): number[] {
+  const children = new Map<number, number[]>();
+  for (const entry of readdirSync("/proc")) {
+    const [, parent] = /\) \S (\d+) /.exec(contentOf(`/proc/${entry}/stat`)) ?? [];
+    if (!/^\d+$/.test(entry) || parent === undefined) continue;
+    const siblings = children.get(Number(parent)) ?? [];
+    children.set(Number(parent), [...siblings, Number(entry)]);
+  }
+  const below = (pid: number): number[] => [pid, ...(children.get(pid) ?? []).flatMap(below)];
+  return [...new Set([...(children.get(node.machine.pid) ?? []).flatMap(below), ...below(node.server.pid)])];
+}
+
+const isIdle = (pid: number): boolean => contentOf(`/proc/${pid}/cmdline`) === "sleep\x001000000\0";
+
+/** Milliseconds of processor that a node's processes have taken, with those that they have waited for. proc(5): ticks of 10 ms. */
+function processorOf(node: CriDaemon): number {
+  let ticks = 0;
+  for (const pid of processesOf(node)) {
+    const fields = contentOf(`/proc/${pid}/stat`).split(") ").at(-1)?.split(" ") ?? [];
+    for (const field of [11, 12, 13, 14]) ticks += Number(fields[field] ?? 0);
+  }
+  return ticks * 10;
+}
+
+/** A file of a process; empty if it has ended. */
+function contentOf(path: string): string {
+  try {
+    return readFileSync(path, "utf8");
+  } catch {
+    return "";
+  }
+}
