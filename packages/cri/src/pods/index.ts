@@ -235,7 +235,8 @@ export class Pods {
   async recover(): Promise<void> {
     const { engine, pods, selinux, networks } = this.#options;
     const known = new Set<string>();
-    for (const record of await engine.sandboxes.list(ctx)) {
+    const records = await engine.sandboxes.list(ctx);
+    for (const record of records.sort((a, b) => Number(a.createdAt - b.createdAt))) {
       let pod: Pod;
       try {
         pod = podOfRecord(record);

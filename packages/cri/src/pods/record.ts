@@ -111,7 +111,7 @@ export function podOfRecord(record: Pick<Sandbox, "id" | "extensions" | "created
     runtimeHandler: text("RuntimeHandler"),
     createdAt: own === undefined ? record.createdAt : BigInt(own.createdAt),
     state: own?.state ?? "ready",
-    released: own?.released ?? false,
+    ...(own?.released === true ? { released: true } : {}),
     namespaces: own?.namespaces ?? (net === "" ? {} : { net }),
     network: {
       ip: text("IP"),

@@ -47,9 +47,9 @@ export async function startPod(
     ]);
     recorded.catch(() => undefined);
     undo.defer(() => removePodDirectories(directories));
-    undo.defer(() => releasePodNamespaces(plan.paths));
     const what = plan.paths.net === undefined ? "namespaces" : "network namespace";
     await doingLater(`failed to create ${what} for sandbox ${quoted(pod.id)}`, createPodNamespaces(plan));
+    undo.defer(() => releasePodNamespaces(plan.paths));
     doing(`failed to start sandbox ${quoted(pod.id)}: failed to setup sandbox files`, () =>
       writePodFiles(directories, pod.config),
     );
