@@ -28,6 +28,7 @@ export const jsonTypes = {
   criContainerMetadata: "github.com/containerd/cri/pkg/store/container/Metadata",
   criSandboxMetadata: "github.com/containerd/cri/pkg/store/sandbox/Metadata",
   criUpdatedResources: "io.containerd.cri.v1/UpdatedResources",
+  imagePull: "io.hull.cri.v1/ImagePull",
   unexpectedStatus: "github.com/containerd/containerd/v2/core/remotes/errors/ErrUnexpectedStatus",
 } as const;
 

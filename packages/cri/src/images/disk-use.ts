@@ -12,13 +12,16 @@ export interface SnapshotterUse extends Usage {
   readonly at: Nanoseconds;
 }
 
+/** ms in which those who ask get the same answer: listing the snapshots costs little, but not nothing. */
+const shared = 1000;
+
 /** ms that a call waits for layers that were never looked at. */
 const patience = 500;
 
 /**
- * What the snapshots of namespace `k8s.io` take on disk. Nothing runs when nobody asks, and an answer may be as old as the period: what
- * committed snapshots take was measured when they were committed; layers that containers write to are looked at one after the other
- * (`stats/layers.ts`), whoever asks.
+ * What the snapshots of namespace `k8s.io` take on disk. Nothing runs when nobody asks. What committed snapshots take was measured when
+ * they were committed; what layers take that containers write to may be as old as the period, and is looked at for one after the other
+ * (`stats/layers.ts`).
  */
 export class DiskUse {
   readonly #ctx = contextFor(criNamespace);
@@ -50,7 +53,7 @@ export class DiskUse {
     const known = this.#answers.get(snapshotter);
     if (known !== undefined && performance.now() < known.until) return known.use;
     const use = this.#sum(snapshotter);
-    this.#answers.set(snapshotter, { use, until: performance.now() + this.#period });
+    this.#answers.set(snapshotter, { use, until: performance.now() + Math.min(this.#period, shared) });
     use.catch(() => this.#answers.delete(snapshotter));
     return use;
   }

@@ -226,6 +226,12 @@ describe.skipIf(!root)(`images of pods${reason}`, () => {
       [at("b:2"), "waiting"],
     ]);
     const states: object[] = [];
+    const told: unknown[] = [];
+    events.observe(({ topic, event, namespace }) => {
+      if (topic !== "/image-pulls/progress") return;
+      const { name, phase, fetched } = JSON.parse(new TextDecoder().decode(event.value));
+      told.push([namespace, name, phase, fetched]);
+    });
     images.observePulls(({ reference, phase, fetched, total, layers, unpacked }, received) =>
       states.push({ reference, phase, whole: fetched === total, received: received === total, layers, unpacked }),
     );
@@ -233,6 +239,15 @@ describe.skipIf(!root)(`images of pods${reason}`, () => {
     expect(states).toEqual([
       { reference: at("a:1"), phase: "done", whole: true, received: true, layers: 2, unpacked: 2 },
       { reference: at("b:2"), phase: "done", whole: true, received: true, layers: 1, unpacked: 1 },
+    ]);
+    const bytes = ({ manifest, config, layers }: TestImage) =>
+      [manifest, config, ...layers].reduce((sum, { size }) => sum + size, 0);
+    expect(told).toEqual([
+      ["k8s.io", at("a:1"), "pulling", 0],
+      ["k8s.io", at("a:1"), "done", bytes(image)],
+      ["k8s.io", at("b:2"), "resolving", 0],
+      ["k8s.io", at("b:2"), "pulling", 0],
+      ["k8s.io", at("b:2"), "done", bytes(other)],
     ]);
   });
 

@@ -10,6 +10,7 @@
  */
 
 import type { AuthConfig } from "@hull/api/gen/cri/v1/cri";
+import { encodeJsonAny, jsonTypes } from "@hull/api/typeurl";
 import type { ContentStore } from "@hull/engine/content/index";
 import { type Context, contextFor } from "@hull/engine/context";
 import type { EventExchange } from "@hull/engine/events/index";
@@ -34,6 +35,9 @@ import { Pulls, type PullTotals } from "./pulls.ts";
 import { ensureRecord } from "./records.ts";
 import { pullReference, recordNames } from "./references.ts";
 import { type DeprecatedTable, readRegistries } from "./registries.ts";
+
+/** Under this topic pulls tell how far they are: `PullState` as JSON, the reference as its `name`. */
+const pullTopic = "/image-pulls/progress";
 
 export interface CriImagesOptions {
   readonly config: CriImagesConfig;
@@ -86,7 +90,7 @@ export class CriImages implements Images, Disposable {
       ),
     );
     this.#pinned = new Set(Object.values(config.pinned_images));
-    this.#pulls = new Pulls({ ...options, registries: this.#registries });
+    this.#pulls = new Pulls({ ...options, registries: this.#registries, tell: (state) => this.#publish(state) });
     this.#index = new ImageIndex({
       ...options,
       platforms: [hostPlatform(), ...this.#platforms.values()],
@@ -239,6 +243,11 @@ export class CriImages implements Images, Disposable {
     return JSON.parse(
       new TextDecoder().decode(await readBlob(this.#ctx, content, { digest: id, size }, maxConfigSize)),
     );
+  }
+
+  #publish({ reference, ...state }: PullState): void {
+    const event = encodeJsonAny(jsonTypes.imagePull, { name: reference, ...state });
+    this.#options.events.publish(this.#ctx, pullTopic, event);
   }
 
   #labelsOf(name: string): Labels {

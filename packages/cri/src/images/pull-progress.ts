@@ -26,28 +26,38 @@ interface Blob {
   unpacked: boolean;
 }
 
+/** ms between two times that others are told of bytes. */
+const tellEvery = 1000;
+
 /**
  * Follows one pull: what it has done, and whether its registry still sends. While something is asked of the registry, each byte that comes
- * puts the end off by `timeout` milliseconds; then `stalled` is called.
+ * puts the end off by `timeout` milliseconds; then `stalled` is called. Phases are told at once, what comes in between once a second.
  */
 export class PullProgress implements Disposable {
   readonly #reference: string;
   readonly #startedAt = Date.now();
   readonly #timeout: number;
   readonly #stalled: () => void;
+  readonly #tell: (state: PullState) => void;
   readonly #blobs = new Map<string, Blob>();
   /** What the registry owes an answer for. */
   readonly #asked = new Set<string>();
   #phase: PullState["phase"] = "waiting";
   #error: string | undefined;
   #lastByte = 0;
+  #lastTold = 0;
   #timer: ReturnType<typeof setTimeout> | undefined;
   #received = 0;
 
-  constructor(reference: string, { timeout, stalled }: { timeout: number; stalled: () => void }) {
+  constructor(
+    reference: string,
+    { timeout, stalled, tell }: { timeout: number; stalled: () => void; tell: (state: PullState) => void },
+  ) {
     this.#reference = reference;
     this.#timeout = timeout;
     this.#stalled = stalled;
+    this.#tell = tell;
+    this.#enter("waiting");
   }
 
   /** Bytes that the registry has sent. */
@@ -71,14 +81,42 @@ export class PullProgress implements Disposable {
   }
 
   /** Takes what the transfer tells. */
-  readonly take = ({ event, name, descriptor, progress = 0, total = 0 }: Progress): void => {
+  readonly take = (progress: Progress): void => {
+    const { event, name } = progress;
     if (event === "resolving") {
-      this.#phase = "resolving";
       this.#ask(name);
+      this.#enter("resolving");
     } else if (event === "resolved") {
-      this.#phase = "pulling";
       this.#asked.delete(name);
+      this.#enter("pulling");
     }
+    this.#takeBlob(progress);
+    if (performance.now() - this.#lastTold >= tellEvery) this.#tellNow();
+  };
+
+  end(error?: string): void {
+    this.#error = error;
+    this.#enter(error === undefined ? "done" : "failed");
+    this[Symbol.dispose]();
+  }
+
+  [Symbol.dispose](): void {
+    clearTimeout(this.#timer);
+    this.#timer = undefined;
+    this.#asked.clear();
+  }
+
+  #enter(phase: PullState["phase"]): void {
+    this.#phase = phase;
+    this.#tellNow();
+  }
+
+  #tellNow(): void {
+    this.#lastTold = performance.now();
+    this.#tell(this.state);
+  }
+
+  #takeBlob({ event, name, descriptor, progress = 0, total = 0 }: Progress): void {
     if (descriptor === undefined) return;
     const blob = this.#blobs.get(name) ?? { done: 0, total, isLayer: name.startsWith("layer-"), unpacked: false };
     this.#blobs.set(name, blob);
@@ -102,18 +140,6 @@ export class PullProgress implements Disposable {
         blob.unpacked = true;
         break;
     }
-  };
-
-  end(error?: string): void {
-    this.#phase = error === undefined ? "done" : "failed";
-    this.#error = error;
-    this[Symbol.dispose]();
-  }
-
-  [Symbol.dispose](): void {
-    clearTimeout(this.#timer);
-    this.#timer = undefined;
-    this.#asked.clear();
   }
 
   #ask(name: string): void {

@@ -23,6 +23,8 @@ export interface PullsOptions {
     | "image_pull_with_sync_fs"
     | "discard_unpacked_layers"
   >;
+  /** Told of each phase of a pull, and once a second of its bytes. */
+  readonly tell: (state: PullState) => void;
   readonly log: Logger;
 }
 
@@ -126,11 +128,12 @@ export class Pulls {
   }
 
   async #run(ctx: Context, job: PullJob, abort: AbortController): Promise<Image> {
-    const { config, log, transfer } = this.#options;
+    const { config, log, transfer, tell } = this.#options;
     const timeout = config.image_pull_progress_timeout;
     const { reference } = job;
     const progress = new PullProgress(reference, {
       timeout,
+      tell,
       stalled: () => {
         log.log("error", "Gave up a pull: its registry sends nothing", { image: reference, after: `${timeout} ms` });
         const text = `nothing came from the registry for ${timeout} ms (image_pull_progress_timeout)`;

@@ -1,6 +1,6 @@
 import { EventsDefinition } from "@hull/api/gen/containerd/services/events/v1/events";
 import { dateOfTimestamp } from "@hull/api/timestamp";
-import { isKnownType, typeNameOf, unpackAny } from "@hull/api/typeurl";
+import { type Any, decodeJsonAny, isKnownType, jsonTypes, typeNameOf, unpackAny } from "@hull/api/typeurl";
 import { invalidArgument } from "@hull/errors";
 import { compileTemplate } from "../../template/index.ts";
 import { needArguments } from "../find.ts";
@@ -33,6 +33,7 @@ const actions: Readonly<Record<string, string>> = {
   "containers/delete": "destroy",
   "images/create": "tag",
   "images/delete": "untag",
+  "image-pulls/progress": "pull",
 };
 
 /** `hull events`: what happens, until it is interrupted. */
@@ -51,9 +52,7 @@ export async function events(call: Call<EventsFlags>): Promise<number> {
   try {
     for await (const { timestamp, namespace, topic, event } of stream) {
       if (namespace !== globals.namespace && namespace !== "") continue;
-      const known =
-        event !== undefined && isKnownType(typeNameOf(event.typeUrl)) ? (await unpackAny(event)).message : {};
-      const fields = known as Record<string, unknown>;
+      const fields = event === undefined ? {} : await fieldsOf(event);
       const shown = describe(topic, fields);
       if (shown === undefined || !filters.every((matches) => matches(shown))) continue;
       const time = dateOfTimestamp(timestamp) ?? new Date();
@@ -77,6 +76,12 @@ export async function events(call: Call<EventsFlags>): Promise<number> {
   return 0;
 }
 
+async function fieldsOf(event: Any): Promise<Record<string, unknown>> {
+  if (event.typeUrl === jsonTypes.imagePull) return decodeJsonAny(event, event.typeUrl) as Record<string, unknown>;
+  const known = isKnownType(typeNameOf(event.typeUrl)) ? (await unpackAny(event)).message : {};
+  return known as Record<string, unknown>;
+}
+
 function describe(topic: string, fields: Record<string, unknown>): Shown | undefined {
   const [, group = "", rest = ""] = /^\/([^/]+)\/(.+)$/.exec(topic) ?? [];
   const action = actions[`${group}/${rest}`] ?? rest;
@@ -89,6 +94,7 @@ function describe(topic: string, fields: Record<string, unknown>): Shown | undef
     case "containers":
       return { type: "container", action, id };
     case "images":
+    case "image-pulls":
       return { type: "image", action, id };
     case "namespaces":
       return { type: "namespace", action, id };
@@ -110,6 +116,10 @@ function attributesOf(fields: Record<string, unknown>): Record<string, string> {
     image: "image",
     pid: "pid",
     execId: "execID",
+    phase: "phase",
+    fetched: "fetched",
+    total: "total",
+    error: "error",
   };
   return Object.fromEntries(
     Object.entries(named).flatMap(([field, name]) => {
