@@ -27,6 +27,7 @@ import { HullError, isCode, unknown } from "@hull/errors";
 import type { RuntimeHandler } from "../handlers.ts";
 import { criNamespace, type Pod } from "../model.ts";
 import { newId } from "../stores/index.ts";
+import { within, withinLater } from "../wrap.ts";
 import { podFiles, removeOrphans, removePodDirectories, removeShm } from "./files.ts";
 import { handlerOf } from "./handler.ts";
 import { keeperKind, type PodKeeper } from "./keeper.ts";
@@ -37,7 +38,6 @@ import { podOfRecord } from "./record.ts";
 import { ShimSandboxes } from "./shim-sandbox.ts";
 import { directoriesOf, LeftBehind, removeRecord, saveRecord, startPod } from "./start.ts";
 import { listedPod, matchesPod, podInfo, podStatus } from "./status.ts";
-import { doing, doingLater } from "./within.ts";
 
 export type { CriDirectories, PodDirectories } from "./directories.ts";
 export { isHostNetwork } from "./namespaces.ts";
@@ -71,12 +71,12 @@ export class Pods {
     if (config?.metadata === undefined) throw unknown("sandbox config must include metadata");
     const id = newId();
     const name = sandboxName(config.metadata);
-    doing(`failed to reserve sandbox name ${JSON.stringify(name)}`, () => pods.reserveName(name, id));
+    within(`failed to reserve sandbox name ${JSON.stringify(name)}`, () => pods.reserveName(name, id));
     let pod: Pod | undefined;
     try {
       const handler = handlerOf(handlers, id, config, runtimeHandler);
       const directories = directoriesOf(this.#options, id);
-      const plan = doing(
+      const plan = within(
         `failed to start sandbox ${JSON.stringify(id)}: failed to generate sandbox container spec`,
         () => planNamespaces(config, directories, this.#options.config.runtime, { networkOnly: !handler.own }),
       );
@@ -117,11 +117,12 @@ export class Pods {
     const { hooks, nri, networks } = this.#options;
     for (const container of hooks.containersOf(pod.id)) {
       const what = `failed to stop container ${JSON.stringify(container.id)}`;
-      await doingLater(what, hooks.stopContainer(container));
+      await withinLater(what, hooks.stopContainer(container));
     }
     if (pod.released === true) return;
     const keeper = this.#keeperOf(pod);
-    if (keeper !== undefined) await doingLater(`failed to stop sandbox ${JSON.stringify(pod.id)}`, keeper.stop(pod.id));
+    if (keeper !== undefined)
+      await withinLater(`failed to stop sandbox ${JSON.stringify(pod.id)}`, keeper.stop(pod.id));
     await nri
       .stopPodSandbox(pod)
       .catch((error: unknown) => this.#tell("NRI sandbox stop notification failed", pod, error));
@@ -136,7 +137,7 @@ export class Pods {
         this.#tell("a network could not be removed of a pod whose network was never complete", pod, error);
       });
     }
-    doing(`failed to remove network namespace for sandbox ${JSON.stringify(pod.id)}`, () =>
+    within(`failed to remove network namespace for sandbox ${JSON.stringify(pod.id)}`, () =>
       releasePodNamespaces(pod.namespaces),
     );
     await hooks.releasePod?.(pod.id);
@@ -157,13 +158,13 @@ export class Pods {
     const { pods, hooks, nri, selinux } = this.#options;
     const { id } = pod;
     if (pods.exact(id) === undefined) return;
-    await doingLater(`failed to forcibly stop sandbox ${JSON.stringify(id)}`, this.#stop(pod));
+    await withinLater(`failed to forcibly stop sandbox ${JSON.stringify(id)}`, this.#stop(pod));
     for (const container of hooks.containersOf(id)) {
       const what = `failed to remove container ${JSON.stringify(container.id)}`;
-      await doingLater(what, hooks.removeContainer(container));
+      await withinLater(what, hooks.removeContainer(container));
     }
     const keeper = this.#keeperOf(pod);
-    if (keeper !== undefined) await doingLater(`failed to delete sandbox ${JSON.stringify(id)}`, keeper.remove(id));
+    if (keeper !== undefined) await withinLater(`failed to delete sandbox ${JSON.stringify(id)}`, keeper.remove(id));
     await removePodDirectories(directoriesOf(this.#options, id));
     hooks.onEvent(pod, "deleted");
     await nri
@@ -206,7 +207,7 @@ export class Pods {
     const pod = this.#get(idOrPrefix, "failed to find sandbox");
     const { pods, nri, engine } = this.#options;
     await pods.locked(pod.id, async () => {
-      await doingLater("NRI sandbox update failed", nri.updatePodSandbox(pod, overhead, resources));
+      await withinLater("NRI sandbox update failed", nri.updatePodSandbox(pod, overhead, resources));
       pod.updated = {
         ...(overhead === undefined ? {} : { overhead }),
         ...(resources === undefined ? {} : { resources }),
@@ -335,12 +336,12 @@ export class Pods {
   /** Undefined for an unknown one; @throws Unknown for the beginning of several */
   #find(idOrPrefix: string): Pod | undefined {
     const what = `an error occurred when try to find sandbox ${JSON.stringify(idOrPrefix)}`;
-    return idOrPrefix === "" ? undefined : doing(what, () => this.#options.pods.find(idOrPrefix));
+    return idOrPrefix === "" ? undefined : within(what, () => this.#options.pods.find(idOrPrefix));
   }
 
   #get(idOrPrefix: string, what: string): Pod {
     const { pods } = this.#options;
-    const found = doing(what, () => pods.find(idOrPrefix));
+    const found = within(what, () => pods.find(idOrPrefix));
     if (found === undefined) throw new HullError("notFound", what);
     return found;
   }

@@ -5,13 +5,13 @@ import { unlessGone } from "@hull/engine/unless-gone";
 import { HullError } from "@hull/errors";
 import type { RuntimeHandler } from "../handlers.ts";
 import { criNamespace, type Pod } from "../model.ts";
+import { within, withinLater } from "../wrap.ts";
 import { type PodDirectories, podDirectories } from "./directories.ts";
 import { removePodDirectories, writePodFiles } from "./files.ts";
 import type { PodKeeper } from "./keeper.ts";
 import { createPodNamespaces, type NamespacePlan, releasePodNamespaces } from "./namespaces.ts";
 import type { PodsOptions } from "./options.ts";
 import { podRecord } from "./record.ts";
-import { doing, doingLater } from "./within.ts";
 
 const ctx = contextFor(criNamespace);
 
@@ -42,15 +42,15 @@ export async function startPod(
   try {
     // Both are in the metadata when this returns, and on the disk when it is awaited: what needs neither disk goes on.
     const recorded = Promise.all([
-      doingLater(`failed to create lease for sandbox name ${quoted(pod.name)}`, engine.leases.create(ctx, pod.id, {})),
-      doingLater("failed to save sandbox metadata", engine.sandboxes.create(ctx, podRecord(pod, handler))),
+      withinLater(`failed to create lease for sandbox name ${quoted(pod.name)}`, engine.leases.create(ctx, pod.id, {})),
+      withinLater("failed to save sandbox metadata", engine.sandboxes.create(ctx, podRecord(pod, handler))),
     ]);
     recorded.catch(() => undefined);
     undo.defer(() => removePodDirectories(directories));
     const what = plan.paths.net === undefined ? "namespaces" : "network namespace";
-    await doingLater(`failed to create ${what} for sandbox ${quoted(pod.id)}`, createPodNamespaces(plan));
+    await withinLater(`failed to create ${what} for sandbox ${quoted(pod.id)}`, createPodNamespaces(plan));
     undo.defer(() => releasePodNamespaces(plan.paths));
-    doing(`failed to start sandbox ${quoted(pod.id)}: failed to setup sandbox files`, () =>
+    within(`failed to start sandbox ${quoted(pod.id)}: failed to setup sandbox files`, () =>
       writePodFiles(directories, pod.config),
     );
     await recorded;
@@ -67,22 +67,22 @@ export async function startPod(
         }),
       );
       const attaching = networks.add(networked, signal);
-      pod.network = await doingLater(`failed to setup network for sandbox ${quoted(pod.id)}`, attaching);
+      pod.network = await withinLater(`failed to setup network for sandbox ${quoted(pod.id)}`, attaching);
     };
     const keep = async (): Promise<void> => {
       if (keeper === undefined) return;
       const starting = keeper.start(pod, handler, directories, mountLabel);
-      pod.pause = await doingLater(`failed to start sandbox ${quoted(pod.id)}`, starting);
+      pod.pause = await withinLater(`failed to start sandbox ${quoted(pod.id)}`, starting);
       undo.defer(() => keeper.remove(pod.id));
     };
     await bothOver(attach(), keep());
     if (pod.pause !== undefined) pod.namespaces = withProcess(pod, pod.pause.pid, handler);
     pod.createdAt = nowNanos();
-    await doingLater("NRI RunPodSandbox failed", nri.runPodSandbox(pod));
+    await withinLater("NRI RunPodSandbox failed", nri.runPodSandbox(pod));
     undo.defer(() => nri.removePodSandbox(pod));
     signal.throwIfAborted();
     pod.state = "ready";
-    await doingLater(`unable to save sandbox ${quoted(pod.id)} to sandbox store`, saveRecord(options, pod, handler));
+    await withinLater(`unable to save sandbox ${quoted(pod.id)} to sandbox store`, saveRecord(options, pod, handler));
     undo.move();
   } catch (error) {
     pod.state = "unknown";
