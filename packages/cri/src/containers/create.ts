@@ -38,9 +38,8 @@ const specType = "types.containerd.io/opencontainers/runtime-spec/1/Spec";
  */
 export async function createContainer(of: ContainersContext, request: CreateContainerRequest): Promise<string> {
   const { pods, containers, nri } = of.options;
-  const pod = within(`failed to find sandbox id ${JSON.stringify(request.podSandboxId)}`, () =>
-    pods.get(request.podSandboxId),
-  );
+  const { podSandboxId } = request;
+  const pod = pods.get(podSandboxId, `failed to find sandbox id ${JSON.stringify(podSandboxId)}`);
   if (pod.state !== "ready") throw unknown(`sandbox container ${JSON.stringify(pod.id)} is not running`);
   const config = request.config ?? ContainerConfig.fromPartial({});
   if (config.metadata === undefined) throw unknown("container config must include metadata");

@@ -45,7 +45,10 @@ export async function settleExit(of: ContainersContext, container: PodContainer,
   if (exit.exitStatus === killed && container.status.reason !== oomReason && (await wasOutOfMemory(of, id)))
     container.status = { ...container.status, reason: oomReason };
   void nri.stopContainer(pods.exact(container.podId), container);
+  const { streams } = of.live.of(id);
+  await streams?.drained();
   await unlessGone(() => tasks.delete(of.engine, id));
+  streams?.close();
   if (container.status.finishedAt === 0n)
     of.save(container, {
       state: "exited",

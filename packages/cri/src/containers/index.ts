@@ -19,7 +19,8 @@ import type {
 import { Container as NriMessage } from "@hull/api/gen/nri/v1alpha1/nri";
 import { unlessGone } from "@hull/engine/unless-gone";
 import { notFound, unknown } from "@hull/errors";
-import type { Spec } from "@hull/oci/spec";
+import type { Process, Spec } from "@hull/oci/spec";
+import type { ContainerStreams } from "../logs/index.ts";
 import type { PodContainer } from "../model.ts";
 import type { NriContainers } from "../nri/index.ts";
 import { nriContainer } from "../nri/messages.ts";
@@ -33,6 +34,7 @@ import { recoverContainers } from "./recover.ts";
 import { removeContainer } from "./remove.ts";
 import { startContainer } from "./start.ts";
 import { stopContainer } from "./stop.ts";
+import { streamsOf } from "./streams.ts";
 import { updateResources } from "./update.ts";
 import { toWireContainer, toWireStatus } from "./wire.ts";
 
@@ -120,10 +122,8 @@ export class Containers implements NriContainers {
   /** Changes limits, as plugins of NRI agree to. @throws NotFound; what the runtime says; the old limits are in force then */
   async updateResources(id: string, resources: LinuxContainerResources | undefined): Promise<void> {
     const { containers, pods, nri } = this.#of.options;
-    const container = within("failed to find container", () => containers.get(id));
-    const pod = within(`an error occurred when try to find sandbox ${JSON.stringify(container.podId)}`, () =>
-      pods.get(container.podId),
-    );
+    const container = containers.get(id, "failed to find container");
+    const pod = pods.get(container.podId);
     await nri.shared(async () => {
       const wanted = resources === undefined ? undefined : await nri.updateContainer(pod, container, resources);
       await updateResources(this.#of, container, wanted);
@@ -135,8 +135,17 @@ export class Containers implements NriContainers {
   async reopenLog(id: string): Promise<void> {
     const container = this.#of.options.containers.get(id);
     if (container.status.state !== "running") throw unknown("container is not running");
-    const streams = await this.#of.options.tasks.streams(this.#of.engine, container.id);
-    await streams.reopenLog();
+    await streamsOf(this.#of, container).reopenLog();
+  }
+
+  /** What a client of a running container takes part in. */
+  streamsOf(container: PodContainer): ContainerStreams {
+    return streamsOf(this.#of, container);
+  }
+
+  /** What its first process is made from. @throws NotFound */
+  async processOf(id: string): Promise<Process> {
+    return (await this.#spec(id)).spec.process;
   }
 
   /** The kernel killed one of a container's processes for want of memory. */

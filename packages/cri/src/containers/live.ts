@@ -1,9 +1,12 @@
 import type { Mount } from "@hull/engine/mount/index";
+import type { ContainerStreams } from "../logs/index.ts";
 
 /** What this process alone knows of a container, beside its record and its run. */
 export class Live {
   /** How to mount its root file system, if its snapshot was made in this run. */
   rootfs: readonly Mount[] | undefined;
+  /** Once somebody wanted them, while its task is there. */
+  streams: ContainerStreams | undefined;
   /** The signal that asks it to stop was sent: a second request waits with the first. */
   asked = false;
   readonly #stopped = Promise.withResolvers<void>();

@@ -11,6 +11,7 @@ import type { ContainersContext } from "./context.ts";
 import { unknownExit, watchExit } from "./exit.ts";
 import { containerOfRecord } from "./record.ts";
 import { newRun, readRun } from "./run-file.ts";
+import { streamsOf } from "./streams.ts";
 
 const SIGKILL = 9;
 
@@ -68,6 +69,11 @@ function lastRun(of: ContainersContext, { id, createdAt }: Container, spec: Spec
   }
 }
 
+/** Whether hull's own shim keeps its streams; the daemon has to for others. */
+function ownShim({ options: { handlers, pods } }: ContainersContext, { podId }: PodContainer): boolean {
+  return handlers.get(pods.get(podId).runtimeHandler).own;
+}
+
 /** Brings what is known of a container in line with its task. @throws Unknown if they contradict each other */
 async function follow(of: ContainersContext, container: PodContainer): Promise<void> {
   const { tasks } = of.options;
@@ -90,6 +96,7 @@ async function follow(of: ContainersContext, container: PodContainer): Promise<v
     case "pausing":
       if (status.state === "exited") throw unknown(`unexpected container state for running task: "${status.state}"`);
       if (status.state !== "running") of.save(container, { state: "running", startedAt: nowNanos(), pid: task.pid });
+      if (!ownShim(of, container)) streamsOf(of, container);
       watchExit(of, container, tasks.wait(of.engine, id));
       return;
     case "stopped":

@@ -1,13 +1,12 @@
 import { ContainerEventType, NamespaceMode } from "@hull/api/gen/cri/v1/cri";
 import { nowNanos } from "@hull/api/timestamp";
-import { criInput, criOutput } from "@hull/engine/runtime/task-streams";
 import { unlessGone } from "@hull/engine/unless-gone";
 import { HullError, unimplemented, unknown } from "@hull/errors";
-import type { RuntimeHandler } from "../handlers.ts";
 import type { PodContainer } from "../model.ts";
 import { withinLater, wrapped } from "../wrap.ts";
 import type { ContainersContext } from "./context.ts";
 import { watchExit } from "./exit.ts";
+import { namesOf, streamsOf } from "./streams.ts";
 import { runningTarget } from "./target.ts";
 import { stateName } from "./wire.ts";
 
@@ -57,13 +56,11 @@ async function start(of: ContainersContext, container: PodContainer): Promise<vo
   const live = of.live.of(id);
   const rootfs = live.rootfs ?? (await of.snapshotter(handler.snapshotter).mounts(of.engine, id));
   live.rootfs = undefined;
-  const task = {
-    id,
-    rootfs,
-    terminal: config.tty,
-    ...streamsOf(of, container, handler),
-    runtimePath: handler.runtimePath,
-  };
+  if (handler.config.io_type === "streaming")
+    throw unimplemented(`runtime handler "${handler.name}": io_type "streaming" is not supported: leave it empty`);
+  const task = { id, rootfs, ...namesOf(of, container), runtimePath: handler.runtimePath };
+  // A shim that isn't ours waits for readers.
+  if (!handler.own) streamsOf(of, container);
   const { pid } = await withinLater("failed to create containerd task", tasks.create(of.engine, task));
   let ended: Promise<unknown> | undefined;
   try {
@@ -77,23 +74,11 @@ async function start(of: ContainersContext, container: PodContainer): Promise<vo
   } catch (error) {
     await nri.stopContainer(pod, container);
     await deleteTask(of, id, ended);
+    live.streams?.close();
     throw error;
   }
   onEvent(ContainerEventType.CONTAINER_STARTED_EVENT, container);
   await nri.postStartContainer(pod, container);
-}
-
-/** Where the container's streams lead. */
-function streamsOf(
-  { options: { config } }: ContainersContext,
-  { config: { stdin, stdinOnce }, logPath, id }: PodContainer,
-  handler: RuntimeHandler,
-): { stdin: string; stdout: string; stderr: string } {
-  if (!handler.own) throw unimplemented(`container "${id}": logs of shims that aren't hull's own are not there yet`);
-  if (handler.config.io_type === "streaming")
-    throw unimplemented(`runtime handler "${handler.name}": io_type "streaming" isn't supported by hull's own shim`);
-  const output = criOutput(logPath, config.runtime.max_container_log_line_size);
-  return { stdin: stdin ? criInput({ once: stdinOnce }) : "", stdout: output, stderr: output };
 }
 
 /** Ends and deletes a task that was only made. */

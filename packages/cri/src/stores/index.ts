@@ -9,6 +9,7 @@
 import { KeyedLock } from "@hull/engine/runtime/keyed-lock";
 import { notFound } from "@hull/errors";
 import type { Pod, PodContainer } from "../model.ts";
+import { within } from "../wrap.ts";
 import { IdIndex } from "./id-index.ts";
 import { Names } from "./names.ts";
 
@@ -25,11 +26,16 @@ export class Store<T extends { readonly id: string; readonly name: string }> {
     this.#what = what;
   }
 
-  /** By id or a beginning that no other has. @throws NotFound; Unknown if it is the beginning of several, or empty */
-  get(idOrPrefix: string): T {
-    const found = this.find(idOrPrefix);
-    if (found === undefined)
-      throw notFound(`an error occurred when try to find ${this.#what} ${JSON.stringify(idOrPrefix)}`);
+  /**
+   * By id or a beginning that no other has. `failed` is the text of the errors, containerd's unless told.
+   * @throws NotFound; Unknown if it is the beginning of several, or empty
+   */
+  get(
+    idOrPrefix: string,
+    failed = `an error occurred when try to find ${this.#what} ${JSON.stringify(idOrPrefix)}`,
+  ): T {
+    const found = within(failed, () => this.find(idOrPrefix));
+    if (found === undefined) throw notFound(failed);
     return found;
   }
 
