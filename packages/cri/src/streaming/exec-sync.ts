@@ -1,6 +1,7 @@
 import { type ExecSyncRequest, ExecSyncResponse } from "@hull/api/gen/cri/v1/cri";
+import { wrapped } from "../wrap.ts";
 import { readInto } from "./copy.ts";
-import { type Drain, type ExecOptions, runCommand, within } from "./exec.ts";
+import { type Drain, type ExecOptions, runCommand } from "./exec.ts";
 
 /** The most that is kept of each output. */
 const maximumOutput = 16 * 1024 * 1024;
@@ -27,7 +28,7 @@ export async function execSync(
     });
     return ExecSyncResponse.fromPartial({ stdout: stdout.bytes, stderr: stderr.bytes, exitCode });
   } catch (error) {
-    throw within("failed to exec in container", error);
+    throw wrapped("failed to exec in container", error);
   }
 }
 

@@ -11,13 +11,14 @@ import { contextFor } from "@hull/engine/context";
 import type { TypedBytes } from "@hull/engine/labels";
 import { type Logger, silent } from "@hull/engine/log";
 import type { TaskManager } from "@hull/engine/runtime/index";
-import { canceled, deadlineExceeded, HullError, isCode, unknown } from "@hull/errors";
+import { canceled, deadlineExceeded, type HullError, isCode, unknown } from "@hull/errors";
 import type { Process } from "@hull/oci/spec";
 import { isErrno } from "@hull/sys/errno";
 import { Descriptor, openFifo, openFlags, setPipeCapacity, open as sysOpen } from "@hull/sys/fd";
 import { makeFifo } from "@hull/sys/files";
 import { criNamespace } from "../model.ts";
 import { newId } from "../stores/index.ts";
+import { wrapped } from "../wrap.ts";
 import { copyIn, readInto } from "./copy.ts";
 import type { Input, TerminalSize } from "./streams.ts";
 
@@ -70,7 +71,7 @@ export async function runCommand(options: ExecOptions, command: Command): Promis
   using streams = new CommandFifos(options.fifoDirectory(id), execId, command);
   const spec = processSpec(await options.processOf(id), args, tty);
   await tasks.exec(ctx, { id, execId, terminal: tty, ...streams.paths, spec }).catch((error: unknown) => {
-    throw within(`failed to create exec "${execId}"`, error);
+    throw wrapped(`failed to create exec "${execId}"`, error);
   });
   await using undo = new AsyncDisposableStack();
   undo.defer(async () => {
@@ -85,7 +86,7 @@ export async function runCommand(options: ExecOptions, command: Command): Promis
   const exit = tasks.wait(ctx, id, execId);
   exit.catch(() => {});
   await tasks.start(ctx, id, execId).catch((error: unknown) => {
-    throw within(`failed to start exec "${execId}"`, error);
+    throw wrapped(`failed to start exec "${execId}"`, error);
   });
   streams.copy(() => tasks.closeIo(ctx, id, execId, true));
   if (command.resize !== undefined) {
@@ -99,7 +100,7 @@ export async function runCommand(options: ExecOptions, command: Command): Promis
     return exitStatus;
   }
   await tasks.kill(ctx, id, { execId, signal: SIGKILL }).catch((error: unknown) => {
-    if (!isCode(error, "notFound")) throw within(`failed to kill exec "${execId}"`, error);
+    if (!isCode(error, "notFound")) throw wrapped(`failed to kill exec "${execId}"`, error);
   });
   await exit;
   if (!(await streams.drained(options.drainTimeoutMs)))
@@ -144,12 +145,6 @@ function processSpec(first: Process, args: readonly string[], terminal: boolean)
   const others = (first.env ?? []).filter((each) => !each.startsWith("TERM="));
   const env = terminal ? [...others, "TERM=xterm"] : first.env;
   return { typeUrl: jsonTypes.process, value: Buffer.from(JSON.stringify({ ...first, args, env, terminal })) };
-}
-
-/** The same error, its text led by what was being done. */
-export function within(what: string, thrown: unknown): HullError {
-  const { code, message } = HullError.from(thrown);
-  return new HullError(code, `${what}: ${message}`, { cause: thrown });
 }
 
 /** Reads an output for nothing. */

@@ -5,8 +5,9 @@ import { contextFor } from "@hull/engine/context";
 import { HullError, unknown } from "@hull/errors";
 import { criNamespace, type PodContainer } from "../model.ts";
 import type { PodContainerStore, PodStore } from "../stores/index.ts";
+import { wrapped } from "../wrap.ts";
 import { copyOut } from "./copy.ts";
-import { type Drain, type ExecOptions, follow, runCommand, within } from "./exec.ts";
+import { type Drain, type ExecOptions, follow, runCommand } from "./exec.ts";
 import type { CommandStreams, DuplexStream, StreamingHost } from "./index.ts";
 import { connectToPod } from "./pod-connection.ts";
 import type { Output } from "./streams.ts";
@@ -53,7 +54,7 @@ export class TaskStreamingHost implements StreamingHost {
         stderr: drainTo(streams.stderr, lost),
       });
     } catch (error) {
-      throw within("failed to exec in container", error);
+      throw wrapped("failed to exec in container", error);
     }
   }
 

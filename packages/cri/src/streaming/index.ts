@@ -19,6 +19,7 @@ import { type Logger, silent } from "@hull/engine/log";
 import { HullError, invalidArgument } from "@hull/errors";
 import { type ByteLink, type KeyPair, type LinkListener, linkFactory } from "@hull/link";
 import { HttpProblem, maximumHead, parseHead, type RequestHead } from "./http.ts";
+import { firstHostAddress } from "./key-pair.ts";
 import { servePortForward } from "./port-forward.ts";
 import { type StreamTimeouts, serveCommand } from "./remote-command.ts";
 import type { CommandStreams, DuplexStream } from "./streams.ts";
@@ -40,7 +41,7 @@ export interface StreamingHost {
 /** Where and how to serve. */
 export interface StreamingOptions {
   readonly host: StreamingHost;
-  /** Address to listen at; without one: of the host's first network interface. */
+  /** Address to listen at; empty: the host's first. */
   readonly address: string;
   /** 0: any. */
   readonly port: number;
@@ -83,9 +84,10 @@ export class StreamingServer {
   /** Begins to serve. @throws the system's error if nobody can listen there */
   static async start(options: StreamingOptions): Promise<StreamingServer> {
     const { listen } = await linkFactory();
-    const { address: host, port, tls } = options;
-    const listener = await listen({ host, port, tls }, (link) => server.#accept(link));
-    const server = new StreamingServer(options, listener);
+    const { address: given, port, tls } = options;
+    const address = given === "" ? firstHostAddress() : given;
+    const listener = await listen({ host: address, port, tls }, (link) => server.#accept(link));
+    const server = new StreamingServer({ ...options, address }, listener);
     return server;
   }
 

@@ -4,8 +4,8 @@ import { Descriptor } from "@hull/sys/fd";
 import { inNetworkNamespace } from "@hull/sys/namespace";
 import { connectionResult, shutdownWriting, startConnection } from "@hull/sys/tcp";
 import { ready } from "@hull/sys/watch";
+import { wrapped } from "../wrap.ts";
 import { copyIn, copyOut } from "./copy.ts";
-import { within } from "./exec.ts";
 import type { DuplexStream } from "./streams.ts";
 
 /** How long the second direction of a connection may go on when the first has ended, as with containerd. */
@@ -29,7 +29,7 @@ export async function connectToPod(
     using socket = new Descriptor(await connectLocal(pod, port, lost));
     await forward(socket.fd, stream, lost);
   } catch (error) {
-    throw within(
+    throw wrapped(
       `failed to execute portforward in network namespace ${JSON.stringify(pod.namespace ?? "host")}`,
       error,
     );

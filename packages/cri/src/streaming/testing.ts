@@ -72,6 +72,7 @@ export class SpdyClient {
   readonly #streams = new Map<number, ClientStream>();
   readonly pings: number[] = [];
   #next = 1;
+  #opening: Promise<unknown> = Promise.resolve();
   #pending: Buffer = Buffer.alloc(0);
   readonly goAway = Promise.withResolvers<void>();
   readonly closed = Promise.withResolvers<void>();
@@ -121,7 +122,14 @@ export class SpdyClient {
     });
   }
 
-  async open(headers: Readonly<Record<string, string>>, options: { flags?: number } = {}): Promise<ClientStream> {
+  /** Opens a stream, and waits until the server has taken it. Ids and compressed headers come in order, so one waits for the other. */
+  open(headers: Readonly<Record<string, string>>): Promise<ClientStream> {
+    const opened = this.#opening.then(() => this.#open(headers));
+    this.#opening = opened.catch(() => {});
+    return opened;
+  }
+
+  async #open(headers: Readonly<Record<string, string>>): Promise<ClientStream> {
     const stream = new ClientStream(this, this.#next);
     this.#next += 2;
     this.#streams.set(stream.id, stream);
@@ -139,7 +147,7 @@ export class SpdyClient {
     const packed = await this.#compress(block);
     const ids = Buffer.alloc(10);
     ids.writeUInt32BE(stream.id);
-    await this.control(1, Buffer.concat([ids, packed]), options.flags);
+    await this.control(1, Buffer.concat([ids, packed]));
     await stream.replied.promise;
     return stream;
   }
