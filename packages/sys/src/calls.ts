@@ -24,8 +24,6 @@ const int = "int";
 const path = "string";
 
 export const calls = {
-  __errno_location: { args: [], result: "pointer" },
-
   // Time
   clock_gettime: { args: [int, "bytes"], result: int },
 

@@ -1,16 +1,16 @@
 /**
- * The one door to libc, by Bun's foreign function interface. Nothing else knows how a C function is reached.
+ * The one door to libc. Nothing else knows how a C function is reached; by which loader, the runtime decides (`ffi/`).
  *
  * A function is looked up and its trampoline compiled when it is first used (about 50 µs each), so that a program which
  * calls three of them does not pay for ninety.
  */
 
-import { dlopen, FFIType, ptr, read } from "bun:ffi";
+import { foreign } from "#ffi";
 import type { Call, CallName, CType } from "./calls.ts";
 import { calls } from "./calls.ts";
+import type { Address } from "./ffi/index.ts";
 
-/** An address in this process's memory. */
-export type Address = number;
+export type { Address } from "./ffi/index.ts";
 
 type Argument<T extends CType> = T extends "bytes" | "string"
   ? Uint8Array | BigUint64Array | null
@@ -28,30 +28,10 @@ type Functions = {
   ) => Result<(typeof calls)[Name]["result"]>;
 };
 
-const types = {
-  int: FFIType.i32,
-  uint: FFIType.u32,
-  // The "fast" forms give a number where it is exact: no heap allocation comes between a call and the reading of errno.
-  long: FFIType.i64_fast,
-  ulong: FFIType.u64_fast,
-  bytes: FFIType.ptr,
-  string: FFIType.ptr,
-  pointer: FFIType.ptr,
-  void: FFIType.void,
-} as const satisfies Record<CType, FFIType>;
-
-const library = "libc.so.6";
-
 function bind(name: CallName): unknown {
-  // A thread's errno stays where it is, and each worker has this module to itself. It is located before the first call,
-  // because locating it makes calls that change it.
-  if (name !== "__errno_location") errnoLocation ??= libc.__errno_location() as Parameters<typeof read.i32>[0];
-  const { symbol = name, args, result }: Call = calls[name];
-  const opened = dlopen(library, { [symbol]: { args: args.map((type) => types[type]), returns: types[result] } });
-  return opened.symbols[symbol];
+  const call: Call = calls[name];
+  return foreign.bind(call.symbol ?? name, call);
 }
-
-let errnoLocation: Parameters<typeof read.i32>[0] | undefined;
 
 function lazyFunctions(): Functions {
   const functions = {};
@@ -78,7 +58,7 @@ export const libc: Functions = lazyFunctions();
  * Read it first thing after the call: a string made in between can start a garbage collection that makes calls of its own.
  */
 export function lastErrno(): number {
-  return errnoLocation === undefined ? 0 : read.i32(errnoLocation, 0);
+  return foreign.errorNumber();
 }
 
 /**
@@ -87,5 +67,5 @@ export function lastErrno(): number {
 export function addressOf(bytes: NodeJS.TypedArray): Address {
   // A small array is kept inside its object until someone asks for its buffer; then it moves. Let it move now.
   void bytes.buffer;
-  return ptr(bytes);
+  return foreign.address(bytes);
 }
