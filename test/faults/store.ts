@@ -75,7 +75,7 @@ export async function eventually<T>(attempt: () => T, pauseMs = 20): Promise<T> 
   const end = Date.now() + 5000;
   for (;;) {
     try {
-      return attempt();
+      return await attempt();
     } catch (error) {
       if (Date.now() > end) throw error;
       await Bun.sleep(pauseMs);

@@ -11,7 +11,9 @@ import {
 } from "@hull/api/gen/cri/v1/cri";
 import type { PartialOf, ServiceClient } from "@hull/api/rpc";
 import { type Client, connect } from "@hull/client/client";
+import { HullError } from "@hull/errors";
 import { cgroupAt, removeCgroup } from "@hull/sys/cgroup";
+import { isErrno } from "@hull/sys/errno";
 import { busyboxLayer, packLayout, writeLayout } from "../../scripts/image.ts";
 import { containerdCommand, noContainerd } from "./containerd.ts";
 import { hullCommand } from "./hull.ts";
@@ -126,6 +128,20 @@ export class CriDaemon implements AsyncDisposable {
       this.name === "hull" ? [...hullCommand, "daemon", "--config", file, ...paths] : [containerdCommand, "-c", file];
     this.#server = await this.machine.serve(command, /successfully booted/);
     this.#client = await connect({ address, namespace: "k8s.io", timeoutMs: 10_000 });
+    await this.#recovered();
+  }
+
+  /** Waits until it has found its pods again: until then it answers nothing of the CRI. @throws Error after 10 s */
+  async #recovered(): Promise<void> {
+    for (let tries = 0; ; tries++) {
+      try {
+        await this.runtime.version({});
+        return;
+      } catch (error) {
+        if (HullError.from(error).code !== "unavailable" || tries > 1000) throw error;
+        await Bun.sleep(10);
+      }
+    }
   }
 
   /** Ends it; its pods go on. */
@@ -141,13 +157,16 @@ export class CriDaemon implements AsyncDisposable {
     return runProgram(["ctr", "--address", this.address, "--namespace", "k8s.io", ...args]);
   }
 
-  /** What every test's pod has: a name and an uid by `name`, a log directory of its own, and the daemon's control group. */
+  /**
+   * What every test's pod has: a name and an uid by `name`, a log directory of its own, the daemon's control group, and a security context,
+   * without which an older containerd shows one all the same.
+   */
   podConfig(name: string, config: PodConfig = {}): PodConfig {
     return {
       metadata: { name, uid: `uid-${name}`, namespace: "tests", attempt: 0 },
       logDirectory: join(this.folder, "logs", name),
       ...config,
-      linux: { ...config.linux, cgroupParent: this.cgroup },
+      linux: { securityContext: { namespaceOptions: {} }, ...config.linux, cgroupParent: this.cgroup },
     };
   }
 
@@ -163,7 +182,19 @@ export class CriDaemon implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     await this.stop();
     await this.machine[Symbol.asyncDispose]();
-    removeCgroup(cgroupAt(this.cgroup));
+    // The kernel may take a moment to see that a group's last process is gone.
+    for (let tries = 0; !removed(this.cgroup) && tries < 200; tries++) await Bun.sleep(10);
+  }
+}
+
+/** Removes a control group with those below, unless it has processes. */
+function removed(path: string): boolean {
+  try {
+    removeCgroup(cgroupAt(path));
+    return true;
+  } catch (error) {
+    if (isErrno(error, "EBUSY")) return false;
+    throw error;
   }
 }
 

@@ -1,6 +1,7 @@
 /** The log file of a CRI container: what both outputs write goes into one file, which somebody else renames when it has become large. */
 
-import { closeSync, openSync, writeSync } from "node:fs";
+import { closeSync, mkdirSync, openSync, writeSync } from "node:fs";
+import { dirname } from "node:path";
 import { systemTime } from "@hull/sys/clock";
 import { LogLines, type OutputName } from "./log-lines.ts";
 
@@ -13,9 +14,10 @@ export class CriLogFile {
   readonly #lines: Record<OutputName, LogLines>;
   #fd: number | undefined;
 
-  /** Opens the file, to be appended to. @param maxLine see `LogLines` @throws the system's error */
+  /** Opens the file, to be appended to; its directory is made if it is missing. @param maxLine see `LogLines` @throws the system's error */
   constructor(path: string, maxLine: number) {
     this.path = path;
+    mkdirSync(dirname(path), { recursive: true });
     this.#fd = openSync(path, "a", mode);
     this.#lines = { stdout: new LogLines("stdout", maxLine), stderr: new LogLines("stderr", maxLine) };
   }
