@@ -15,4 +15,4 @@
 export { type Attachment, Cni, type CniOptions, type KeptAttachment } from "./cni.ts";
 export { findNetwork, loadNetworks, type Network, type NetworkPlugin, parseNetwork } from "./network.ts";
 export { CniError } from "./plugin.ts";
-export { addressesOf, type Result, type ResultAddress } from "./result.ts";
+export { addressesOf, parseResult, type Result, type ResultAddress } from "./result.ts";
