@@ -70,6 +70,7 @@ export const calls = {
   inotify_rm_watch: { args: [int, int], result: int },
   epoll_create1: { args: [int], result: int },
   epoll_ctl: { args: [int, int, int, "bytes"], result: int },
+  epoll_wait: { args: [int, "bytes", int, int], result: int },
   mkfifo: { args: [path, "uint"], result: int },
   mknod: { args: [path, "uint", "ulong"], result: int },
   fchownat: { args: [int, path, "uint", "uint", int], result: int },
