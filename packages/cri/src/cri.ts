@@ -36,16 +36,16 @@ import { NriBridge } from "./nri/index.ts";
 import { type PodEvent, Pods, podStatus } from "./pods/index.ts";
 import { runtimeService } from "./runtime-service.ts";
 import { hostPaths } from "./spec/host.ts";
-import { ContainerSpecs, readHostFacts, UserFilesReader } from "./spec/index.ts";
+import { ContainerSpecs, ImageVolumes, readHostFacts, UserFilesReader } from "./spec/index.ts";
 import { readSelinuxPolicy, SelinuxLabeler } from "./spec/selinux.ts";
 import { Stats } from "./stats/index.ts";
 import { daemonVersion } from "./status.ts";
 import { PodContainerStore, PodStore } from "./stores/index.ts";
-import { streamKeys } from "./stream-keys.ts";
 import { attachClient } from "./streaming/attach-client.ts";
 import type { ExecOptions } from "./streaming/exec.ts";
 import { TaskStreamingHost } from "./streaming/host.ts";
 import { StreamingServer } from "./streaming/index.ts";
+import { firstHostAddress, keyPairOf } from "./streaming/key-pair.ts";
 
 /** What serves Kubernetes. */
 export interface Cri {
@@ -119,6 +119,7 @@ export async function startCri(init: PluginInit<CriGrpcConfig>, config: CriConfi
     log,
   });
 
+  const imageVolumes = new ImageVolumes({ directory: join(init.state, "image-volumes"), images, snapshotters, leases });
   const specHandler = async (handler: RuntimeHandler) => ({
     config: handler.config,
     baseSpec: handler.baseSpec,
@@ -149,6 +150,7 @@ export async function startCri(init: PluginInit<CriGrpcConfig>, config: CriConfi
       containersOf: (podId) => containerStore.ofPod(podId),
       stopContainer: (container) => containers.kill(container),
       removeContainer: (container) => containers.removeOne(container),
+      releasePod: (podId) => imageVolumes.release(podId),
     },
     log,
   });
@@ -160,6 +162,7 @@ export async function startCri(init: PluginInit<CriGrpcConfig>, config: CriConfi
     features,
     images,
     specs,
+    imageVolumes,
     facts,
     users,
     nri,
@@ -230,6 +233,7 @@ export async function startCri(init: PluginInit<CriGrpcConfig>, config: CriConfi
     }),
   );
   await pods.recover();
+  await imageVolumes.releaseOthers(new Set(podStore.list().map(({ id }) => id)));
   await containers.recover();
   const streaming = await StreamingServer.start({
     host: new TaskStreamingHost({
@@ -238,9 +242,9 @@ export async function startCri(init: PluginInit<CriGrpcConfig>, config: CriConfi
       pods: podStore,
       attach: (id, streams, lost) => attachClient(containers.streamsOf(containerStore.get(id)), streams, { lost }),
     }),
-    address: config.grpc.stream_server_address,
+    address: config.grpc.stream_server_address || firstHostAddress(),
     port: Number(config.grpc.stream_server_port),
-    tls: await streamKeys(config.grpc),
+    tls: await keyPairOf(config.grpc),
     timeouts: { idle: config.grpc.stream_idle_timeout },
     log,
   });

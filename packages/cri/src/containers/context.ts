@@ -11,7 +11,7 @@ import type { RuntimeFeatures } from "../features.ts";
 import type { RuntimeHandlers } from "../handlers.ts";
 import { criNamespace, type Images, type Pod, type PodContainer } from "../model.ts";
 import type { NriBridge } from "../nri/index.ts";
-import type { ContainerSpecs, HostFacts, PodFiles, UserFilesReader } from "../spec/index.ts";
+import type { ContainerSpecs, HostFacts, ImageVolumes, PodFiles, UserFilesReader } from "../spec/index.ts";
 import type { PodContainerStore, PodStore } from "../stores/index.ts";
 import { LiveContainers } from "./live.ts";
 import { writeRun } from "./run-file.ts";
@@ -24,6 +24,7 @@ export interface ContainersOptions {
   readonly handlers: RuntimeHandlers;
   readonly images: Images;
   readonly specs: ContainerSpecs;
+  readonly imageVolumes: Pick<ImageVolumes, "place">;
   readonly features: RuntimeFeatures;
   readonly facts: HostFacts;
   readonly users: UserFilesReader;

@@ -54,11 +54,22 @@ export async function createContainer(of: ContainersContext, request: CreateCont
     () => containers.reserveName(name, id),
   );
   try {
-    return await nri.shared(() => new Creation(of, { id, name, pod, config, podConfig }).run());
+    return await nri.shared(async () => {
+      const placed = await withPlacedImages(of, pod, config);
+      return await new Creation(of, { id, name, pod, config: placed, podConfig }).run();
+    });
   } catch (error) {
     containers.releaseName(name, id);
     throw error;
   }
+}
+
+/** The configuration with the images that are its volumes mounted, and where. They are the pod's: a container that fails leaves them. */
+async function withPlacedImages(of: ContainersContext, pod: Pod, config: ContainerConfig): Promise<ContainerConfig> {
+  if (!config.mounts.some(({ image }) => image !== undefined)) return config;
+  const { handlers, imageVolumes } = of.options;
+  const { snapshotter } = within("failed to get sandbox runtime", () => handlers.get(pod.runtimeHandler));
+  return { ...config, mounts: await imageVolumes.place(pod.id, config.mounts, snapshotter) };
 }
 
 interface Wanted {

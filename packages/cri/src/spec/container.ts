@@ -24,12 +24,13 @@ import {
   withUser,
 } from "@hull/oci/spec";
 import { criNamespace } from "../model.ts";
+import { within } from "../wrap.ts";
 import { containerAnnotations, passedAnnotations } from "./annotations.ts";
 import { withRequestedCapabilities } from "./capabilities.ts";
+import { contexts } from "./contexts.ts";
 import type { ContainerSpecInput, HostFacts, SpecHandler } from "./input.ts";
 import { containerNamespaces, sharedIdMappings } from "./namespaces.ts";
 import { cgroupsPath, linuxResources, mergeResources, oomScore } from "./resources.ts";
-import { contexts, during } from "./steps.ts";
 import { specUser } from "./user.ts";
 
 /** What the OCI runtime makes in every container it allows by itself. */
@@ -212,7 +213,7 @@ export function buildContainerSpec(input: ContainerSpecInput): Spec {
   const podOptions = podConfig.linux?.securityContext?.namespaceOptions;
   const options = security?.namespaceOptions;
   const privileged = security?.privileged === true;
-  const { mappings, privileges, namespaces } = during(contexts.options(id), () => {
+  const { mappings, privileges, namespaces } = within(contexts.options(id), () => {
     const shared = sharedIdMappings(podOptions?.usernsOptions, options?.usernsOptions);
     const asked = { container: options, pod: podOptions, mappings: shared, targetPid: input.targetPid };
     return {
@@ -221,11 +222,11 @@ export function buildContainerSpec(input: ContainerSpecInput): Spec {
       namespaces: containerNamespaces(pod.namespaces, asked),
     };
   });
-  const { program, limits } = during(contexts.spec(id), () => ({
+  const { program, limits } = within(contexts.spec(id), () => ({
     program: withProgram(input),
     limits: withLimits(input),
   }));
-  const user = during(contexts.container, () => specUser(security, image.config.user, input.users));
+  const user = within(contexts.container, () => specUser(security, image.config.user, input.users));
   return buildSpec(
     startSpec(id, handler),
     program,

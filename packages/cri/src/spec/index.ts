@@ -13,6 +13,7 @@ export { annotationNames } from "./annotation-names.ts";
 export { passedAnnotations } from "./annotations.ts";
 export { buildContainerSpec } from "./container.ts";
 export { readHostFacts } from "./host.ts";
+export { ImageVolumes, type ImageVolumesOptions } from "./image-volumes.ts";
 export type * from "./input.ts";
 export {
   type ContainerSpecRequest,

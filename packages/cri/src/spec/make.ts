@@ -7,9 +7,11 @@ import type { Seccomp, Spec } from "@hull/oci/spec";
 import { deviceNodes } from "@hull/sys/device-nodes";
 import type { CriRuntimeConfig } from "../config.ts";
 import type { Pod } from "../model.ts";
+import { within, withinLater } from "../wrap.ts";
 import { checkProfile, loadDefaultProfile } from "./apparmor.ts";
 import { refuseClasses } from "./classes.ts";
 import { buildContainerSpec } from "./container.ts";
+import { contexts } from "./contexts.ts";
 import { resolveDevices } from "./devices.ts";
 import type { HostFacts, LoadedProfiles, PodFiles, SpecHandler } from "./input.ts";
 import { type HostPaths, imageVolumeMounts, podFileMounts, resolveMounts } from "./mounts.ts";
@@ -18,7 +20,6 @@ import { wantedAppArmor, wantedSeccomp } from "./profiles.ts";
 import type { RootfsFiles } from "./rootfs-files.ts";
 import { loadSeccomp } from "./seccomp-file.ts";
 import type { SelinuxLabeler, SelinuxLabels } from "./selinux.ts";
-import { contexts, during, duringAsync } from "./steps.ts";
 import { needsUserFiles, requestedUser } from "./user.ts";
 
 /** All that looks at the host. */
@@ -88,7 +89,7 @@ export class ContainerSpecs {
     const { config, podConfig, image, handler, pod, id, imageName, targetPid } = request;
     const { facts, paths, selinux } = this.#host;
     const security = config.linux?.securityContext;
-    const labels = during(contexts.options(id), () => {
+    const labels = within(contexts.options(id), () => {
       refuseClasses(config, podConfig, this.#settings);
       return selinux.label(security?.selinuxOptions, pod.processLabel);
     });
@@ -100,10 +101,10 @@ export class ContainerSpecs {
       const extra = [...podFileMounts(config, request.podFiles), ...volumes];
       const owned = this.#settings.device_ownership_from_security_context;
       const context = contexts.spec(id);
-      const mounts = await duringAsync(context, () => resolveMounts(config.mounts, extra, paths, abilities));
-      const devices = await duringAsync(context, () => resolveDevices(config, paths, owned));
+      const mounts = await withinLater(context, resolveMounts(config.mounts, extra, paths, abilities));
+      const devices = await withinLater(context, resolveDevices(config, paths, owned));
       const profiles = await this.#profiles(security, true);
-      if (security !== undefined) during(contexts.containerOptions, () => requestedUser(security));
+      if (security !== undefined) within(contexts.containerOptions, () => requestedUser(security));
       const users = needsUserFiles(security, image.config.user) ? await request.rootfs.users() : {};
       this.#tellOfScore(config);
       const spec = buildContainerSpec({
@@ -159,8 +160,8 @@ export class ContainerSpecs {
   ): Promise<LoadedProfiles> {
     const { facts } = this.#host;
     const context = contexts.containerOptions;
-    const apparmor = confined ? during(context, () => wantedAppArmor(asked, facts.apparmor)) : "unconfined";
-    const seccomp = during(context, () => wantedSeccomp(asked, this.#settings, facts.seccomp));
+    const apparmor = confined ? within(context, () => wantedAppArmor(asked, facts.apparmor)) : "unconfined";
+    const seccomp = within(context, () => wantedSeccomp(asked, this.#settings, facts.seccomp));
     return {
       ...(seccomp === "unconfined"
         ? {}
@@ -170,12 +171,12 @@ export class ContainerSpecs {
   }
 
   #seccomp(path: string): Promise<Seccomp> {
-    return duringAsync(contexts.container, () => loadSeccomp(path));
+    return withinLater(contexts.container, loadSeccomp(path));
   }
 
   async #apparmor(wanted: { readonly name: string } | "default"): Promise<string> {
-    if (wanted === "default") return await duringAsync(contexts.container, () => loadDefaultProfile());
-    await duringAsync(contexts.containerOptions, () => checkProfile(wanted.name));
+    if (wanted === "default") return await withinLater(contexts.container, loadDefaultProfile());
+    await withinLater(contexts.containerOptions, checkProfile(wanted.name));
     return wanted.name;
   }
 

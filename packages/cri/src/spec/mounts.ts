@@ -6,9 +6,9 @@ import { type ContainerConfig, type IDMapping, Mount, MountPropagation, Namespac
 import { invalidArgument, unknown } from "@hull/errors";
 import type { ImageConfig } from "@hull/oci/manifest";
 import { byDepth, type SpecMount } from "@hull/oci/spec";
+import { withinLater } from "../wrap.ts";
 import type { PodFiles, ResolvedMounts } from "./input.ts";
 import { specMapping } from "./namespaces.ts";
-import { duringAsync } from "./steps.ts";
 
 /** Files of the host that mounts lead to. Texts of errors are as Go's (`stat /x: permission denied`). */
 export interface HostPaths {
@@ -85,8 +85,12 @@ export async function resolveMounts(
   abilities: MountAbilities,
 ): Promise<ResolvedMounts> {
   const all = [...given, ...extra.filter(({ containerPath }) => !isMounted(given, containerPath))];
-  const mounts: SpecMount[] = [];
-  for (const mount of all) mounts.push(await resolveMount(mount, host, abilities));
+  // Side by side, since a path may be on a server far away; the error is that of the first, whichever is found first.
+  const results = await Promise.allSettled(all.map((mount) => resolveMount(mount, host, abilities)));
+  const mounts = results.map((result) => {
+    if (result.status === "rejected") throw result.reason;
+    return result.value;
+  });
   const modes = new Set(all.map(({ propagation }) => propagation));
   return {
     mounts: byDepth(mounts),
@@ -101,12 +105,13 @@ export async function resolveMounts(
 async function resolveMount(mount: Mount, host: HostPaths, abilities: MountAbilities): Promise<SpecMount> {
   const { containerPath, hostPath, uidMappings, gidMappings } = mount;
   const quotedHost = JSON.stringify(hostPath);
-  if (!(await duringAsync(`failed to stat ${quotedHost}`, () => host.exists(hostPath))))
-    await duringAsync(`failed to mkdir ${quotedHost}`, () => host.makeDirectory(hostPath));
-  const source = await duringAsync(`failed to resolve symlink ${quotedHost}`, () => host.realPath(hostPath));
+  if (!(await withinLater(`failed to stat ${quotedHost}`, host.exists(hostPath))))
+    await withinLater(`failed to mkdir ${quotedHost}`, host.makeDirectory(hostPath));
+  const source = await withinLater(`failed to resolve symlink ${quotedHost}`, host.realPath(hostPath));
   const options = ["rbind", await propagationOf(mount, source, host), accessOf(mount, abilities)];
   if (mount.selinuxRelabel && abilities.mountLabel !== "")
-    await duringAsync(`relabel ${JSON.stringify(source)} with ${JSON.stringify(abilities.mountLabel)} failed`, () =>
+    await withinLater(
+      `relabel ${JSON.stringify(source)} with ${JSON.stringify(abilities.mountLabel)} failed`,
       host.relabel(source, abilities.mountLabel),
     );
   return {

@@ -3,7 +3,7 @@
 import { SecurityProfile_ProfileType as ProfileType, type SecurityProfile } from "@hull/api/gen/cri/v1/cri";
 import { unknown } from "@hull/errors";
 import type { CriRuntimeConfig } from "../config.ts";
-import { during } from "./steps.ts";
+import { within } from "../wrap.ts";
 
 /** A profile by name or path, the runtime's own, or none. */
 export type WantedProfile = { readonly name: string } | "default" | "unconfined";
@@ -38,7 +38,7 @@ const inSeccomp = "failed to generate seccomp spec opts";
 const inAppArmor = "failed to generate apparmor spec opts";
 
 function given(context: string, profile: SecurityProfile | undefined, text: string): SecurityProfile | undefined {
-  return during(context, () => profile ?? (text === "" ? undefined : profileOfText(text)));
+  return within(context, () => profile ?? (text === "" ? undefined : profileOfText(text)));
 }
 
 interface SeccompAsked {
@@ -58,7 +58,7 @@ export function wantedSeccomp(
   if (asked?.privileged === true || profile === undefined) return "unconfined";
   if (!supported && profile.profileType !== ProfileType.Unconfined)
     throw unknown(`${inSeccomp}: seccomp is not supported`);
-  return during(inSeccomp, () => wanted("seccomp", profile));
+  return within(inSeccomp, () => wanted("seccomp", profile));
 }
 
 interface AppArmorAsked {
@@ -76,6 +76,6 @@ export function wantedAppArmor(asked: AppArmorAsked | undefined, supported: bool
       throw unknown(`${inAppArmor}: apparmor is not supported`);
     return "unconfined";
   }
-  const which = during(inAppArmor, () => (profile === undefined ? "default" : wanted("apparmor", profile)));
+  const which = within(inAppArmor, () => (profile === undefined ? "default" : wanted("apparmor", profile)));
   return which === "default" && asked?.privileged === true ? "unconfined" : which;
 }
