@@ -144,7 +144,7 @@ export const grpcTable = configTable({
   enable_tls_streaming: flag(false, "Encrypt them"),
   x509_key_pair_streaming: tableOf(
     { tls_cert_file: text("", "PEM file"), tls_key_file: text("", "PEM file") },
-    "With this certificate, which they need then",
+    "With this certificate; without: one made up for this run",
   ),
 });
 

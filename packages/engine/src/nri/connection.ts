@@ -121,7 +121,9 @@ export class PluginConnection {
   async synchronize(pods: PodSandbox[], containers: Container[]): Promise<ContainerUpdate[]> {
     let size = [pods.length, containers.length] as const;
     let [restPods, restContainers] = [pods, containers];
-    const { requestTimeout: timeoutMs } = this.#options;
+    // The last step of its registration, and longer than any call: of a node's every pod.
+    const { requestTimeout, registrationTimeout } = this.#options;
+    const timeoutMs = Math.max(requestTimeout, registrationTimeout);
     try {
       for (;;) {
         const [somePods, someContainers] = [restPods.slice(0, size[0]), restContainers.slice(0, size[1])];
