@@ -45,7 +45,7 @@ import { attachClient } from "./streaming/attach-client.ts";
 import type { ExecOptions } from "./streaming/exec.ts";
 import { TaskStreamingHost } from "./streaming/host.ts";
 import { StreamingServer } from "./streaming/index.ts";
-import { firstHostAddress, keyPairOf } from "./streaming/key-pair.ts";
+import { keyPairOf } from "./streaming/key-pair.ts";
 
 /** What serves Kubernetes. */
 export interface Cri {
@@ -242,7 +242,7 @@ export async function startCri(init: PluginInit<CriGrpcConfig>, config: CriConfi
       pods: podStore,
       attach: (id, streams, lost) => attachClient(containers.streamsOf(containerStore.get(id)), streams, { lost }),
     }),
-    address: config.grpc.stream_server_address || firstHostAddress(),
+    address: config.grpc.stream_server_address,
     port: Number(config.grpc.stream_server_port),
     tls: await keyPairOf(config.grpc),
     timeouts: { idle: config.grpc.stream_idle_timeout },
