@@ -1,5 +1,6 @@
 import { version } from "@hull/daemon/version";
 import { type Command, command, defineFlags, formatHelp, type Program } from "../command/index.ts";
+import { doctorCommand } from "../doctor/command.ts";
 import { completes } from "./completes.ts";
 import { globalFlags } from "./globals.ts";
 import { archiveCommands, importCommand } from "./program-archives.ts";
@@ -62,8 +63,32 @@ const containerCommands: readonly Command[] = [
       },
       format: { kind: "text", value: "FORMAT", summary: "json, a template of Go, or table TEMPLATE" },
       "no-trunc": { kind: "switch", summary: "Don't cut ids and commands" },
+      pods: {
+        kind: "switch",
+        summary: "Those of Kubernetes' pods; filters are id, name, label, status, namespace, pod",
+      },
     }),
     load: async () => (await import("./commands/ps.ts")).ps,
+  }),
+  command({
+    name: "pods",
+    summary: "List Kubernetes' pods",
+    description:
+      "Lists the pods that the kubelet or crictl made, whatever the namespace, with those of their containers that run.",
+    usage: "[flags]",
+    heading: containers,
+    flags: defineFlags({
+      quiet: { kind: "switch", aliases: ["q"], summary: "Ids alone" },
+      filter: {
+        kind: "list",
+        aliases: ["f"],
+        value: "KEY=VALUE",
+        summary: "id, name, namespace, label or status (ready, notready)",
+      },
+      format: { kind: "text", value: "FORMAT", summary: "json, a template of Go, or table TEMPLATE" },
+      "no-trunc": { kind: "switch", summary: "Don't cut ids" },
+    }),
+    load: async () => (await import("./commands/pods.ts")).pods,
   }),
   command({
     name: "exec",
@@ -197,11 +222,13 @@ const containerCommands: readonly Command[] = [
   }),
   command({
     name: "inspect",
-    summary: "Print all about containers or images as JSON",
-    usage: "[flags] CONTAINER|IMAGE...",
+    summary: "Print all about containers, images or pods as JSON",
+    description:
+      "A pod goes by its id, NAMESPACE/NAME or name. What is a container or an image too is that, unless --type says pod.",
+    usage: "[flags] CONTAINER|IMAGE|POD...",
     heading: containers,
     flags: defineFlags({
-      type: { kind: "text", value: "TYPE", choices: ["container", "image"], summary: "container or image" },
+      type: { kind: "text", value: "TYPE", choices: ["container", "image", "pod"], summary: "container, image or pod" },
       format: { kind: "text", aliases: ["f"], value: "FORMAT", summary: "json, or a template of Go for each" },
     }),
     load: async () => (await import("./commands/inspect.ts")).inspect,
@@ -490,6 +517,7 @@ With --for ctr it is for hull's ctr by that name.`,
       }),
     ],
   },
+  { ...doctorCommand, heading: others },
   { ...volumeCommands, heading: others },
   { ...networkCommands, heading: others },
   command({
