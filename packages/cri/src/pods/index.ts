@@ -333,10 +333,10 @@ export class Pods {
     return kind === "pause" ? this.#pause : undefined;
   }
 
-  /** Undefined for an unknown one; @throws Unknown for the beginning of several */
+  /** Undefined for an unknown one; @throws Unknown for the beginning of several, or an empty one */
   #find(idOrPrefix: string): Pod | undefined {
     const what = `an error occurred when try to find sandbox ${JSON.stringify(idOrPrefix)}`;
-    return idOrPrefix === "" ? undefined : within(what, () => this.#options.pods.find(idOrPrefix));
+    return within(what, () => this.#options.pods.find(idOrPrefix));
   }
 
   #get(idOrPrefix: string, what: string): Pod {

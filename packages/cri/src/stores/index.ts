@@ -80,7 +80,7 @@ export class Store<T extends { readonly id: string; readonly name: string }> {
     if (this.#values.delete(id)) this.#index.remove(id);
   }
 
-  /** @throws Unknown if another id has the name */
+  /** @throws FailedPrecondition if another id has the name */
   reserveName(name: string, id: string): void {
     this.#names.reserve(name, id);
   }

@@ -1,14 +1,14 @@
-import { unknown } from "@hull/errors";
+import { failedPrecondition } from "@hull/errors";
 
 /** Names that are taken, each by one id. */
 export class Names {
   readonly #ids = new Map<string, string>();
 
-  /** Takes a name for an id; again for the same one is fine. @throws Unknown, as containerd's, if another has it */
+  /** Takes a name for an id; again for the same one is fine. @throws FailedPrecondition, as containerd's, if another has it */
   reserve(name: string, id: string): void {
     const holder = this.#ids.get(name);
     if (holder !== undefined && holder !== id)
-      throw unknown(`name ${JSON.stringify(name)} is reserved for ${JSON.stringify(holder)}`);
+      throw failedPrecondition(`name ${JSON.stringify(name)} is reserved for ${JSON.stringify(holder)}`);
     this.#ids.set(name, id);
   }
 
