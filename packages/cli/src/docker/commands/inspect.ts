@@ -3,7 +3,7 @@ import type { Client } from "@hull/client/client";
 import { type Container, specOf } from "@hull/client/containers";
 import { type Image, platformImage } from "@hull/client/images";
 import { parseRestartPolicy, restartLabels } from "@hull/engine/restart/policy";
-import { type HullError, invalidArgument, isCode, notFound } from "@hull/errors";
+import { HullError, invalidArgument, isCode, notFound } from "@hull/errors";
 import type { Spec } from "@hull/oci/spec";
 import { compileTemplate } from "../../template/index.ts";
 import { findContainer, findImages, nameOf, needArguments } from "../find.ts";
@@ -22,11 +22,11 @@ const never = "0001-01-01T00:00:00Z";
 /** `hull inspect`: a list of what the arguments name, containers before images. */
 export async function inspect(call: Call<{ type: string | undefined; format: string | undefined }>): Promise<number> {
   const { args, flags, globals, host } = call;
-  needArguments(args, 1, Number.POSITIVE_INFINITY, "a container or image is");
+  needArguments(args, 1, Number.POSITIVE_INFINITY, "a container, image or pod is");
   const { type } = flags;
   const template = flags.format === undefined || flags.format === "json" ? undefined : compileTemplate(flags.format);
-  if (type !== undefined && type !== "container" && type !== "image")
-    throw invalidArgument(`type "${type}" is not one of container, image`);
+  if (type !== undefined && type !== "container" && type !== "image" && type !== "pod")
+    throw invalidArgument(`type "${type}" is not one of container, image, pod`);
   await using client = await openSession(call);
   const found: unknown[] = [];
   let status = 0;
@@ -46,6 +46,7 @@ export async function inspect(call: Call<{ type: string | undefined; format: str
 
 async function describe(client: Client, key: string, type: string | undefined): Promise<unknown> {
   if (type === "container") return await describeContainer(client, await findContainer(client, key));
+  if (type === "pod") return await describePodOf(client, key);
   let missing: HullError | undefined;
   if (type === undefined) {
     try {
@@ -61,10 +62,25 @@ async function describe(client: Client, key: string, type: string | undefined): 
     return await describeImage(client, [first, ...others]);
   } catch (error) {
     if (!isCode(error, "notFound") || missing === undefined) throw error;
-    const hint =
-      /; did you mean .*$/.exec(`${missing.message}`)?.[0] ?? /; did you mean .*$/.exec(error.message)?.[0] ?? "";
-    throw notFound(`no such container or image: "${key}"${hint}`);
+    return await describePodOrNone(client, key, [missing, error]);
   }
+}
+
+/** The last thing that a name may mean. @throws NotFound with what was meant perhaps, also if the daemon serves no pods */
+async function describePodOrNone(client: Client, key: string, before: readonly HullError[]): Promise<unknown> {
+  try {
+    return await describePodOf(client, key);
+  } catch (thrown) {
+    const error = HullError.from(thrown);
+    if (error.code !== "notFound" && !isCode(error.cause, "unimplemented")) throw error;
+    const hints = [...before, error].flatMap(({ message }) => /; did you mean .*$/.exec(message)?.[0] ?? []);
+    throw notFound(`no such container, image or pod: "${key}"${hints[0] ?? ""}`);
+  }
+}
+
+async function describePodOf(client: Client, key: string): Promise<unknown> {
+  const { describePod, findPod } = await import("../pods.ts");
+  return await describePod(client, await findPod(client, key));
 }
 
 async function describeContainer(client: Client, container: Container): Promise<unknown> {

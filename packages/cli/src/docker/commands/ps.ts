@@ -20,6 +20,7 @@ export interface PsFlags {
   readonly last: number | undefined;
   readonly format: string | undefined;
   readonly filter: readonly string[];
+  readonly pods: boolean;
 }
 
 const commandLength = 20;
@@ -35,8 +36,10 @@ const columns: readonly Column[] = [
 ];
 
 /** `hull ps` */
-export async function ps({ args, flags, globals, host }: Call<PsFlags>): Promise<number> {
+export async function ps(call: Call<PsFlags>): Promise<number> {
+  const { args, flags, globals, host } = call;
   needArguments(args, 0, 0, "");
+  if (flags.pods) return (await import("./pods.ts")).podContainers(call);
   const filters = flags.filter.map(parseFilter);
   await using client = await openSession({ globals, host });
   const [{ containers }, states] = await Promise.all([client.service(ContainersDefinition).list({}), statesOf(client)]);
