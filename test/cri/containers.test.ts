@@ -129,7 +129,11 @@ comparedCri("containers", (test) => {
           'notFound: failed to check if this is a checkpoint image: failed to resolve image "docker.io/library/none:latest"',
       },
     );
-    await attempt("an image without a name", { image: { image: "" } }, { own: 'notFound: failed to resolve image ""' });
+    await attempt(
+      "an image without a name",
+      { image: { image: "" } },
+      { own: 'notFound: failed to check if this is a checkpoint image: failed to resolve image ""' },
+    );
     await attempt("a mount of nothing", { mounts: [{ containerPath: "/data", hostPath: "" }] });
     await attempt("a device that isn't there", {
       devices: [{ containerPath: "/dev/x", hostPath: "/dev/none", permissions: "rwm" }],

@@ -18,6 +18,7 @@ import type { ExecOptions } from "./streaming/exec.ts";
 import { execSync } from "./streaming/exec-sync.ts";
 import { requireRunning } from "./streaming/host.ts";
 import type { StreamingServer } from "./streaming/index.ts";
+import { within } from "./wrap.ts";
 
 /** What serves the RuntimeService. */
 export interface RuntimeParts {
@@ -120,9 +121,8 @@ export const runtimeService = (parts: RuntimeParts): ServiceImplementation<Runti
     },
 
     async execSync(request, { signal }) {
-      const id = running(
-        request.containerId,
-        `failed to exec in container: failed to find container ${JSON.stringify(request.containerId)} in store`,
+      const id = within("failed to exec in container", () =>
+        running(request.containerId, `failed to find container ${JSON.stringify(request.containerId)} in store`),
       );
       return await execSync(parts.exec, id, request, signal);
     },

@@ -96,7 +96,7 @@ class Creation {
     const { id, pod, config } = this.#wanted;
     const { images, handlers, nri, containers, onEvent } = this.#of.options;
     const reference = config.image?.image ?? "";
-    const image = await withinLater(`failed to resolve image ${JSON.stringify(reference)}`, images.get(reference));
+    const image = await withinLater("failed to check if this is a checkpoint image", images.get(reference));
     const handler = within("failed to get sandbox runtime", () => handlers.get(pod.runtimeHandler));
     await using undo = new AsyncDisposableStack();
     undo.defer(() => this.#forgetRootfs(handler));

@@ -64,7 +64,7 @@ export class ImageVolumes {
     if (!mount.readonly) throw unknown(`readonly must be true while mount image: ${where}`);
     if (reference === "") throw unknown(`image not specified in: ${where}`);
     const { images } = this.#options;
-    const image = await withinLater(`failed to resolve image ${JSON.stringify(reference)}`, images.get(reference));
+    const image = await images.get(reference);
     const target = join(this.#options.directory, podId, image.id.replace(/^.*:/, ""));
     const chainId = await withinLater("failed to unpack image volume", images.unpacked(image, name));
     await this.#mounted(podId, target, () => this.#mount(podId, mount, chainId, name, target));
