@@ -146,7 +146,7 @@ export class Stats {
   /** cAdvisor's families for all pods that are ready, and their containers that run. */
   async podMetrics(): Promise<PodSandboxMetrics[]> {
     const pace = new Pace();
-    const { containers, layerDirectory } = this.#options;
+    const { containers } = this.#options;
     await this.#askLayers(containers.list());
     const result: PodSandboxMetrics[] = [];
     for (const pod of this.#podsFor(undefined)) {
@@ -161,7 +161,7 @@ export class Stats {
           container,
           group,
           layer,
-          directory: layerDirectory(container),
+          directory: this.#layerDirectory(container),
           pace,
         });
         if (of !== undefined) message.containerMetrics.push(of);
@@ -210,10 +210,25 @@ export class Stats {
 
   async #groupOf(container: PodContainer): Promise<Group | undefined> {
     if (this.#groups.has(container.id)) return this.#groups.get(container.id);
-    const path = await this.#options.cgroupOf(container);
-    const group = path === undefined ? undefined : this.#places.at(path);
-    this.#groups.set(container.id, group);
-    return group;
+    try {
+      const path = await this.#options.cgroupOf(container);
+      const group = path === undefined ? undefined : this.#places.at(path);
+      this.#groups.set(container.id, group);
+      return group;
+    } catch (error) {
+      // One container that can't be told of doesn't keep the others from being told of.
+      this.#options.warn(`can't tell what container "${container.id}" uses`, HullError.from(error));
+      return undefined;
+    }
+  }
+
+  /** Empty for a container whose runtime is no longer configured. */
+  #layerDirectory(container: PodContainer): string {
+    try {
+      return this.#options.layerDirectory(container);
+    } catch {
+      return "";
+    }
   }
 
   #useOf({ status }: PodContainer, group: Group | undefined): Use | undefined {
@@ -225,7 +240,7 @@ export class Stats {
     const { metadata, labels, annotations } = config;
     const attributes = { id, metadata, labels, annotations };
     const layer = this.#layers.of(id);
-    const mountpoint = this.#options.layerDirectory(container);
+    const mountpoint = this.#layerDirectory(container);
     const writableLayer = { ...layerMessage(layer), fsId: { mountpoint } };
     if (use === undefined)
       return { attributes, writableLayer, cpu: undefined, memory: undefined, swap: undefined, io: undefined };

@@ -89,6 +89,29 @@ describe.each([1, 2] as const)("stats by control groups of version %i", (version
     expect(await stats.listContainerStats(undefined)).toHaveLength(1);
   });
 
+  test("of one that can't be told of, beside the others", async () => {
+    using fake = new FakeGroups(version);
+    fake.write("p/a", use);
+    const warnings: string[] = [];
+    const { stats } = statsOver([pod("p")], [container("bad", "p"), container("a", "p")], {
+      ...fake,
+      cgroupOf: async ({ id, podId }) => {
+        if (id === "bad") throw new Error("no spec");
+        return `/${podId}/${id}`;
+      },
+      layerDirectory: () => {
+        throw new Error("no such runtime");
+      },
+      warn: (message) => warnings.push(message),
+    });
+    const all = await stats.listContainerStats(undefined);
+    expect(all.map(({ cpu, writableLayer }) => [cpu === undefined, writableLayer?.fsId?.mountpoint])).toEqual([
+      [true, ""],
+      [false, ""],
+    ]);
+    expect(warnings).toEqual(['can\'t tell what container "bad" uses']);
+  });
+
   test("filtered by id, pod and labels", async () => {
     using fake = new FakeGroups(version);
     const pods = [pod("pod1"), pod("pod2")];
