@@ -8,6 +8,7 @@ import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "no
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { failedPrecondition, invalidArgument, notFound } from "@hull/errors";
+import { startProgram, which } from "@hull/sys/program";
 import { defaultProfile } from "./profile.ts";
 
 export { defaultProfile, type ProfileSurroundings } from "./profile.ts";
@@ -51,7 +52,7 @@ export async function loadDefaultProfile(name: string): Promise<void> {
   const directory = mkdtempSync(join(tmpdir(), "hull-apparmor-"));
   try {
     const file = join(directory, "profile");
-    const rootlessKit = Bun.which("rootlesskit");
+    const rootlessKit = which("rootlesskit");
     const policy = defaultProfile(name, {
       has: (path) => existsSync(join(policyDirectory, path)),
       daemonProfile: ownProfile(),
@@ -75,10 +76,8 @@ async function runParser(name: string, args: readonly string[]): Promise<void> {
     throw notFound(
       `load apparmor profile ${name}: "apparmor_parser" isn't installed (Debian's package apparmor has it)`,
     );
-  const child = Bun.spawn([parser, ...args], {
-    stdin: "ignore",
-    stdout: "pipe",
-    stderr: "pipe",
+  const child = startProgram([parser, ...args], {
+    stdio: ["ignore", "pipe", "pipe"],
     env: { PATH: "/usr/sbin:/sbin" },
   });
   const [out, errors, status] = await Promise.all([

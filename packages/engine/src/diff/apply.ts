@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { HullError, internal, invalidArgument } from "@hull/errors";
 import type { Descriptor } from "@hull/oci/descriptor";
 import { mountAll, unmountAll } from "@hull/sys/mount";
+import { startProgram } from "@hull/sys/program";
 import type { ContentStore } from "../content/index.ts";
 import type { Context } from "../context.ts";
 import { lastWords } from "../last-words.ts";
@@ -105,7 +106,7 @@ export class UnpackerApplier implements Applier {
   ): Promise<Outcome> {
     if (ctx.signal.aborted) throw HullError.from(ctx.signal.reason);
     // No environment: nothing in the daemon's is meant for a process that reads strangers' archives.
-    const child = Bun.spawn([...this.#command, ...toArguments(request)], {
+    const child = startProgram([...this.#command, ...toArguments(request)], {
       stdio: [input.output, "pipe", "pipe"],
       env: {},
     });

@@ -5,6 +5,7 @@ import { join } from "node:path";
 import { HullError, internal, isCode, unimplemented } from "@hull/errors";
 import type { Descriptor } from "@hull/oci/descriptor";
 import { mountAll, unmountAll } from "@hull/sys/mount";
+import { startProgram } from "@hull/sys/program";
 import type { ContentStore, ContentWriter } from "../content/index.ts";
 import type { Context } from "../context.ts";
 import { lastWords } from "../last-words.ts";
@@ -117,7 +118,7 @@ export class PackerComparer implements Comparer {
   ): Promise<Exclude<PackOutcome, { error: unknown }>> {
     if (ctx.signal.aborted) throw HullError.from(ctx.signal.reason);
     // No environment: nothing in the daemon's is meant for a process that reads strangers' files.
-    const child = Bun.spawn([...this.#command, ...args], { stdio: ["ignore", "pipe", "pipe"], env: {} });
+    const child = startProgram([...this.#command, ...args], { stdio: ["ignore", "pipe", "pipe"], env: {} });
     const kill = () => child.kill("SIGKILL");
     ctx.signal.addEventListener("abort", kill);
     try {

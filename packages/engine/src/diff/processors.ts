@@ -2,6 +2,7 @@ import { writeSync } from "node:fs";
 import { Any } from "@hull/api/gen/google/protobuf/any";
 import { invalidArgument, unimplemented, unknown } from "@hull/errors";
 import { close, memoryFile, pipe } from "@hull/sys/fd";
+import { type Program, startProgram } from "@hull/sys/program";
 import type { TypedBytes } from "../labels.ts";
 import { lastWords } from "../last-words.ts";
 import { configTable, isTable, text, texts } from "../plugin/config.ts";
@@ -95,7 +96,7 @@ export function startProcessors(
   input: number,
   payloads: Readonly<Record<string, TypedBytes>>,
 ): RunningProcessors {
-  const children: { id: string; child: Bun.Subprocess<number, number, "pipe">; said: Promise<string> }[] = [];
+  const children: { id: string; child: Program; said: Promise<string> }[] = [];
   let output = input;
   const release = () => {
     if (output !== input) close(output);
@@ -141,14 +142,14 @@ function start(
   input: number,
   output: number,
   payload: TypedBytes | undefined,
-): Bun.Subprocess<number, number, "pipe"> {
+): Program {
   const own = Object.fromEntries(env.map((one) => [one.split("=", 1)[0] ?? "", one.slice(one.indexOf("=") + 1)]));
   const options = { env: { ...process.env, ...own, STREAM_PROCESSOR_MEDIATYPE: given } };
-  if (payload === undefined) return Bun.spawn([path, ...args], { ...options, stdio: [input, output, "pipe"] });
+  if (payload === undefined) return startProgram([path, ...args], { ...options, stdio: [input, output, "pipe"] });
   using scope = new DisposableStack();
   const file = memoryFile("hull-payload");
   scope.defer(() => close(file));
   const bytes = Any.encode({ typeUrl: payload.typeUrl, value: payload.value }).finish();
   writeSync(file, bytes, 0, bytes.length, 0);
-  return Bun.spawn([path, ...args], { ...options, stdio: [input, output, "pipe", file] });
+  return startProgram([path, ...args], { ...options, stdio: [input, output, "pipe", file] });
 }

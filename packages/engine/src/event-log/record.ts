@@ -1,3 +1,4 @@
+import { crc32 } from "@hull/sys/hash";
 import type { LoggedEvent } from "./index.ts";
 
 /**
@@ -32,7 +33,7 @@ export function encodeRecord({ sequence, timestamp, namespace, topic, event }: L
     at += text.length;
   }
   record.set(event.value, at);
-  view.setUint32(4, Bun.hash.crc32(record.subarray(headBytes)), true);
+  view.setUint32(4, crc32(record.subarray(headBytes)), true);
   return record;
 }
 
@@ -44,7 +45,7 @@ export function* decodeRecords(bytes: Uint8Array): Generator<{ event: LoggedEven
     const end = at + headBytes + length;
     if (length < fixedBytes || length > longestBody || end > bytes.length) return;
     const body = bytes.subarray(at + headBytes, end);
-    if (Bun.hash.crc32(body) !== view.getUint32(at + 4, true)) return;
+    if (crc32(body) !== view.getUint32(at + 4, true)) return;
     const event = decodeBody(body);
     if (event === undefined) return;
     yield { event, end };

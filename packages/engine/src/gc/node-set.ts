@@ -1,3 +1,4 @@
+import { hash32 } from "@hull/sys/hash";
 import type { Node } from "./labels.ts";
 
 /**
@@ -44,5 +45,5 @@ export class NodeSet {
 }
 
 function hashOf(node: Node): number {
-  return (Bun.hash.xxHash32(node, 1) & 0x1fffff) * 0x1_0000_0000 + Bun.hash.xxHash32(node, 2) || 1;
+  return (hash32(node, 1) & 0x1fffff) * 0x1_0000_0000 + hash32(node, 2) || 1;
 }

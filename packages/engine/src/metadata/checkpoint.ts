@@ -1,4 +1,5 @@
 import { closeSync, openSync, readSync } from "node:fs";
+import { type Program, startProgram } from "@hull/sys/program";
 import { selfCommand } from "../self.ts";
 import type { SqlDatabase } from "./sql.ts";
 
@@ -29,7 +30,7 @@ export class Checkpointer implements Disposable {
   #rowsFolded = 0;
   #generation = -1;
   #foldsOfGeneration = 0;
-  #child: Bun.Subprocess | undefined;
+  #child: Program | undefined;
   #running: Promise<void> | undefined;
 
   /** For the database `file`, which `sql` has open. */
@@ -80,8 +81,9 @@ export class Checkpointer implements Disposable {
   /** False if it didn't work out. */
   async #inChild(): Promise<boolean> {
     try {
-      this.#child = Bun.spawn([...this.#command, this.#file], { stdio: ["ignore", "ignore", "ignore"], env: {} });
-      return (await this.#child.exited) === 0;
+      const child = startProgram([...this.#command, this.#file], { stdio: ["ignore", "ignore", "ignore"], env: {} });
+      this.#child = child;
+      return (await child.exited) === 0;
     } catch {
       return false;
     } finally {

@@ -1,5 +1,6 @@
 import { readFileSync } from "node:fs";
 import { unknown } from "@hull/errors";
+import { startProgram } from "@hull/sys/program";
 import { lastWords } from "../last-words.ts";
 import { selfCommand } from "../self.ts";
 import type { SqlDatabase } from "./sql.ts";
@@ -114,7 +115,7 @@ const lost = `SELECT s.id, s.namespace, s.snapshotter, s.key FROM unsynced_snaps
 
 /** syncfs(2) waits for the disk, so another process calls it. */
 async function syncFileSystem(directory: string): Promise<void> {
-  const child = Bun.spawn([...selfCommand("sync"), directory], { stdio: ["ignore", "ignore", "pipe"], env: {} });
+  const child = startProgram([...selfCommand("sync"), directory], { stdio: ["ignore", "ignore", "pipe"], env: {} });
   const said = lastWords(child.stderr);
   if ((await child.exited) !== 0) throw unknown(`"${directory}" can't be synced: ${await said}`);
 }

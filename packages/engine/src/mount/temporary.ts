@@ -2,6 +2,7 @@ import { mkdtempSync, rmdirSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { mountAll, unmountAll } from "@hull/sys/mount";
+import { startProgram, which } from "@hull/sys/program";
 import type { Mount } from "./index.ts";
 
 /** Mounts on a directory of their own, for as long as the scope lasts. */
@@ -74,7 +75,7 @@ const isWritableOverlay = ({ type, options }: Mount) =>
 
 /** Unmounts by a process of its own: the kernel syncs the upper directory's file system first, in whoever unmounts. */
 async function unmountElsewhere(path: string): Promise<void> {
-  const program = Bun.which("umount");
+  const program = which("umount");
   if (program === null) return;
-  await Bun.spawn([program, "--", path], { stdio: ["ignore", "ignore", "ignore"], env: {} }).exited;
+  await startProgram([program, "--", path], { stdio: ["ignore", "ignore", "ignore"], env: {} }).exited;
 }

@@ -2,6 +2,7 @@
 
 import { unavailable } from "@hull/errors";
 import { mountInfo } from "@hull/sys/mount";
+import { which } from "@hull/sys/program";
 
 /**
  * The default: crun where it works on this host, since it takes a third of runc's time; else runc.
@@ -10,7 +11,7 @@ import { mountInfo } from "@hull/sys/mount";
  *
  * @throws Unavailable if neither is installed
  */
-export function defaultOciRuntime(find: (name: string) => string | null = Bun.which): string {
+export function defaultOciRuntime(find: (name: string) => string | null = which): string {
   const crun = find("crun");
   if (crun !== null && !hasHybridCgroups()) return crun;
   const runc = find("runc");

@@ -3,6 +3,7 @@
 import { RuntimeInfo } from "@hull/api/gen/containerd/types/introspection";
 import { Any } from "@hull/api/gen/google/protobuf/any";
 import { deadlineExceeded, unknown } from "@hull/errors";
+import { startProgram } from "@hull/sys/program";
 import type { TypedBytes } from "../labels.ts";
 
 /** How long the program may take, ms. */
@@ -13,7 +14,7 @@ export async function runtimeInfo(command: readonly string[], options: TypedByte
   const stdin = options === undefined ? new Uint8Array() : Any.encode(options).finish();
   const signal = AbortSignal.timeout(limitMs);
   const argv = [...command, "-info"];
-  const child = Bun.spawn(argv, { stdio: [stdin, "pipe", "pipe"], signal });
+  const child = startProgram(argv, { stdio: [stdin, "pipe", "pipe"], signal });
   const [stdout, stderr, status] = await Promise.all([
     new Response(child.stdout).bytes(),
     new Response(child.stderr).text(),

@@ -8,6 +8,7 @@ import { dirname } from "node:path";
 import { DeleteResponse } from "@hull/api/gen/containerd/task/v3/task";
 import { Any } from "@hull/api/gen/google/protobuf/any";
 import { deadlineExceeded, unknown } from "@hull/errors";
+import { startProgram } from "@hull/sys/program";
 import type { TypedBytes } from "../labels.ts";
 import { type Bootstrap, type Bundle, parseBootstrap } from "./bundle.ts";
 
@@ -79,7 +80,7 @@ async function runAction(
   { env, stdin, signal }: { env: Record<string, string>; stdin: Uint8Array; signal: AbortSignal },
 ): Promise<Uint8Array> {
   // A session of its own: a signal from the daemon's terminal must not reach the shim.
-  const child = Bun.spawn(argv, { cwd: bundle.path, env, stdio: [stdin, "pipe", "pipe"], detached: true, signal });
+  const child = startProgram(argv, { cwd: bundle.path, env, stdio: [stdin, "pipe", "pipe"], detached: true, signal });
   const [stdout, stderr, status] = await Promise.all([
     new Response(child.stdout).bytes(),
     new Response(child.stderr).text(),

@@ -8,10 +8,12 @@
  * to it: it outlives the daemon. A spare ends with the daemon.
  */
 
+import { createHash } from "node:crypto";
 import { mkdirSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { unavailable } from "@hull/errors";
+import { type Program, startProgram } from "@hull/sys/program";
 import type { RuntimeDirectories } from "./bundle.ts";
 import { connectShim, type ShimConnection } from "./shim-connection.ts";
 
@@ -69,7 +71,8 @@ export class SpareShims {
     this.#options = options;
     const near = join(options.directories.state, "s");
     // A unix socket's path has room for 107 bytes.
-    this.#socketDirectory = near.length < 80 ? near : join(tmpdir(), `hull-${Bun.hash(near).toString(16)}`);
+    this.#socketDirectory =
+      near.length < 80 ? near : join(tmpdir(), `hull-${createHash("sha256").update(near).digest("hex").slice(0, 16)}`);
   }
 
   /** A shim that is this caller's; assigned to the namespace by the time it reads its next request. @throws Unavailable */
@@ -130,7 +133,7 @@ export class SpareShims {
       const socket = join(this.#socketDirectory, crypto.randomUUID().slice(0, 18));
       const argv = [...this.#options.command, "-socket", socket, "spare"];
       const env = { ...process.env, ...frugal };
-      const child = Bun.spawn(argv, { cwd: "/", env, stdio: ["pipe", "pipe", "ignore"], detached: true });
+      const child = startProgram(argv, { cwd: "/", env, stdio: ["pipe", "pipe", "ignore"], detached: true });
       child.unref();
       await ready(child);
       const bootstrap = { version: 3, address: `unix://${socket}`, protocol: "ttrpc" };
@@ -141,7 +144,7 @@ export class SpareShims {
   }
 }
 
-async function ready(child: Bun.Subprocess<"pipe", "pipe", "ignore">): Promise<void> {
+async function ready(child: Program): Promise<void> {
   const reader = child.stdout.getReader();
   const { value } = await reader.read();
   await reader.cancel();

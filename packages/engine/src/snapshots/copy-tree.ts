@@ -1,4 +1,5 @@
 import { unavailable, unknown } from "@hull/errors";
+import { startProgram, which } from "@hull/sys/program";
 import { lastWords } from "../last-words.ts";
 
 /**
@@ -9,9 +10,9 @@ import { lastWords } from "../last-words.ts";
  */
 export async function copyTree(from: string, to: string, signal: AbortSignal): Promise<void> {
   signal.throwIfAborted();
-  const program = Bun.which("cp");
+  const program = which("cp");
   if (program === null) throw unavailable(`can't copy "${from}": no program "cp", install GNU coreutils`);
-  const child = Bun.spawn([program, "--archive", "--reflink=auto", "--no-target-directory", "--", from, to], {
+  const child = startProgram([program, "--archive", "--reflink=auto", "--no-target-directory", "--", from, to], {
     stdio: ["ignore", "ignore", "pipe"],
     env: { LC_ALL: "C" },
     signal,

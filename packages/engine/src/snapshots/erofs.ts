@@ -12,6 +12,7 @@ import {
 } from "node:fs";
 import { join } from "node:path";
 import { unknown } from "@hull/errors";
+import { startProgram } from "@hull/sys/program";
 import type { Context } from "../context.ts";
 import { lastWords } from "../last-words.ts";
 import type { Mount } from "../mount/index.ts";
@@ -122,7 +123,7 @@ export class ErofsSnapshotter extends RecordedSnapshotter {
     const image = this.#image(id);
     const unfinished = `${image}.new`;
     rmSync(unfinished, { force: true });
-    const child = Bun.spawn([this.#program, "--quiet", "-Enoinline_data", unfinished, this.#files(id)], {
+    const child = startProgram([this.#program, "--quiet", "-Enoinline_data", unfinished, this.#files(id)], {
       stdio: ["ignore", "ignore", "pipe"],
       env: { LC_ALL: "C" },
     });

@@ -1,6 +1,7 @@
 import { existsSync, mkdirSync, readFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { fileSystemType } from "@hull/sys/mount-support";
+import { which } from "@hull/sys/program";
 import type { EventExchange } from "../events/index.ts";
 import { collectorLater } from "../gc/later.ts";
 import type { MetadataInstance } from "../metadata/plugin.ts";
@@ -132,7 +133,7 @@ export const erofsPlugin = definePlugin({
   }),
   start: (init) => {
     const { config, skip, meta, onStop } = init;
-    const program = Bun.which("mkfs.erofs") ?? skip("no program mkfs.erofs: install erofs-utils");
+    const program = which("mkfs.erofs") ?? skip("no program mkfs.erofs: install erofs-utils");
     if (!/\berofs$/m.test(readFileSync("/proc/filesystems", "utf8"))) {
       skip("EROFS unsupported, please `modprobe erofs`");
     }

@@ -37,7 +37,12 @@ function load(): NonNullable<typeof loaded> {
 }
 
 export const foreign: ForeignFunctions = {
-  bind: (symbol, { args, result }) => load().libc.func(symbol, types[result], args.map((type) => types[type])),
+  bind: (symbol, { args, result }) =>
+    load().libc.func(
+      symbol,
+      types[result],
+      args.map((type) => types[type]),
+    ),
   errorNumber: () => loaded?.koffi.errno() ?? 0,
   address: (bytes) => Number(load().koffi.address(bytes)),
 };

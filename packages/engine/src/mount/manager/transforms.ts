@@ -14,6 +14,7 @@ import {
 } from "node:fs";
 import { basename, dirname, join } from "node:path";
 import { invalidArgument, unavailable, unimplemented, unknown } from "@hull/errors";
+import { startProgram, which } from "@hull/sys/program";
 import { lastWords } from "../../last-words.ts";
 import type { Mount } from "../index.ts";
 import type { ActiveMount } from "./index.ts";
@@ -141,7 +142,7 @@ async function makeFileSystem(file: string, options: readonly string[], roots: r
   if (kind === undefined) throw invalidArgument(`unsupported filesystem "${fs}"`);
   if (uuid !== undefined && !/^[0-9a-fA-F-]{32,36}$/.test(uuid)) throw invalidArgument(`"${uuid}" is no UUID`);
   if (existsSync(place)) return;
-  const program = Bun.which(kind.program);
+  const program = which(kind.program);
   if (program === null) throw unavailable(`a file system "${fs}" can't be made: there is no program "${kind.program}"`);
   const made = openSync(place, "wx", 0o640);
   try {
@@ -149,7 +150,7 @@ async function makeFileSystem(file: string, options: readonly string[], roots: r
   } finally {
     closeSync(made);
   }
-  const child = Bun.spawn([program, "-q", ...(uuid === undefined ? [] : kind.uuid(uuid)), place], {
+  const child = startProgram([program, "-q", ...(uuid === undefined ? [] : kind.uuid(uuid)), place], {
     stdio: ["ignore", "ignore", "pipe"],
     env: { LC_ALL: "C" },
   });
