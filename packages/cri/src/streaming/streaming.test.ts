@@ -392,6 +392,21 @@ describe("port forwarding", () => {
     client.close();
   });
 
+  test("goes through a WebSocket as SPDY", async () => {
+    host.connect = echo;
+    const url = server.portForwardUrl({ podSandboxId: "p", port: [] }).url;
+    const client = await SpdyClient.tunnel(url, "SPDY/3.1+portforward.k8s.io");
+    expect(client.answer).toContain("Sec-WebSocket-Protocol: SPDY/3.1+portforward.k8s.io");
+    const error = await client.open({ streamtype: "error", port: "80", requestid: "0" });
+    const data = await client.open({ streamtype: "data", port: "80", requestid: "0" });
+    const text = "0123456789".repeat(30_000);
+    await data.write(text);
+    await data.end();
+    expect(await data.all()).toBe(text);
+    expect(await error.all()).toBe("");
+    client.close();
+  });
+
   test("gives up a stream whose other never comes", async () => {
     server.close();
     server = await start({ timeouts: { creation: 30 } });

@@ -1,6 +1,7 @@
 /** A client of the streaming server for tests and measurements: SPDY/3.1 over HTTP/1.1's upgrade, written without the server's own code. */
 
 import { connect, type Socket } from "node:net";
+import { Duplex } from "node:stream";
 import { connect as connectTls } from "node:tls";
 import { constants, createDeflate, type Deflate } from "node:zlib";
 import { dictionary } from "./spdy/dictionary.ts";
@@ -67,7 +68,7 @@ export class ClientStream {
 
 /** See the top of this file. */
 export class SpdyClient {
-  readonly #socket: Socket;
+  readonly #socket: Duplex;
   readonly #deflate: Deflate = createDeflate({ dictionary: Buffer.from(dictionary), flush: constants.Z_SYNC_FLUSH });
   readonly #streams = new Map<number, ClientStream>();
   readonly pings: number[] = [];
@@ -79,7 +80,7 @@ export class SpdyClient {
   /** Answers with the protocol that was chosen. */
   readonly answer: string;
 
-  private constructor(socket: Socket, answer: string, rest: Buffer) {
+  private constructor(socket: Duplex, answer: string, rest: Buffer) {
     this.#socket = socket;
     this.answer = answer;
     socket.on("data", (chunk: Buffer) => this.#take(chunk));
@@ -104,7 +105,47 @@ export class SpdyClient {
     return new SpdyClient(socket, head, rest);
   }
 
-  get socket(): Socket {
+  /** Speaks SPDY in the messages of a WebSocket, each part of a frame in one of its own, as Go's client does. */
+  static async tunnel(url: string, subprotocol: string): Promise<SpdyClient> {
+    const { socket, head, rest } = await upgrade(url, "GET", [
+      ...["Connection: Upgrade", "Upgrade: websocket", "Sec-WebSocket-Version: 13"],
+      ...["Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==", `Sec-WebSocket-Protocol: ${subprotocol}`],
+    ]);
+    const duplex = new Duplex({
+      read() {},
+      write(chunk: Uint8Array, _, done) {
+        // Masked by zeros, which change nothing.
+        const header = Buffer.alloc(14);
+        header.writeUInt16BE(0x82ff, 0);
+        header.writeBigUInt64BE(BigInt(chunk.length), 2);
+        socket.write(Buffer.concat([header, chunk]), () => done());
+      },
+      destroy(_, done) {
+        socket.destroy();
+        done(null);
+      },
+    });
+    let pending: Buffer = Buffer.alloc(0);
+    const take = (chunk: Buffer): void => {
+      pending = Buffer.concat([pending, chunk]);
+      while (pending.length >= 2) {
+        const short = pending.readUInt8(1);
+        const start = short === 126 ? 4 : short === 127 ? 10 : 2;
+        if (pending.length < start) return;
+        const length = start === 4 ? pending.readUInt16BE(2) : start === 10 ? pending.readUIntBE(4, 6) : short;
+        if (pending.length < start + length) return;
+        if (pending.readUInt8(0) === 0x82) duplex.push(pending.subarray(start, start + length));
+        pending = pending.subarray(start + length);
+      }
+    };
+    socket.on("data", take);
+    socket.once("close", () => duplex.destroy());
+    const client = new SpdyClient(duplex, head, Buffer.alloc(0));
+    take(rest);
+    return client;
+  }
+
+  get socket(): Duplex {
     return this.#socket;
   }
 

@@ -50,7 +50,12 @@ export class Wire implements Carrier {
     this.#link.start({
       data: (chunk) => {
         this.#lastUse = performance.now();
-        this.#receiver(chunk);
+        try {
+          this.#receiver(chunk);
+        } catch {
+          // Whatever a client sends, it is only its own connection that can suffer.
+          this.destroy();
+        }
       },
       closed: () => {
         clearTimeout(this.#idleTimer);

@@ -125,11 +125,14 @@ export function unmask(bytes: Uint8Array, mask: Uint8Array, offset: number): voi
   // Words of four bytes take a quarter of the time, but have to be where words can be.
   const aligned = Math.min((4 - (bytes.byteOffset % 4)) % 4, bytes.length);
   for (; index < aligned; index++) bytes[index] = (bytes[index] ?? 0) ^ at(index);
-  const key = Uint8Array.of(at(index), at(index + 1), at(index + 2), at(index + 3));
-  const [word = 0] = new Uint32Array(key.buffer);
-  const words = new Uint32Array(bytes.buffer, bytes.byteOffset + index, (bytes.length - index) >>> 2);
-  for (let each = 0; each < words.length; each++) words[each] = (words[each] ?? 0) ^ word;
-  for (index += 4 * words.length; index < bytes.length; index++) bytes[index] = (bytes[index] ?? 0) ^ at(index);
+  if (bytes.length - index >= 4) {
+    const key = Uint8Array.of(at(index), at(index + 1), at(index + 2), at(index + 3));
+    const [word = 0] = new Uint32Array(key.buffer);
+    const words = new Uint32Array(bytes.buffer, bytes.byteOffset + index, (bytes.length - index) >>> 2);
+    for (let each = 0; each < words.length; each++) words[each] = (words[each] ?? 0) ^ word;
+    index += 4 * words.length;
+  }
+  for (; index < bytes.length; index++) bytes[index] = (bytes[index] ?? 0) ^ at(index);
 }
 
 /** How many bytes the header of a server's frame takes. */
