@@ -1,19 +1,9 @@
-import { Database as Sqlite, type Statement } from "bun:sqlite";
+import { sqlite } from "#sqlite";
+import type { SqlStatement } from "./sqlite/index.ts";
 
-/** A value as SQLite stores it. Integers come back as bigint: times in nanoseconds don't fit a number. */
-export type SqlValue = string | bigint | number | Uint8Array | null;
+export type { SqlRow, SqlStatement, SqlValue } from "./sqlite/index.ts";
 
-export type SqlRow = Readonly<Record<string, SqlValue>>;
-
-/** A prepared statement; parameters are positional. */
-export interface SqlStatement {
-  all(...parameters: SqlValue[]): SqlRow[];
-  get(...parameters: SqlValue[]): SqlRow | undefined;
-  /** Gives the number of rows changed. */
-  run(...parameters: SqlValue[]): number;
-}
-
-/** The seam to an embedded SQL engine: all that the metadata needs of one. This file is the only one that knows which. */
+/** An embedded SQL engine: all that the metadata needs of one. */
 export interface SqlDatabase extends Disposable {
   exec(sql: string): void;
   /** Prepared once per text and kept. */
@@ -24,49 +14,45 @@ export interface SqlDatabase extends Disposable {
 
 /** Opens (or makes) a database file in WAL mode. @throws what SQLite throws for a file that is no database */
 export function openSql(file: string): SqlDatabase {
-  const sqlite = new Sqlite(file, { create: true, strict: true, safeIntegers: true });
+  const database = sqlite.open(file);
   // WAL: readers don't wait for the writer. NORMAL: a commit doesn't sync by itself; `Metadata.durable` does, for many at once.
-  sqlite.exec(
+  database.exec(
     "PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; PRAGMA foreign_keys = ON; PRAGMA busy_timeout = 2000",
   );
-  const begin = sqlite.prepare<SqlRow, SqlValue[]>("BEGIN IMMEDIATE");
-  const commit = sqlite.prepare<SqlRow, SqlValue[]>("COMMIT");
+  const begin = database.prepare("BEGIN IMMEDIATE");
+  const commit = database.prepare("COMMIT");
   let depth = 0;
   // bun:sqlite's own `query` keeps twenty statements, and prepares the others anew for each call: several times the cost of running them.
-  const statements = new Map<string, Statement<SqlRow, SqlValue[]>>();
+  const statements = new Map<string, SqlStatement>();
   return {
-    exec: (sql) => sqlite.exec(sql),
+    exec: (sql) => database.exec(sql),
     prepare(sql) {
       const kept = statements.get(sql);
-      const statement = kept ?? sqlite.prepare<SqlRow, SqlValue[]>(withoutPeeking(sql));
-      if (kept === undefined) statements.set(sql, statement);
-      return {
-        all: (...parameters) => statement.all(...parameters),
-        get: (...parameters) => statement.get(...parameters) ?? undefined,
-        run: (...parameters) => Number(statement.run(...parameters).changes),
-      };
+      if (kept !== undefined) return kept;
+      const statement = database.prepare(withoutPeeking(sql));
+      statements.set(sql, statement);
+      return statement;
     },
     transaction(work) {
       const nested = depth > 0;
       const name = `nested_${depth}`;
-      if (nested) sqlite.exec(`SAVEPOINT ${name}`);
+      if (nested) database.exec(`SAVEPOINT ${name}`);
       else begin.run();
       depth++;
       try {
         const result = work();
-        if (nested) sqlite.exec(`RELEASE ${name}`);
+        if (nested) database.exec(`RELEASE ${name}`);
         else commit.run();
         return result;
       } catch (error) {
-        sqlite.exec(nested ? `ROLLBACK TO ${name}; RELEASE ${name}` : "ROLLBACK");
+        database.exec(nested ? `ROLLBACK TO ${name}; RELEASE ${name}` : "ROLLBACK");
         throw error;
       } finally {
         depth--;
       }
     },
     [Symbol.dispose]() {
-      for (const statement of [begin, commit, ...statements.values()]) statement.finalize();
-      sqlite.close();
+      database.close();
     },
   };
 }
