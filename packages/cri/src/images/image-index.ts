@@ -41,9 +41,13 @@ export interface ImageIndexOptions {
 
 interface Entry {
   readonly content: ImageContent;
+  /** What the newest of its records leads to, and all that any has led to: manifests of the one config, or indexes of them. */
   target: Descriptor;
+  readonly targets: Set<string>;
   readonly names: Set<string>;
   readonly pinned: Set<string>;
+  /** As it is shown; made anew after a change. */
+  shown: IndexedImage | undefined;
 }
 
 /**
@@ -59,6 +63,8 @@ export class ImageIndex implements Disposable {
   readonly #ctx: Context = contextFor(criNamespace);
   readonly #ids = new Map<string, string>();
   readonly #entries = new Map<string, Entry>();
+  /** Entries by the digests of their targets. */
+  readonly #targets = new Map<string, Entry>();
   readonly #locks = new KeyedLock();
   #stop: (() => void) | undefined;
 
@@ -125,8 +131,8 @@ export class ImageIndex implements Disposable {
 
   /** What is known of the target, or is read now. */
   async #content(name: string, target: Descriptor): Promise<ImageContent> {
-    const known = this.#entries.get(this.#ids.get(name) ?? "");
-    if (known?.target.digest === target.digest) return known.content;
+    const known = this.#targets.get(target.digest);
+    if (known !== undefined) return known.content;
     try {
       return await readImage(this.#ctx, this.#options.content, target, this.#options.platforms);
     } catch (error) {
@@ -155,10 +161,13 @@ export class ImageIndex implements Disposable {
 
   #put(name: string, { content, target, isPinned }: { content: ImageContent; target: Descriptor; isPinned: boolean }) {
     if (this.#ids.get(name) !== content.id) this.#forget(name);
-    const entry = this.#entries.get(content.id) ?? { content, target, names: new Set(), pinned: new Set() };
+    const entry = this.#entries.get(content.id) ?? newEntry(content, target);
     this.#entries.set(content.id, entry);
     this.#ids.set(name, content.id);
     entry.target = target;
+    entry.targets.add(target.digest);
+    this.#targets.set(target.digest, entry);
+    entry.shown = undefined;
     entry.names.add(name);
     if (isPinned) entry.pinned.add(name);
     else entry.pinned.delete(name);
@@ -169,9 +178,12 @@ export class ImageIndex implements Disposable {
     this.#ids.delete(name);
     const entry = this.#entries.get(id ?? "");
     if (id === undefined || entry === undefined) return;
+    entry.shown = undefined;
     entry.names.delete(name);
     entry.pinned.delete(name);
-    if (entry.names.size === 0) this.#entries.delete(id);
+    if (entry.names.size > 0) return;
+    this.#entries.delete(id);
+    for (const digest of entry.targets) this.#targets.delete(digest);
   }
 
   #idOf(reference: string): string | undefined {
@@ -195,7 +207,16 @@ export class ImageIndex implements Disposable {
   }
 }
 
-function imageOf(id: string, { content, target, names, pinned }: Entry): IndexedImage {
+function newEntry(content: ImageContent, target: Descriptor): Entry {
+  return { content, target, targets: new Set(), names: new Set(), pinned: new Set(), shown: undefined };
+}
+
+function imageOf(id: string, entry: Entry): IndexedImage {
+  entry.shown ??= shownOf(id, entry);
+  return entry.shown;
+}
+
+function shownOf(id: string, { content, target, names, pinned }: Entry): IndexedImage {
   const { tags, digests } = repositoryNames(names);
   const { size, config, chainId, platform } = content;
   const ordered = [...names].sort((a, b) => Number(a === id) - Number(b === id));
