@@ -36,7 +36,7 @@ import { NriBridge } from "./nri/index.ts";
 import { type PodEvent, Pods, podStatus } from "./pods/index.ts";
 import { runtimeService } from "./runtime-service.ts";
 import { hostPaths } from "./spec/host.ts";
-import { ContainerSpecs, ImageVolumes, readHostFacts, UserFilesReader } from "./spec/index.ts";
+import { ContainerSpecs, checkPropagation, ImageVolumes, readHostFacts, UserFilesReader } from "./spec/index.ts";
 import { readSelinuxPolicy, SelinuxLabeler } from "./spec/selinux.ts";
 import { Stats } from "./stats/index.ts";
 import { daemonVersion } from "./status.ts";
@@ -113,7 +113,7 @@ export async function startCri(init: PluginInit<CriGrpcConfig>, config: CriConfi
         throw unimplemented(`block I/O class "${name}": classes aren't there yet`);
       },
       rdtClass: async (name) => ({ closID: name }),
-      checkPropagation: async () => {},
+      checkPropagation: (path, allowed) => checkPropagation(hostPaths, path, allowed),
     },
     version: daemonVersion,
     log,

@@ -22,6 +22,7 @@ export {
   type PauseSpecRequest,
   type SpecHost,
 } from "./make.ts";
+export { checkPropagation } from "./mounts.ts";
 export { idMappingsOf } from "./namespaces.ts";
 export { buildPauseSpec, podSysctls } from "./pause.ts";
 export { cgroupsPath, linuxResources, oomScore, resourcesOfSpec, withUpdatedResources } from "./resources.ts";

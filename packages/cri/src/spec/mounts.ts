@@ -127,13 +127,23 @@ async function resolveMount(mount: Mount, host: HostPaths, abilities: MountAbili
 async function propagationOf({ propagation }: Mount, source: string, host: HostPaths): Promise<string> {
   if (propagation === MountPropagation.PROPAGATION_PRIVATE) return "rprivate";
   const both = propagation === MountPropagation.PROPAGATION_BIDIRECTIONAL;
-  const enough = both ? ["shared:"] : ["shared:", "master:"];
-  const { target, propagation: has } = await host.mountOf(source);
-  if (!has.some((field) => enough.some((prefix) => field.startsWith(prefix))))
-    throw unknown(
-      `path ${JSON.stringify(source)} is mounted on ${JSON.stringify(target)} but it is not a ${both ? "shared" : "shared or slave"} mount`,
-    );
+  await checkPropagation(host, source, both ? ["rshared"] : ["rshared", "rslave"]);
   return both ? "rshared" : "rslave";
+}
+
+const fieldOf = { rshared: "shared:", rslave: "master:" } as const;
+
+/** @throws Unknown, in containerd's words, unless the mount that a path is on propagates in one of these ways */
+export async function checkPropagation(
+  host: Pick<HostPaths, "mountOf">,
+  path: string,
+  allowed: readonly ("rshared" | "rslave")[],
+): Promise<void> {
+  const { target, propagation } = await host.mountOf(path);
+  if (propagation.some((field) => allowed.some((way) => field.startsWith(fieldOf[way])))) return;
+  throw unknown(
+    `path ${JSON.stringify(path)} is mounted on ${JSON.stringify(target)} but it is not a ${allowed.map((way) => way.slice(1)).join(" or ")} mount`,
+  );
 }
 
 /** What a bind may be told beside its access: what takes rights away (KEP-5855), here or in all that is mounted below. */
