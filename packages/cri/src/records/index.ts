@@ -6,11 +6,10 @@
 import type { TypedBytes } from "@hull/engine/labels";
 import { internal } from "@hull/errors";
 import { parseGoJson } from "./go-json.ts";
+import { kindLabel } from "./labels.ts";
 
 export { goJson, parseGoJson } from "./go-json.ts";
-
-/** Label that tells pods' records (`sandbox`) from containers' (`container`). */
-export const kindLabel = "io.cri-containerd.kind";
+export { kindLabel } from "./labels.ts";
 
 const extensions = {
   sandbox: {
