@@ -218,10 +218,10 @@ describe("commands over SPDY", () => {
       return 0;
     };
     const { client, stdout, error } = await open();
-    client.socket.pause();
+    client.link.pause();
     await Bun.sleep(300);
     expect(sent).toBeLessThan(total - 1024 * 1024);
-    client.socket.resume();
+    client.link.resume();
     await error.all();
     expect(stdout?.received).toBe(total);
   });
@@ -261,7 +261,7 @@ describe("commands over SPDY", () => {
     expect(client.open({ streamtype: "nonsense" })).rejects.toThrow("refused");
     while (client.pings.length === 0) await Bun.sleep(5);
     expect(client.pings).toEqual([5]);
-    client.socket.write(Buffer.from("8002000100000000", "hex"));
+    client.link.write(Buffer.from("8002000100000000", "hex"));
     await client.closed.promise;
     hold.resolve();
   });

@@ -1,9 +1,9 @@
 /** A client of the streaming server for tests and measurements: SPDY/3.1 over HTTP/1.1's upgrade, written without the server's own code. */
 
-import { connect, type Socket } from "node:net";
-import { Duplex } from "node:stream";
 import { connect as connectTls } from "node:tls";
 import { constants, createDeflate, type Deflate } from "node:zlib";
+import { type ByteLink, linkFactory } from "@hull/link";
+import { overDuplex } from "@hull/link/node";
 import { dictionary } from "./spdy/dictionary.ts";
 
 /** A stream that the client opened. */
@@ -66,67 +66,76 @@ export class ClientStream {
   }
 }
 
+/** How to reach a server; by default as the URL says. */
+export type Dial = (url: URL) => Promise<ByteLink>;
+
 /** See the top of this file. */
 export class SpdyClient {
-  readonly #socket: Duplex;
+  readonly #link: ByteLink;
   readonly #deflate: Deflate = createDeflate({ dictionary: Buffer.from(dictionary), flush: constants.Z_SYNC_FLUSH });
   readonly #streams = new Map<number, ClientStream>();
   readonly pings: number[] = [];
   #next = 1;
   #opening: Promise<unknown> = Promise.resolve();
   #pending: Buffer = Buffer.alloc(0);
+  /** A data frame that hasn't come whole. */
+  #data: { stream: ClientStream | undefined; fin: boolean; left: number } | undefined;
   readonly goAway = Promise.withResolvers<void>();
   readonly closed = Promise.withResolvers<void>();
   /** Answers with the protocol that was chosen. */
   readonly answer: string;
 
-  private constructor(socket: Duplex, answer: string, rest: Buffer) {
-    this.#socket = socket;
-    this.answer = answer;
-    socket.on("data", (chunk: Buffer) => this.#take(chunk));
-    socket.once("close", () => {
-      this.closed.resolve();
-      for (const stream of this.#streams.values()) stream.ended.resolve("reset");
-    });
-    if (rest.length > 0) this.#take(rest);
+  private constructor({ link, head }: Upgraded) {
+    this.#link = link;
+    this.answer = head;
   }
 
   /** Asks for SPDY at a URL of the server's. @throws the answer's text if it isn't granted */
-  static async connect(url: string, protocols: readonly string[]): Promise<SpdyClient> {
+  static async connect(url: string, protocols: readonly string[], dial?: Dial): Promise<SpdyClient> {
     const request = [
       ...["Connection: Upgrade", "Upgrade: SPDY/3.1"],
       ...protocols.map((protocol) => `X-Stream-Protocol-Version: ${protocol}`),
     ];
-    const { socket, head, rest } = await upgrade(url, "POST", request);
-    if (!head.startsWith("HTTP/1.1 101 ")) {
-      socket.destroy();
-      throw new Error(`${head}\n${rest}`);
+    const upgraded = await upgrade(url, "POST", request, dial);
+    if (!upgraded.head.startsWith("HTTP/1.1 101 ")) {
+      upgraded.link.destroy();
+      throw new Error(`${upgraded.head}\n${upgraded.rest}`);
     }
-    return new SpdyClient(socket, head, rest);
+    const client = new SpdyClient(upgraded);
+    upgraded.receive(
+      (chunk) => client.#take(chunk),
+      () => client.#gone(),
+    );
+    return client;
   }
 
   /** Speaks SPDY in the messages of a WebSocket, each part of a frame in one of its own, as Go's client does. */
   static async tunnel(url: string, subprotocol: string): Promise<SpdyClient> {
-    const { socket, head, rest } = await upgrade(url, "GET", [
+    const upgraded = await upgrade(url, "GET", [
       ...["Connection: Upgrade", "Upgrade: websocket", "Sec-WebSocket-Version: 13"],
       ...["Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==", `Sec-WebSocket-Protocol: ${subprotocol}`],
     ]);
-    const duplex = new Duplex({
-      read() {},
-      write(chunk: Uint8Array, _, done) {
-        // Masked by zeros, which change nothing.
-        const header = Buffer.alloc(14);
-        header.writeUInt16BE(0x82ff, 0);
-        header.writeBigUInt64BE(BigInt(chunk.length), 2);
-        socket.write(Buffer.concat([header, chunk]), () => done());
-      },
-      destroy(_, done) {
-        socket.destroy();
-        done(null);
-      },
-    });
+    const { link } = upgraded;
+    const write = (bytes: Uint8Array): boolean => {
+      // Masked by zeros, which change nothing.
+      const header = Buffer.alloc(14);
+      header.writeUInt16BE(0x82ff, 0);
+      header.writeBigUInt64BE(BigInt(bytes.length), 2);
+      return link.write(Buffer.concat([header, bytes]));
+    };
+    const carried: ByteLink = {
+      start: () => {},
+      write,
+      writeLent: write,
+      drained: () => link.drained(),
+      pause: () => link.pause(),
+      resume: () => link.resume(),
+      close: () => link.close(),
+      destroy: () => link.destroy(),
+    };
+    const client = new SpdyClient({ ...upgraded, link: carried });
     let pending: Buffer = Buffer.alloc(0);
-    const take = (chunk: Buffer): void => {
+    const take = (chunk: Uint8Array): void => {
       pending = Buffer.concat([pending, chunk]);
       while (pending.length >= 2) {
         const short = pending.readUInt8(1);
@@ -134,33 +143,27 @@ export class SpdyClient {
         if (pending.length < start) return;
         const length = start === 4 ? pending.readUInt16BE(2) : start === 10 ? pending.readUIntBE(4, 6) : short;
         if (pending.length < start + length) return;
-        if (pending.readUInt8(0) === 0x82) duplex.push(pending.subarray(start, start + length));
+        if (pending.readUInt8(0) === 0x82) client.#take(pending.subarray(start, start + length));
         pending = pending.subarray(start + length);
       }
     };
-    socket.on("data", take);
-    socket.once("close", () => duplex.destroy());
-    const client = new SpdyClient(duplex, head, Buffer.alloc(0));
-    take(rest);
+    upgraded.receive(take, () => client.#gone());
     return client;
   }
 
-  get socket(): Duplex {
-    return this.#socket;
+  #gone(): void {
+    this.closed.resolve();
+    for (const stream of this.#streams.values()) stream.ended.resolve("reset");
+  }
+
+  get link(): ByteLink {
+    return this.#link;
   }
 
   async write(...parts: Uint8Array[]): Promise<void> {
     let room = true;
-    for (const part of parts) if (part.length > 0) room = this.#socket.write(part);
-    if (room) return;
-    await new Promise<void>((resolve) => {
-      const done = (): void => {
-        this.#socket.off("drain", done);
-        this.#socket.off("close", done);
-        resolve();
-      };
-      this.#socket.on("drain", done).on("close", done);
-    });
+    for (const part of parts) if (part.length > 0) room = this.#link.write(part);
+    if (!room) await this.#link.drained();
   }
 
   /** Opens a stream, and waits until the server has taken it. Ids and compressed headers come in order, so one waits for the other. */
@@ -214,25 +217,43 @@ export class SpdyClient {
     await this.write(header, payload);
   }
 
-  #take(chunk: Buffer): void {
-    let rest = this.#pending.length > 0 ? Buffer.concat([this.#pending, chunk]) : chunk;
-    while (rest.length >= 8) {
-      const length = rest.readUIntBE(5, 3);
-      if (rest.length < 8 + length) break;
-      this.#frame(rest.readUInt32BE(0), rest.readUInt8(4), rest.subarray(8, 8 + length));
-      rest = rest.subarray(8 + length);
+  #take(chunk: Uint8Array): void {
+    let rest: Buffer =
+      this.#pending.length > 0
+        ? Buffer.concat([this.#pending, chunk])
+        : Buffer.from(chunk.buffer, chunk.byteOffset, chunk.length);
+    while (rest.length > 0) {
+      if (this.#data !== undefined) {
+        const part = rest.subarray(0, this.#data.left);
+        rest = rest.subarray(part.length);
+        this.#data.left -= part.length;
+        this.#data.stream?.take(part);
+      } else {
+        const used = this.#header(rest);
+        if (used === 0) break;
+        rest = rest.subarray(used);
+      }
+      if (this.#data?.left === 0) {
+        if (this.#data.fin) this.#data.stream?.ended.resolve("end");
+        this.#data = undefined;
+      }
     }
     this.#pending = rest;
   }
 
-  #frame(word: number, flags: number, payload: Buffer): void {
+  #header(rest: Buffer): number {
+    if (rest.length < 8) return 0;
+    const [word, flags, length] = [rest.readUInt32BE(0), rest.readUInt8(4), rest.readUIntBE(5, 3)];
     if (word < 0x8000_0000) {
-      const stream = this.#streams.get(word);
-      if (payload.length > 0) stream?.take(payload);
-      if (flags & 1) stream?.ended.resolve("end");
-      return;
+      this.#data = { stream: this.#streams.get(word), fin: (flags & 1) !== 0, left: length };
+      return 8;
     }
-    const type = word & 0xffff;
+    if (rest.length < 8 + length) return 0;
+    this.#control(word & 0xffff, rest.subarray(8, 8 + length));
+    return 8 + length;
+  }
+
+  #control(type: number, payload: Buffer): void {
     const stream = payload.length >= 4 ? this.#streams.get(payload.readUInt32BE(0)) : undefined;
     if (type === 2) stream?.replied.resolve();
     if (type === 3) {
@@ -242,42 +263,77 @@ export class SpdyClient {
     if (type === 6) this.pings.push(payload.readUInt32BE(0));
     if (type === 7) {
       this.goAway.resolve();
-      this.#socket.end();
+      this.#link.close();
     }
   }
 
   close(): void {
-    this.#socket.destroy();
+    this.#link.destroy();
   }
 }
 
-/** Sends a request for another protocol, and gives the head of the answer and what came after it. */
+/** A connection whose request has been answered. */
+interface Upgraded {
+  readonly link: ByteLink;
+  readonly head: string;
+  /** What came after the head. */
+  readonly rest: Buffer;
+  /** Who takes what comes from here on; it is given the rest first. */
+  receive(take: (chunk: Uint8Array) => void, gone: () => void): void;
+}
+
+const dialUrl: Dial = async ({ hostname, port, protocol }) => {
+  const target = { host: hostname, port: Number(port) };
+  if (protocol === "https:") return overDuplex(connectTls({ ...target, rejectUnauthorized: false }));
+  return await (await linkFactory()).connect(target);
+};
+
+/** Sends a request for another protocol, and gives the answer. */
 export async function upgrade(
   url: string,
   method: string,
   headers: readonly string[],
-): Promise<{ socket: Socket; head: string; rest: Buffer }> {
-  const { hostname, port, host, pathname, protocol } = new URL(url);
-  const socket =
-    protocol === "https:"
-      ? connectTls({ host: hostname, port: Number(port), rejectUnauthorized: false })
-      : connect({ host: hostname, port: Number(port) });
-  socket.write(`${[`${method} ${pathname} HTTP/1.1`, `Host: ${host}`, ...headers].join("\r\n")}\r\n\r\n`);
+  dial: Dial = dialUrl,
+): Promise<Upgraded> {
+  const parsed = new URL(url);
+  const link = await dial(parsed);
+  let receiver: { take: (chunk: Uint8Array) => void; gone: () => void } | undefined;
   let all: Buffer = Buffer.alloc(0);
-  return await new Promise((resolve, reject) => {
-    const take = (chunk: Buffer): void => {
+  const answered = Promise.withResolvers<{ head: string; rest: Buffer }>();
+  const look = (): void => {
+    const end = all.indexOf("\r\n\r\n");
+    if (end === -1) return;
+    const head = all.toString("latin1", 0, end);
+    const length = Number(/content-length: ([0-9]+)/i.exec(head)?.[1] ?? 0);
+    if (all.length >= end + 4 + length) answered.resolve({ head, rest: all.subarray(end + 4) });
+  };
+  let closed = false;
+  link.start({
+    data: (chunk) => {
+      if (receiver !== undefined) return receiver.take(chunk);
       all = Buffer.concat([all, chunk]);
-      const end = all.indexOf("\r\n\r\n");
-      if (end === -1) return;
-      const head = all.toString("latin1", 0, end);
-      const length = Number(/content-length: ([0-9]+)/i.exec(head)?.[1] ?? 0);
-      if (all.length < end + 4 + length) return;
-      socket.off("data", take);
-      socket.off("error", reject);
-      socket.on("error", () => {});
-      resolve({ socket, head, rest: all.subarray(end + 4) });
-    };
-    socket.on("data", take);
-    socket.once("error", reject);
+      look();
+    },
+    closed: () => {
+      closed = true;
+      receiver?.gone();
+      answered.reject(new Error(`the connection was closed after "${all}"`));
+    },
   });
+  link.write(
+    Buffer.from(
+      `${[`${method} ${parsed.pathname} HTTP/1.1`, `Host: ${parsed.host}`, ...headers].join("\r\n")}\r\n\r\n`,
+    ),
+  );
+  const { head } = await answered.promise;
+  const restOfAll = (): Buffer => all.subarray(all.indexOf("\r\n\r\n") + 4);
+  return {
+    ...{ link, head, rest: restOfAll() },
+    receive: (take, gone) => {
+      receiver = { take, gone };
+      const rest = restOfAll();
+      if (rest.length > 0) take(rest);
+      if (closed) gone();
+    },
+  };
 }
