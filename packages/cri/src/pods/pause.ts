@@ -54,8 +54,8 @@ export class PauseProcesses implements PodKeeper {
       rootfs: users.of(parent, async () => rootfs),
       labels: { process: pod.processLabel, mount: mountLabel },
     });
-    // It is in the metadata when this returns, and on the disk when it is awaited; the task doesn't need the disk.
-    const recorded = engine.containers.create(ctx, {
+    // Awaited: while the image's snapshots go to the disk its record isn't there yet, without which there is no task.
+    await engine.containers.create(ctx, {
       id,
       labels: podLabels(pod.config),
       image: imageName,
@@ -66,7 +66,6 @@ export class PauseProcesses implements PodKeeper {
       sandbox: "",
       extensions: podExtension(pod),
     });
-    recorded.catch(() => undefined);
     undo.defer(() => unlessGone(() => engine.containers.delete(ctx, id)));
     const task = { id, rootfs, terminal: false, stdin: "", stdout: "", stderr: "" };
     const { pid } = await engine.tasks.create(ctx, {
@@ -74,7 +73,6 @@ export class PauseProcesses implements PodKeeper {
       ...(handler.runtimePath === undefined ? {} : { runtimePath: handler.runtimePath }),
     });
     undo.defer(() => this.#endTask(id));
-    await recorded;
     try {
       await engine.tasks.start(ctx, id);
     } catch (error) {
