@@ -1,4 +1,8 @@
 import { describe, expect, test } from "bun:test";
+import { mkdirSync, mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { cgroupOf } from "@hull/sys/cgroup";
 import fc from "fast-check";
 import { Groups, groupPath } from "./groups.ts";
 
@@ -37,5 +41,23 @@ describe("a control group", () => {
     const v2 = new Groups(() => ({ controllers: { "name=systemd": "/s" }, unified: "/u" })).at("/x");
     expect(v2).toMatchObject({ version: 2, memory: bytes("/u/x/"), pids: bytes("/u/x/") });
     expect(new Groups(() => ({ controllers: {} })).at("/x")).toBeUndefined();
+  });
+
+  test("is where the process is, if it isn't where systemd would have it", () => {
+    const directory = mkdtempSync(join(tmpdir(), "hull-groups-"));
+    try {
+      const groups = new Groups(() => ({ controllers: { memory: directory } }));
+      const asked = "test.slice:cri-containerd:id";
+      expect(groups.ofContainer("/x", process.pid)?.memory).toEqual(bytes(`${directory}/x/`));
+      expect(groups.ofContainer(asked, process.pid)?.cgroup).toEqual(
+        expect.objectContaining({ controllers: cgroupOf(process.pid).controllers }),
+      );
+      expect(groups.ofContainer(asked, 2 ** 22 + 1)).toBeUndefined();
+      mkdirSync(join(directory, "test.slice", "cri-containerd-id.scope"), { recursive: true });
+      const found = bytes(`${directory}/test.slice/cri-containerd-id.scope/`);
+      expect(groups.ofContainer(asked, process.pid)?.memory).toEqual(found);
+    } finally {
+      rmSync(directory, { recursive: true });
+    }
   });
 });

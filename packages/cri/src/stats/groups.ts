@@ -5,8 +5,10 @@
  * as a kubelet names a pod's parent. systemd.slice(5): a slice's name holds the names of those that it lies in, divided by dashes.
  */
 
+import { existsSync } from "node:fs";
 import { basename, posix } from "node:path";
-import { type Cgroup, cgroupAt } from "@hull/sys/cgroup";
+import { type Cgroup, cgroupAt, cgroupOf } from "@hull/sys/cgroup";
+import { isErrno } from "@hull/sys/errno";
 import { type Directory, directoryName } from "@hull/sys/small-file";
 
 /** Directories of one group, as `SmallFiles` takes them; a controller that isn't mounted is missing. Version 2 has one for all. */
@@ -56,25 +58,45 @@ export class Groups {
     this.#root ??= this.#rootOf();
     const { controllers, unified } = this.#root;
     const below = (directory: string): string => posix.join(directory, place);
-    // A hybrid host's tree of version 2 has hardly a controller: who reads it alone finds nothing.
-    if (Object.keys(controllers).every((name) => name.startsWith("name="))) {
-      if (unified === undefined) return undefined;
-      const cgroup = { controllers: {}, unified: below(unified) };
-      const all = directoryName(cgroup.unified);
-      return { version: 2, cgroup, cpu: all, cpuacct: all, memory: all, pids: all };
-    }
     const paths = Object.fromEntries(Object.entries(controllers).map(([name, root]) => [name, below(root)]));
-    const of = (controller: string): Directory | undefined => {
-      const directory = paths[controller];
-      return directory === undefined ? undefined : directoryName(directory);
-    };
-    return {
-      version: 1,
-      cgroup: { controllers: paths },
-      cpu: of("cpu"),
-      cpuacct: of("cpuacct"),
-      memory: of("memory"),
-      pids: of("pids"),
-    };
+    return groupOf({ controllers: paths, unified: unified === undefined ? undefined : below(unified) });
   }
+
+  /**
+   * The directories of a container's group. A path that isn't absolute means one thing to systemd and another to a runtime that doesn't ask it:
+   * what isn't where systemd would have it is where the container's first process is.
+   */
+  ofContainer(path: string, pid: number): Group | undefined {
+    const named = this.at(path);
+    const directory = named?.pids ?? named?.memory;
+    if (path.startsWith("/") || pid === 0 || (directory !== undefined && existsSync(Buffer.from(directory))))
+      return named;
+    try {
+      return groupOf(cgroupOf(pid));
+    } catch (error) {
+      if (isErrno(error, "ENOENT", "ESRCH")) return undefined;
+      throw error;
+    }
+  }
+}
+
+function groupOf({ controllers, unified }: Cgroup): Group | undefined {
+  // A hybrid host's tree of version 2 has hardly a controller: who reads it alone finds nothing.
+  if (Object.keys(controllers).every((name) => name.startsWith("name="))) {
+    if (unified === undefined) return undefined;
+    const all = directoryName(unified);
+    return { version: 2, cgroup: { controllers: {}, unified }, cpu: all, cpuacct: all, memory: all, pids: all };
+  }
+  const of = (controller: string): Directory | undefined => {
+    const directory = controllers[controller];
+    return directory === undefined ? undefined : directoryName(directory);
+  };
+  return {
+    version: 1,
+    cgroup: { controllers },
+    cpu: of("cpu"),
+    cpuacct: of("cpuacct"),
+    memory: of("memory"),
+    pids: of("pids"),
+  };
 }

@@ -209,10 +209,11 @@ export class Stats {
   }
 
   async #groupOf(container: PodContainer): Promise<Group | undefined> {
-    if (this.#groups.has(container.id)) return this.#groups.get(container.id);
+    const { pid, state } = container.status;
+    if (state !== "running" || this.#groups.has(container.id)) return this.#groups.get(container.id);
     try {
       const path = await this.#options.cgroupOf(container);
-      const group = path === undefined ? undefined : this.#places.at(path);
+      const group = path === undefined ? undefined : this.#places.ofContainer(path, pid);
       this.#groups.set(container.id, group);
       return group;
     } catch (error) {

@@ -45,8 +45,10 @@ export class Rates {
     // A count that went back is another container's, or the same one's after a restore.
     const base = known === undefined || cpuNs < known.last.cpuNs ? { at: startedAt, cpuNs: 0n } : known.last;
     const elapsed = at - base.at;
-    if (base === known?.last && elapsed < this.#options.period / 2n) return known.rate;
-    const good = base.at !== 0n && elapsed > 0n && elapsed <= this.#options.retention;
+    const isSoon = elapsed < this.#options.period / 2n;
+    if (base === known?.last && isSoon) return known.rate;
+    // The runtime has used some before the start: much of a short time, little of a longer one.
+    const good = base.at !== 0n && !isSoon && elapsed <= this.#options.retention;
     const rate = good ? ((cpuNs - base.cpuNs) * second) / elapsed : undefined;
     this.#known.set(id, { last: { at, cpuNs }, rate });
     return rate;
