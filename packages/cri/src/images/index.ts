@@ -31,7 +31,7 @@ import { credentialsFor } from "./credentials.ts";
 import { DiskUse, type SnapshotterUse } from "./disk-use.ts";
 import { ImageIndex, type IndexedImage, managed, managedLabel, pinned, pinnedLabel } from "./image-index.ts";
 import type { PullState } from "./pull-progress.ts";
-import { Pulls, type PullTotals } from "./pulls.ts";
+import { Pulls } from "./pulls.ts";
 import { ensureRecord } from "./records.ts";
 import { pullReference, recordNames } from "./references.ts";
 import { type DeprecatedTable, readRegistries } from "./registries.ts";
@@ -213,15 +213,6 @@ export class CriImages implements Images, Disposable {
     return this.#pulls.states;
   }
 
-  get pullTotals(): PullTotals {
-    return this.#pulls.totals;
-  }
-
-  /** Tells of each pull that ends, and the bytes that it received. Gives what ends that. */
-  observePulls(listener: (state: PullState, receivedBytes: number) => void): () => void {
-    return this.#pulls.observe(listener);
-  }
-
   /** What images and containers take on disk: for each snapshotter in use, the common one first. */
   async fileSystems(): Promise<(SnapshotterUse & { readonly mountpoint: string })[]> {
     const { config, handlerSnapshotters = {}, snapshotters, rootOf } = this.#options;
@@ -268,6 +259,5 @@ export class CriImages implements Images, Disposable {
 
 export type { IndexedImage } from "./image-index.ts";
 export type { PullState } from "./pull-progress.ts";
-export type { PullTotals } from "./pulls.ts";
 export type { DeprecatedTable } from "./registries.ts";
 export { imageService } from "./service.ts";

@@ -11,6 +11,8 @@ export interface PullState {
   /** Bytes that have come of those that have to, as far as they are known. */
   readonly fetched: number;
   readonly total: number;
+  /** Bytes that the registry has sent in this pull: those that were here before aren't among them. */
+  readonly received: number;
   /** Layers that are unpacked, of those that are known. */
   readonly unpacked: number;
   readonly layers: number;
@@ -60,11 +62,6 @@ export class PullProgress implements Disposable {
     this.#enter("waiting");
   }
 
-  /** Bytes that the registry has sent. */
-  get received(): number {
-    return this.#received;
-  }
-
   get state(): PullState {
     const blobs = [...this.#blobs.values()];
     const layers = blobs.filter(({ isLayer }) => isLayer);
@@ -74,6 +71,7 @@ export class PullProgress implements Disposable {
       startedAt: this.#startedAt,
       fetched: blobs.reduce((sum, { done }) => sum + done, 0),
       total: blobs.reduce((sum, { total }) => sum + total, 0),
+      received: this.#received,
       unpacked: layers.filter(({ unpacked }) => unpacked).length,
       layers: layers.length,
       ...(this.#error === undefined ? {} : { error: this.#error }),

@@ -39,13 +39,6 @@ export interface PullJob {
   readonly identity: string;
 }
 
-/** What pulls have come to since the start. */
-export interface PullTotals {
-  readonly succeeded: number;
-  readonly failed: number;
-  readonly running: number;
-}
-
 interface Shared {
   readonly result: Promise<Image>;
   readonly abort: AbortController;
@@ -64,9 +57,6 @@ export class Pulls {
   readonly #slots: Slots;
   readonly #shared = new Map<string, Shared>();
   readonly #running = new Set<PullProgress>();
-  readonly #observers = new Set<(state: PullState, receivedBytes: number) => void>();
-  #succeeded = 0;
-  #failed = 0;
 
   constructor(options: PullsOptions) {
     this.#options = options;
@@ -76,16 +66,6 @@ export class Pulls {
   /** Those under way, in the order in which they began. */
   get states(): PullState[] {
     return [...this.#running].map(({ state }) => state);
-  }
-
-  get totals(): PullTotals {
-    return { succeeded: this.#succeeded, failed: this.#failed, running: this.#running.size };
-  }
-
-  /** Tells of each pull that ends: how, and what it received. Gives what ends that. */
-  observe(listener: (state: PullState, receivedBytes: number) => void): () => void {
-    this.#observers.add(listener);
-    return () => void this.#observers.delete(listener);
   }
 
   /**
@@ -151,17 +131,14 @@ export class Pulls {
         ...(config.max_concurrent_downloads === 0 ? {} : { maxConcurrentDownloads: config.max_concurrent_downloads }),
         progress: progress.take,
       });
-      this.#succeeded++;
       progress.end();
       return image;
     } catch (thrown) {
-      this.#failed++;
       const error = pullError(reference, thrown);
       progress.end(error.message);
       throw error;
     } finally {
       this.#running.delete(progress);
-      for (const listener of this.#observers) listener(progress.state, progress.received);
     }
   }
 

@@ -5,6 +5,7 @@ import { revision, version } from "../version.ts";
 import { CallMetrics } from "./calls.ts";
 import { CollectionMetrics } from "./collections.ts";
 import { buildMetrics, processMetrics } from "./process.ts";
+import { PullMetrics } from "./pulls.ts";
 import { serveMetrics } from "./server.ts";
 import { TaskMetrics } from "./tasks.ts";
 
@@ -34,7 +35,8 @@ export function startMetrics(
   { address, histogram, tasks, shimTimeoutMs, log }: MetricsOptions,
 ): RunningMetrics {
   const calls = new CallMetrics({ histogram });
-  const sources = [buildMetrics(version, revision), processMetrics, calls, new CollectionMetrics(engine.gc)];
+  const own = [calls, new CollectionMetrics(engine.gc), new PullMetrics(engine.events)];
+  const sources = [buildMetrics(version, revision), processMetrics, ...own];
   const taskMetrics = (): TaskMetrics =>
     new TaskMetrics({
       tasks: engine.tasks,
