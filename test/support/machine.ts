@@ -6,7 +6,9 @@
  * Files are this machine's, but for `/run` and `/var/lib/cni`, which are empty at first. Control groups are this machine's too.
  */
 
-import { readFileSync } from "node:fs";
+import { readdirSync, readFileSync } from "node:fs";
+import { isCode } from "@hull/errors";
+import { processStat } from "@hull/sys/process";
 import { type Outcome, runProgram, type Server, startServer } from "./process.ts";
 
 /** Says that it is ready, and then takes in the processes that lose their parents. */
@@ -80,7 +82,17 @@ export class Machine implements AsyncDisposable {
 
 /** The one child of a process. */
 function childOf(pid: number): number {
-  const children = readFileSync(`/proc/${pid}/task/${pid}/children`, "utf8").trim();
-  if (!/^\d+$/.test(children)) throw new Error(`process ${pid} has the children "${children}", not one`);
-  return Number(children);
+  const children = readdirSync("/proc").filter((entry) => /^\d+$/.test(entry) && parentOf(entry) === pid);
+  if (children.length !== 1) throw new Error(`process ${pid} has the children "${children.join(" ")}", not one`);
+  return Number(children[0]);
+}
+
+/** Not every kernel has a list of children (CONFIG_PROC_CHILDREN). Undefined for a process that is gone. */
+function parentOf(pid: string): number | undefined {
+  try {
+    return processStat(Number(pid)).parent;
+  } catch (error) {
+    if (isCode(error, "notFound")) return undefined;
+    throw error;
+  }
 }
