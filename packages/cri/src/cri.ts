@@ -11,6 +11,7 @@ import { openDeviceRegistry } from "@hull/engine/cdi/index";
 import type { ContainerStore } from "@hull/engine/containers/index";
 import type { ContentStore } from "@hull/engine/content/index";
 import { contextFor } from "@hull/engine/context";
+import type { Differ } from "@hull/engine/diff/index";
 import type { EventExchange } from "@hull/engine/events/index";
 import type { ImageStore } from "@hull/engine/images/index";
 import type { LeaseStore } from "@hull/engine/leases/index";
@@ -23,7 +24,7 @@ import type { SandboxStore } from "@hull/engine/sandbox/index";
 import type { Snapshotter } from "@hull/engine/snapshots/index";
 import type { Transfer } from "@hull/engine/transfer/index";
 import type { Warnings } from "@hull/engine/warnings/index";
-import { notFound, unimplemented } from "@hull/errors";
+import { unimplemented } from "@hull/errors";
 import type { CriConfig, CriGrpcConfig } from "./config.ts";
 import { Containers } from "./containers/index.ts";
 import { ContainerEvents } from "./events/index.ts";
@@ -170,6 +171,10 @@ export async function startCri(init: PluginInit<CriGrpcConfig>, config: CriConfi
     releaseLabel: (label) => selinux.release(label),
     records,
     leases,
+    checkpoints: {
+      differ: get<Differ>(pluginTypes.service, "diff-service"),
+      content: get<ContentStore>(pluginTypes.content),
+    },
     tasks,
     snapshotters,
     root: join(init.root, "containers"),
@@ -205,9 +210,7 @@ export async function startCri(init: PluginInit<CriGrpcConfig>, config: CriConfi
     cgroupOf: (container) => containers.cgroupOf(container),
     writableLayer: async (container) => {
       const { snapshotter, snapshotKey } = await records.get(contextFor(criNamespace), container.id);
-      const found = snapshotters.get(snapshotter);
-      if (found === undefined) throw notFound(`snapshotter "${snapshotter}"`);
-      return await found.usage(contextFor(criNamespace), snapshotKey);
+      return await images.disk.ofLayer(snapshotter, snapshotKey);
     },
     layerDirectory: (container) => rootOf(snapshotterOf(container)),
     period: config.runtime.stats_collect_period,
