@@ -44,7 +44,7 @@ export class RuntimeFeatures {
     return asked;
   }
 
-  async #ask({ runtime, runtimePath, options }: RuntimeHandler): Promise<HandlerFeatures> {
+  async #ask({ runtime, runtimePath, options, own }: RuntimeHandler): Promise<HandlerFeatures> {
     const { shims, optionsFor } = this.#options;
     const name = runtimePath ?? runtime;
     const { features } = RuntimeInfo.decode((await shims.info(name, optionsFor(name, options))).value);
@@ -56,7 +56,8 @@ export class RuntimeFeatures {
     const idmap = isTable(extensions.idmap) && extensions.idmap.enabled === true;
     return {
       recursiveReadOnlyMounts: list(told.mountOptions).includes("rro"),
-      userNamespaces: list(linux.namespaces).includes("user") && idmap,
+      // Our shim maps the owners of mounts itself.
+      userNamespaces: list(linux.namespaces).includes("user") && (own || idmap),
     };
   }
 }

@@ -5,6 +5,7 @@ import { join } from "node:path";
 import { Options } from "@hull/api/gen/containerd/runc/v1/options";
 import { invalidArgument } from "@hull/errors";
 import type { SpecPart as ForeseenSpec } from "./foresee.ts";
+import type { MappedSpec } from "./mapped-mounts.ts";
 
 /** Where containerd keeps the states of runc's containers, below it one directory per namespace. */
 const defaultRuntimeRoot = "/run/containerd/runc";
@@ -86,6 +87,14 @@ export function readSpec(bundle: string): Spec {
   }
 }
 
+/** Has the OCI runtime find another spec in the bundle. Disposing puts the bundle's own back. */
+export function exchangeSpec(bundle: string, spec: unknown): Disposable {
+  const { config } = bundlePaths(bundle);
+  const own = readFileSync(config);
+  writeFileSync(config, JSON.stringify(spec));
+  return { [Symbol.dispose]: () => writeFileSync(config, own) };
+}
+
 /** True if the container's processes see those of others: the kernel won't end them together with the first. */
 export function sharesPidNamespace({ linux }: Spec): boolean {
   return !(linux?.namespaces ?? []).some(({ type, path }) => type === "pid" && (path ?? "") === "");
@@ -97,7 +106,7 @@ export function hasHooks({ hooks }: Spec): boolean {
 }
 
 /** Parts of the OCI runtime spec. */
-export interface Spec extends ForeseenSpec {
+export interface Spec extends ForeseenSpec, Omit<MappedSpec, "mounts"> {
+  mounts?: ForeseenSpec["mounts"] & MappedSpec["mounts"];
   hooks?: Readonly<Record<string, readonly unknown[] | null>>;
-  linux?: { namespaces?: readonly { type?: string; path?: string }[] };
 }

@@ -15,12 +15,13 @@ import { isErrno } from "@hull/sys/errno";
 import { mountAll, unmountAll } from "@hull/sys/mount";
 import { kill as killProcess } from "@hull/sys/process";
 import type { RuntimeChoice } from "./bundle.ts";
-import { bundlePaths, hasHooks, readSpec, recordRuntime, sharesPidNamespace } from "./bundle.ts";
+import { bundlePaths, exchangeSpec, hasHooks, readSpec, recordRuntime, sharesPidNamespace } from "./bundle.ts";
 import { cgroupPaths, mainDirectory, processesOf } from "./cgroup.ts";
 import type { Children, ProcessExit } from "./children.ts";
 import type { TaskEvents } from "./events.ts";
 import { startByFifo } from "./exec-fifo.ts";
 import { createWillFail, execWillFail } from "./foresee.ts";
+import { makeMappedMounts } from "./mapped-mounts.ts";
 import { OciRuntime } from "./oci-runtime.ts";
 import { OomWatch } from "./oom.ts";
 import { removeRuncRecord } from "./runtime-record.ts";
@@ -109,6 +110,8 @@ export class Container {
       undo.move();
       return;
     }
+    using mapped = makeMappedMounts(spec);
+    using _exchanged = mapped === undefined ? undefined : exchangeSpec(bundle, mapped.spec);
     const spawned = this.#spawn(this.init, paths.initPid, async (streams) => {
       const options = { bundle, pidFile: paths.initPid, noPivotRoot, noNewKeyring, ...streams };
       if (streams.consoleSocket === undefined && createWillFail(bundle, spec)) {

@@ -55,6 +55,7 @@ export function mappedId(ranges: readonly IdRange[], id: number): number {
 
 const AT_FDCWD = -100;
 const AT_EMPTY_PATH = 0x1000;
+const AT_RECURSIVE = 0x8000;
 const OPEN_TREE_CLONE = 1;
 const OPEN_TREE_CLOEXEC = 0o2000000;
 const MOVE_MOUNT_F_EMPTY_PATH = 4;
@@ -64,23 +65,35 @@ const MS_PRIVATE = 1n << 18n;
 /** Attributes of a mount as mount_setattr(2) has them. */
 export const mountAttributes = { readOnly: 1n, noSuid: 2n, noDevices: 4n, noExec: 8n } as const;
 
+/** How `mountMapped` mounts. */
+export interface MappedMountOptions {
+  /** Of `mountAttributes`. */
+  readonly attributes?: bigint;
+  /** What is mounted or unmounted at the source isn't at the target, nor the other way round. */
+  readonly alone?: boolean;
+  /** What is mounted below the source comes too, with its ids as they are. */
+  readonly below?: boolean;
+}
+
 /**
- * Mounts the directory `source` on `target` with mapped ids.
+ * Mounts the directory or file `source` on `target` with mapped ids.
  *
- * @param attributes of `mountAttributes`
- * @param alone what is mounted or unmounted at the source isn't at the target, nor the other way round
+ * @param mapping or the path of a user namespace that has it, which spares making one
  * @throws SysError EINVAL if the file system there can't be shown so; ENOSYS before Linux 5.12
  */
 export function mountMapped(
   source: string,
   target: string,
-  mapping: IdMapping,
-  { attributes = 0n, alone = false }: { attributes?: bigint; alone?: boolean } = {},
+  mapping: IdMapping | { readonly userNamespace: string },
+  { attributes = 0n, alone = false, below = false }: MappedMountOptions = {},
 ): void {
-  const tree = libc.open_tree(syscalls.open_tree, AT_FDCWD, cString(source), OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC);
+  const clone = OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | (below ? AT_RECURSIVE : 0);
+  const tree = libc.open_tree(syscalls.open_tree, AT_FDCWD, cString(source), clone);
   if (tree === -1) throw new SysError(lastErrno(), "open_tree", `"${source}"`);
   using root = new Descriptor(tree);
-  using user = new Descriptor(userNamespaceOf(mapping));
+  using user = new Descriptor(
+    "userNamespace" in mapping ? open(mapping.userNamespace, openFlags.readOnly) : userNamespaceOf(mapping),
+  );
   const attribute = new BigUint64Array([MOUNT_ATTR_IDMAP | attributes, 0n, alone ? MS_PRIVATE : 0n, BigInt(user.fd)]);
   const empty = cString("");
   const size = attribute.byteLength;

@@ -1,0 +1,48 @@
+import { expect, test } from "bun:test";
+import { chownSync, existsSync, mkdirSync, statSync, writeFileSync } from "node:fs";
+import { dirname, join } from "node:path";
+import { mountInfo } from "@hull/sys/mount";
+import { temporaryDirectory } from "@hull/sys/testing";
+import { type MappedSpec, makeMappedMounts } from "./mapped-mounts.ts";
+
+const asRoot = test.skipIf(process.getuid?.() !== 0);
+const range = [{ containerID: 0, hostID: 100_000, size: 65_536 }];
+
+test("a spec without mapped mounts stays as it is", () => {
+  expect(makeMappedMounts({})).toBeUndefined();
+  expect(makeMappedMounts({ mounts: [{ source: "/a", uidMappings: [], gidMappings: [] }] })).toBeUndefined();
+});
+
+asRoot("directories and files show mapped owners, until they are given back (root)", () => {
+  using directory = temporaryDirectory();
+  mkdirSync(directory.at("data"));
+  for (const file of [directory.at("data", "inner"), directory.at("file")]) {
+    writeFileSync(file, "text");
+    chownSync(file, 7, 8);
+  }
+  const plain = { source: directory.at("file") };
+  const mapped = (source: string) => ({ source, uidMappings: range, gidMappings: range });
+  const spec = { mounts: [plain, mapped(directory.at("data")), mapped(directory.at("file"))], other: 1 };
+  let place = "";
+  {
+    using made = makeMappedMounts(spec);
+    const { mounts: [first, data, file] = [], ...rest } = (made?.spec ?? {}) as MappedSpec;
+    expect(rest).toEqual({ other: 1 } as MappedSpec);
+    expect(first).toEqual(plain);
+    expect(Object.keys(data ?? {})).toEqual(["source"]);
+    place = dirname(data?.source ?? "");
+    expect(statSync(join(data?.source ?? "", "inner"))).toMatchObject({ uid: 100_007, gid: 100_008 });
+    expect(statSync(file?.source ?? "")).toMatchObject({ uid: 100_007, gid: 100_008 });
+  }
+  expect(existsSync(place)).toBe(false);
+  expect(statSync(directory.at("data", "inner")).uid).toBe(7);
+});
+
+asRoot("what can't be mounted leaves nothing (root)", () => {
+  using directory = temporaryDirectory();
+  writeFileSync(directory.at("file"), "");
+  const mapped = (source: string) => ({ source, uidMappings: range, gidMappings: range });
+  const before = mountInfo().length;
+  expect(() => makeMappedMounts({ mounts: [mapped(directory.at("file")), mapped(directory.at("gone"))] })).toThrow();
+  expect(mountInfo()).toHaveLength(before);
+});
