@@ -110,8 +110,9 @@ export const runtimeService = (parts: RuntimeParts): ServiceImplementation<Runti
       await containers.reopenLog(containerId);
       return {};
     },
-    async checkpointContainer() {
-      throw unimplemented("checkpoints of containers aren't there yet");
+    async checkpointContainer(request) {
+      await containers.checkpoint(request);
+      return {};
     },
     async checkpointPod() {
       throw unimplemented("method CheckpointPod not implemented");

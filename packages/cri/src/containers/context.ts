@@ -13,6 +13,7 @@ import { criNamespace, type Images, type Pod, type PodContainer } from "../model
 import type { NriBridge } from "../nri/index.ts";
 import type { ContainerSpecs, HostFacts, ImageVolumes, PodFiles, UserFilesReader } from "../spec/index.ts";
 import type { PodContainerStore, PodStore } from "../stores/index.ts";
+import type { CheckpointParts } from "./checkpoint.ts";
 import { LiveContainers } from "./live.ts";
 import { writeRun } from "./run-file.ts";
 
@@ -35,6 +36,7 @@ export interface ContainersOptions {
   /** Records. */
   readonly records: ContainerStore;
   readonly leases: LeaseStore;
+  readonly checkpoints: CheckpointParts;
   readonly tasks: TaskManager;
   readonly snapshotters: ReadonlyMap<string, Snapshotter>;
   /** `<root>/containers` and `<state>/containers`. */

@@ -25,6 +25,7 @@ import type { PodContainer } from "../model.ts";
 import type { NriContainers } from "../nri/index.ts";
 import { nriContainer } from "../nri/messages.ts";
 import { within } from "../wrap.ts";
+import { checkpointContainer } from "./checkpoint.ts";
 import { ContainersContext, type ContainersOptions } from "./context.ts";
 import { createContainer } from "./create.ts";
 import { oomReason } from "./exit.ts";
@@ -136,6 +137,11 @@ export class Containers implements NriContainers {
     const container = this.#of.options.containers.get(id);
     if (container.status.state !== "running") throw unknown("container is not running");
     await streamsOf(this.#of, container).reopenLog();
+  }
+
+  /** Writes a checkpoint of a running container to a file. @throws NotFound; Unknown without CRIU, and with the runtime's reason */
+  checkpoint(request: { readonly containerId: string; readonly location: string }): Promise<void> {
+    return checkpointContainer(this.#of, request);
   }
 
   /** What a client of a running container takes part in. */
