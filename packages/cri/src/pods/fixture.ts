@@ -14,7 +14,8 @@ import { NamespaceMode, PodSandboxConfig } from "@hull/api/gen/cri/v1/cri";
 import { contextFor } from "@hull/engine/context";
 import { silent } from "@hull/engine/log";
 import { MetadataFixture } from "@hull/engine/metadata/fixture";
-import { unimplemented } from "@hull/errors";
+import type { ProcessState } from "@hull/engine/runtime/index";
+import { notFound, unimplemented } from "@hull/errors";
 import { mountInfo, unmountTree } from "@hull/sys/mount";
 import { type CriConfig, grpcTable, imagesTable, runtimeTable } from "../config.ts";
 import { RuntimeHandlers } from "../handlers.ts";
@@ -56,6 +57,8 @@ export class PodsFixture implements AsyncDisposable {
   networks: CniPodNetworks;
   pods: Pods;
   #nriFails = false;
+  /** Processes of pause tasks by pod. */
+  readonly running = new Map<string, { pid: number; ended: PromiseWithResolvers<void> }>();
 
   constructor(runtime: Record<string, unknown> = {}) {
     for (const name of ["bin", "conf", "addresses"]) mkdirSync(join(this.folder, name));
@@ -97,7 +100,7 @@ export class PodsFixture implements AsyncDisposable {
       sandboxes,
       leases,
       containers,
-      tasks: absent("tasks"),
+      tasks: this.#tasks(),
       snapshotters: new Map(),
       sandboxControllers: new Map(),
     };
@@ -140,6 +143,34 @@ export class PodsFixture implements AsyncDisposable {
       log: silent,
     };
     return new Pods(options);
+  }
+
+  #tasks(): PodEngine["tasks"] {
+    const found = (id: string) => {
+      const task = this.running.get(id);
+      if (task === undefined) throw notFound(`task ${id}`);
+      return task;
+    };
+    const exit = { pid: 0, exitStatus: 137, exitedAt: 0n };
+    return {
+      ...absent<PodEngine["tasks"]>("tasks"),
+      get: async (_, id) => ({ pid: found(id).pid, status: "running" }) as ProcessState,
+      kill: async (_, id) => found(id).ended.resolve(),
+      wait: async (_, id) => {
+        await found(id).ended.promise;
+        return exit;
+      },
+      delete: async (_, id) => {
+        found(id);
+        this.running.delete(id);
+        return exit;
+      },
+    };
+  }
+
+  /** A task that stands for a pause process. */
+  startTask(id: string, pid: number): void {
+    this.running.set(id, { pid, ended: Promise.withResolvers() });
   }
 
   /** What a killed daemon leaves to the next one. */

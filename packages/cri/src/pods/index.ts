@@ -6,7 +6,8 @@
  *
  * A pod's namespaces are pinned, and need no process; only a shared pid namespace, or a shim that isn't ours, needs one (`keeper.ts`). The
  * record is written before anything is made, and says `ready` when all is. After a crash `recover` takes down what never became ready,
- * finds the ready ones again, and removes what belongs to no pod: network attachments, directories, mounts.
+ * finds the ready ones again, those of a containerd that was here before too, and removes what belongs to no pod: network attachments,
+ * directories, mounts.
  *
  * Stopping and removing can be repeated, also where a part is gone already. Both work on one pod at a time; different pods don't wait for
  * each other.
@@ -28,13 +29,14 @@ import type { RuntimeHandler } from "../handlers.ts";
 import { criNamespace, type Pod } from "../model.ts";
 import { newId } from "../stores/index.ts";
 import { within, withinLater } from "../wrap.ts";
+import { adoptPod, podsOfContainers } from "./adopt.ts";
 import { podFiles, removeOrphans, removePodDirectories, removeShm } from "./files.ts";
 import { handlerOf } from "./handler.ts";
 import { keeperKind, type PodKeeper } from "./keeper.ts";
 import { isNetworkClosed, planNamespaces, releasePodNamespaces } from "./namespaces.ts";
 import type { PodsOptions } from "./options.ts";
 import { PauseProcesses } from "./pause.ts";
-import { podOfRecord } from "./record.ts";
+import { isContainerds, podOfRecord, podRecord } from "./record.ts";
 import { ShimSandboxes } from "./shim-sandbox.ts";
 import { directoriesOf, LeftBehind, removeRecord, saveRecord, startPod } from "./start.ts";
 import { listedPod, matchesPod, podInfo, podStatus } from "./status.ts";
@@ -234,28 +236,38 @@ export class Pods {
    * never became ready are taken down.
    */
   async recover(): Promise<void> {
-    const { engine, pods, selinux, networks } = this.#options;
+    const { engine, networks } = this.#options;
     const known = new Set<string>();
     const records = await engine.sandboxes.list(ctx);
     for (const record of records.sort((a, b) => Number(a.createdAt - b.createdAt))) {
+      known.add(record.id);
       let pod: Pod;
       try {
         pod = podOfRecord(record);
       } catch (error) {
         // Of another client of the sandbox store.
         this.#options.log.log("debug", "a sandbox is no pod", { id: record.id, error: HullError.from(error).message });
-        known.add(record.id);
         continue;
       }
-      if (pod.state === "starting" && (await this.#discard(pod))) continue;
+      if (isContainerds(record)) await adoptPod(pod, engine);
+      if (pod.state === "starting" && (await this.#discard(pod))) known.delete(pod.id);
+      else await this.#bringBack(pod);
+    }
+    for (const { pod, handler } of await podsOfContainers(engine, this.#options.handlers, known)) {
       known.add(pod.id);
-      pods.reserveName(pod.name, pod.id);
-      selinux.reserve(pod.processLabel);
-      await this.#findAgain(pod);
-      pods.add(pod);
+      await engine.sandboxes.create(ctx, podRecord(pod, handler));
+      await this.#bringBack(pod);
     }
     await networks.collect(known);
     await removeOrphans(this.#options.directories, known);
+  }
+
+  async #bringBack(pod: Pod): Promise<void> {
+    const { pods, selinux } = this.#options;
+    pods.reserveName(pod.name, pod.id);
+    selinux.reserve(pod.processLabel);
+    await this.#findAgain(pod);
+    pods.add(pod);
   }
 
   /** Takes down what never became ready. False if a part of it stays. */
@@ -327,8 +339,9 @@ export class Pods {
   }
 
   #keeperOf(pod: Pod, handler = this.#handlerOf(pod)): PodKeeper | undefined {
-    // Without its handler what can be there is a pause process.
-    const kind = handler === undefined ? "pause" : keeperKind(pod.config, handler);
+    // Without its handler, or where it was containerd's, it may have one that it doesn't need.
+    const needed = handler === undefined ? "pause" : keeperKind(pod.config, handler);
+    const kind = needed === "none" && pod.pause !== undefined ? "pause" : needed;
     if (kind === "shim") return this.#shims;
     return kind === "pause" ? this.#pause : undefined;
   }

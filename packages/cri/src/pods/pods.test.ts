@@ -327,6 +327,82 @@ pod("after a crash (needs root)", () => {
   });
 });
 
+pod("pods of a containerd that was here before (needs root)", () => {
+  /** As containerd 1 has it: a container with the pod's metadata. */
+  const containerOf = (id: string, name: string) => {
+    const Config = {
+      metadata: { name, uid: "u", namespace: "n" },
+      linux: { security_context: { namespace_options: { pid: 1 } } },
+    };
+    const metadata = {
+      ID: id,
+      Name: `${name}_n_u_0`,
+      Config,
+      NetNSPath: "/proc/self/ns/net",
+      IP: "10.1.0.2",
+      RuntimeHandler: "",
+      CNIResult: null,
+    };
+    const value = new TextEncoder().encode(JSON.stringify({ Version: "v1", Metadata: metadata }));
+    return {
+      id,
+      labels: { "io.cri-containerd.kind": "sandbox" },
+      image: "registry.k8s.io/pause:3.6",
+      runtime: { name: "io.containerd.runc.v2" },
+      spec: {
+        typeUrl: "types.containerd.io/opencontainers/runtime-spec/1/Spec",
+        value: new TextEncoder().encode("{}"),
+      },
+      snapshotter: "",
+      snapshotKey: "",
+      sandbox: "",
+      extensions: {
+        "io.cri-containerd.sandbox.metadata": {
+          typeUrl: "github.com/containerd/cri/pkg/store/sandbox/Metadata",
+          value,
+        },
+      },
+    };
+  };
+
+  test("go on with their pause processes, end with them, and are removed as others", async () => {
+    await using fixture = new PodsFixture();
+    const { containers } = fixture.metadata.stores;
+    const [running, ended] = ["a".repeat(64), "b".repeat(64)];
+    for (const [id, name] of [
+      [running, "one"],
+      [ended, "two"],
+    ] as const)
+      await containers.create(ctx, containerOf(id, name));
+    fixture.startTask(running, process.pid);
+    for (let times = 0; times < 2; times++) {
+      await fixture.restart();
+      expect(
+        fixture.pods
+          .list()
+          .map(({ id, state }) => [id, state])
+          .sort(),
+      ).toEqual([
+        [running, PodSandboxState.SANDBOX_READY],
+        [ended, PodSandboxState.SANDBOX_NOTREADY],
+      ]);
+      expect(fixture.store.get(running)).toMatchObject({
+        pause: { pid: process.pid, image: "registry.k8s.io/pause:3.6" },
+        namespaces: {
+          net: "/proc/self/ns/net",
+          ipc: `/proc/${process.pid}/ns/ipc`,
+          uts: `/proc/${process.pid}/ns/uts`,
+        },
+      });
+    }
+    fixture.running.get(running)?.ended.resolve();
+    await until(() => fixture.pods.list().every(({ state }) => state === PodSandboxState.SANDBOX_NOTREADY));
+    for (const id of [running, ended]) await fixture.pods.remove(id);
+    expect(await fixture.left()).toEqual(nothing);
+    expect(await containers.list(ctx)).toEqual([]);
+  });
+});
+
 pod("lists (needs root)", () => {
   test("are filtered by id, state and labels", async () => {
     await using fixture = new PodsFixture();

@@ -91,6 +91,10 @@ export function podRecord(pod: Pod, handler: RuntimeHandler): SandboxInput {
   };
 }
 
+/** Whether containerd wrote a record, and not we. */
+export const isContainerds = ({ extensions }: Pick<Sandbox, "extensions">): boolean =>
+  extensions[names.own] === undefined;
+
 /**
  * The pod of a record; a record of containerd's becomes one that is ready, as far as that says.
  * @throws Internal for records without, or with another version of the metadata; SyntaxError
