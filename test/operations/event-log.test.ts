@@ -1,7 +1,8 @@
 /** The log of events through the daemon: what a subscriber missed, over restarts and a killed daemon. */
 import { expect, test } from "bun:test";
 import { NamespacesDefinition } from "@hull/api/gen/containerd/services/namespaces/v1/namespaces";
-import { connect, events } from "@hull/client";
+import { connect } from "@hull/client/client";
+import { events } from "@hull/client/events";
 import { placeIn, startDaemon } from "../daemon/fixture.ts";
 import { hullCommand } from "../support/hull.ts";
 import { runTypedTo } from "../support/process.ts";

@@ -1,16 +1,31 @@
 /**
- * A client of hull's daemon, and of any other that speaks containerd's API.
+ * Containers from a TypeScript program: by hull's daemon, or any that speaks containerd's API.
  *
- *   connect ──► getImage / pullImage ──► createContainer ──► newTask ──► wait, start … ──► delete ──► removeContainer
+ *     import { connect } from "@hull/client";
  *
- * What needs FIFOs, terminals or signals of this machine is in `io/` and is imported by path.
+ *     await using hull = await connect();
+ *     await using container = await hull.run("alpine", { command: ["echo", "hello"] });
+ *     console.log(await container.stdout.text());
+ *
+ * Errors are of one family, `HullError`, by `code`. The steps below these classes are functions of `@hull/client/containers`, `…/tasks` and
+ * so on; the services themselves are `hull.api.service(definition)`.
  */
-export * from "./client.ts";
-export * from "./containers.ts";
-export * from "./content.ts";
-export * from "./convert.ts";
-export * from "./events.ts";
-export * from "./images.ts";
-export * from "./lease.ts";
-export * from "./tasks.ts";
-export * from "./transfer.ts";
+export { type Code, HullError, isCode } from "@hull/errors";
+export type { Platform } from "@hull/oci/descriptor";
+export type { Spec } from "@hull/oci/spec";
+export type { CallDefaults, ConnectOptions } from "./client.ts";
+export { Container, type ContainerState, Containers } from "./sdk/containers.ts";
+export type { BlobInfo, Content } from "./sdk/content.ts";
+export type { EventsOptions, HullEvent, Topic } from "./sdk/events.ts";
+export { connect, Hull } from "./sdk/hull.ts";
+export { Image, type Images, type PullOptions, type RegistryAccess, type TransferLimits } from "./sdk/images.ts";
+export type { Leases } from "./sdk/leases.ts";
+export type { Namespaces } from "./sdk/namespaces.ts";
+export type { Output } from "./sdk/output.ts";
+export type { Collected, Exit, Process } from "./sdk/process.ts";
+export type { CreateOptions, MountOption, ProcessOptions, RunOptions } from "./sdk/run-options.ts";
+export type { ExecutedProcess, RunningContainer } from "./sdk/running.ts";
+export type { SignalName } from "./sdk/signals.ts";
+export type { SnapshotInfo, Snapshots } from "./sdk/snapshots.ts";
+export type { OutputOption, StdinOption } from "./sdk/stdio.ts";
+export type { TransferCredentials, TransferProgress } from "./transfer.ts";

@@ -1,0 +1,189 @@
+import { ImagesDefinition } from "@hull/api/gen/containerd/services/images/v1/images";
+import { isCode, notFound } from "@hull/errors";
+import type { Descriptor, Platform } from "@hull/oci/descriptor";
+import type { ImageConfig } from "@hull/oci/manifest";
+import { hostPlatform } from "@hull/oci/platform";
+import { formatReference, normalizeReference } from "@hull/oci/reference";
+import type { Client } from "../client.ts";
+import {
+  fromWireDescriptor,
+  getImage,
+  type Image as ImageRecord,
+  isUnpacked,
+  type PlatformImage,
+  platformImage,
+} from "../images.ts";
+import {
+  exportImages,
+  importImages,
+  pullImage,
+  pushImage,
+  type TransferCredentials,
+  type TransferProgress,
+  tagImage,
+} from "../transfer.ts";
+import { unpackImage } from "../unpack.ts";
+
+export interface TransferLimits {
+  readonly signal?: AbortSignal;
+  readonly onProgress?: (progress: TransferProgress) => void;
+}
+
+export interface RegistryAccess {
+  /** Over HTTP without TLS. */
+  readonly plainHttp?: boolean;
+  readonly credentials?: TransferCredentials | ((host: string) => Promise<TransferCredentials | undefined>);
+  /** Directory of `hosts.toml` files on the daemon's host. */
+  readonly hostDirectory?: string;
+}
+
+export interface PullOptions extends TransferLimits, RegistryAccess {
+  /** This host's unless told. */
+  readonly platform?: Platform;
+  /** `overlayfs` unless told. */
+  readonly snapshotter?: string;
+  readonly labels?: Readonly<Record<string, string>>;
+}
+
+const defaultSnapshotter = "overlayfs";
+
+/** The images of a namespace. */
+export class Images {
+  readonly #client: Client;
+
+  constructor(client: Client) {
+    this.#client = client;
+  }
+
+  /** Those that match any of the filters; all without one. */
+  async list(...filters: string[]): Promise<Image[]> {
+    const { images } = await this.#client.service(ImagesDefinition).list({ filters });
+    return images.flatMap(({ name, target, labels }) =>
+      target === undefined ? [] : [new Image(this.#client, { name, target: fromWireDescriptor(target), labels })],
+    );
+  }
+
+  /** @throws NotFound */
+  async get(reference: string): Promise<Image> {
+    return new Image(this.#client, await getImage(this.#client, fullName(reference)));
+  }
+
+  /** Undefined if there is none. */
+  async find(reference: string): Promise<Image | undefined> {
+    try {
+      return await this.get(reference);
+    } catch (error) {
+      if (isCode(error, "notFound")) return undefined;
+      throw error;
+    }
+  }
+
+  /** Fetches an image and unpacks it. @throws NotFound, Unauthenticated, Unavailable from the registry */
+  async pull(reference: string, options: PullOptions = {}): Promise<Image> {
+    const { platform = hostPlatform(), snapshotter = defaultSnapshotter, ...rest } = options;
+    const name = fullName(reference);
+    await pullImage(this.#client, name, { ...rest, platforms: [platform], unpack: snapshotter });
+    return await this.get(name);
+  }
+
+  /** Reads an archive (an OCI layout, or of `docker save`), and unpacks what is for this host. */
+  async import(
+    archive: AsyncIterable<Uint8Array>,
+    { snapshotter = defaultSnapshotter, ...limits }: TransferLimits & { readonly snapshotter?: string } = {},
+  ): Promise<Image[]> {
+    const names = await importImages(this.#client, archive, {
+      ...limits,
+      platforms: [hostPlatform()],
+      unpack: snapshotter,
+    });
+    return await Promise.all(names.map((name) => this.get(name)));
+  }
+
+  /** Images as one archive, which `docker load` takes. */
+  export(references: readonly string[], options: TransferLimits = {}): AsyncIterable<Uint8Array> {
+    return exportImages(this.#client, references.map(fullName), options);
+  }
+}
+
+/** An image's record. */
+export class Image implements ImageRecord {
+  readonly name: string;
+  readonly target: Descriptor;
+  readonly labels: Readonly<Record<string, string>>;
+  readonly #client: Client;
+
+  constructor(client: Client, { name, target, labels }: ImageRecord) {
+    this.#client = client;
+    this.name = name;
+    this.target = target;
+    this.labels = labels;
+  }
+
+  /** `sha256:…` of its index or manifest. */
+  get digest(): string {
+    return this.target.digest;
+  }
+
+  /** What of it is for a platform, this host's unless told. @throws NotFound if there is nothing */
+  async forPlatform(platform: Platform = hostPlatform()): Promise<PlatformImage> {
+    return await platformImage(this.#client, this.target, platform);
+  }
+
+  /** What it runs, and how, on a platform. */
+  async config(platform?: Platform): Promise<ImageConfig> {
+    return (await this.forPlatform(platform)).config;
+  }
+
+  /** Sees to it that its layers are there as snapshots. */
+  async unpack({
+    snapshotter = defaultSnapshotter,
+    platform,
+  }: {
+    snapshotter?: string;
+    platform?: Platform;
+  } = {}): Promise<void> {
+    const image = await this.forPlatform(platform);
+    if (!(await isUnpacked(this.#client, image, snapshotter))) await unpackImage(this.#client, image, { snapshotter });
+  }
+
+  /** Gives it another name, in place of what is called so. */
+  async tag(reference: string): Promise<Image> {
+    const name = fullName(reference);
+    await tagImage(this.#client, this.name, name);
+    return new Image(this.#client, { name, target: this.target, labels: {} });
+  }
+
+  /** Uploads it, under its own name unless told. */
+  async push(options: TransferLimits & RegistryAccess & { readonly reference?: string } = {}): Promise<void> {
+    const { reference = this.name, ...rest } = options;
+    await pushImage(this.#client, fullName(reference), { ...rest, image: this.name });
+  }
+
+  /** As an archive, which `docker load` takes. */
+  export(options: TransferLimits = {}): AsyncIterable<Uint8Array> {
+    return exportImages(this.#client, [this.name], options);
+  }
+
+  /** Takes the record away, and its content when nothing else refers to it: before this resolves, if `sync`. @throws NotFound */
+  async remove({ sync = false } = {}): Promise<void> {
+    await this.#client.service(ImagesDefinition).delete({ name: this.name, sync });
+  }
+}
+
+/** `busybox` becomes `docker.io/library/busybox:latest`. @throws InvalidArgument */
+export function fullName(reference: string): string {
+  return formatReference(normalizeReference(reference));
+}
+
+/** The image to run. @throws NotFound if it isn't here and mustn't be fetched */
+export async function imageToRun(
+  images: Images,
+  image: string | Image,
+  { pull, ...options }: PullOptions & { readonly pull: "missing" | "always" | "never" },
+): Promise<Image> {
+  if (image instanceof Image) return image;
+  const found = pull === "always" ? undefined : await images.find(image);
+  if (found !== undefined) return found;
+  if (pull === "never") throw notFound(`image "${fullName(image)}" is not here, and "pull" is "never"`);
+  return await images.pull(image, options);
+}

@@ -1,0 +1,213 @@
+import { TasksDefinition } from "@hull/api/gen/containerd/services/tasks/v1/tasks";
+import { alreadyExists, canceled, HullError } from "@hull/errors";
+import { hostPlatform } from "@hull/oci/platform";
+import { resolveUser, type Spec, type SpecUser } from "@hull/oci/spec";
+import type { Client } from "../client.ts";
+import {
+  type Container as ContainerRecord,
+  createContainer,
+  removeContainer,
+  specOf as specOfRecord,
+} from "../containers.ts";
+import { isUnpacked } from "../images.ts";
+import { type Process as ApiProcess, execProcess, newTask } from "../tasks.ts";
+import { type Image, type Images, imageToRun } from "./images.ts";
+import { type Exit, ignoring, Process } from "./process.ts";
+import { type CreateOptions, type ProcessOptions, type RunOptions, specOf } from "./run-options.ts";
+import { Stdio } from "./stdio.ts";
+
+const defaultRuntime = "io.containerd.runc.v2";
+const defaultSnapshotter = "overlayfs";
+
+/** A container that was started, and its first process. Disposing of it ends it and takes it away, files and all. */
+export class RunningContainer extends Process {
+  readonly id: string;
+  readonly #client: Client;
+  readonly #record: ContainerRecord;
+  #disposed: Promise<void> | undefined;
+
+  private constructor(
+    client: Client,
+    record: ContainerRecord,
+    parts: { task: ApiProcess; stdio: Stdio; exit: Promise<Exit> },
+  ) {
+    super(parts.task, parts.stdio, parts.exit);
+    this.id = record.id;
+    this.#client = client;
+    this.#record = record;
+  }
+
+  /** Starts the first process of a container. */
+  static async start(client: Client, record: ContainerRecord, options: ProcessOptions): Promise<RunningContainer> {
+    const { tty = false, stdin = "ignore", stdout = "pipe", stderr = "pipe" } = options;
+    const stdio = await Stdio.open({ terminal: tty !== false, stdin, stdout, stderr });
+    let task: ApiProcess;
+    try {
+      task = await newTask(client, record, stdio.io);
+    } catch (error) {
+      stdio.close(error);
+      throw error;
+    }
+    const { exit } = await Process.begin(task, stdio);
+    const started = new RunningContainer(client, record, { task, stdio, exit });
+    if (typeof tty === "object") await started.resize(tty);
+    return started;
+  }
+
+  get labels(): Readonly<Record<string, string>> {
+    return this.#record.labels;
+  }
+
+  /** Runs another process in it. */
+  async exec(command: readonly string[], options: ProcessOptions = {}): Promise<ExecutedProcess> {
+    const spec = specOfRecord(this.#record);
+    if (spec === undefined) throw new TypeError(`the spec of container "${this.id}" can't be read`);
+    return await ExecutedProcess.start(this.#client, this.id, spec, command, options);
+  }
+
+  /** Asks it to end, and kills it if it hasn't after so many milliseconds (10,000). */
+  async stop({ timeoutMs = 10_000, signal = "SIGTERM" as const } = {}): Promise<Exit> {
+    await this.kill(signal);
+    const timer = setTimeout(() => void this.kill("SIGKILL").catch(() => {}), timeoutMs);
+    try {
+      return await this.exit;
+    } finally {
+      clearTimeout(timer);
+    }
+  }
+
+  async pause(): Promise<void> {
+    await this.#client.service(TasksDefinition).pause({ containerId: this.id });
+  }
+
+  async resume(): Promise<void> {
+    await this.#client.service(TasksDefinition).resume({ containerId: this.id });
+  }
+
+  override async [Symbol.asyncDispose](): Promise<void> {
+    this.#disposed ??= super
+      [Symbol.asyncDispose]()
+      .then(() => ignoring("notFound", removeContainer(this.#client, this.#record)));
+    await this.#disposed;
+  }
+}
+
+/** A process beside a container's first one. Disposing of it ends it. */
+export class ExecutedProcess extends Process {
+  static async start(
+    client: Client,
+    containerId: string,
+    { process: own }: Spec,
+    command: readonly string[],
+    options: ProcessOptions,
+  ): Promise<ExecutedProcess> {
+    const { tty = false, stdin = "ignore", stdout = "pipe", stderr = "pipe", env = {}, cwd, user } = options;
+    const stdio = await Stdio.open({ terminal: tty !== false, stdin, stdout, stderr });
+    const variables = Object.entries(env).map(([name, value]) => `${name}=${value}`);
+    const names = new Set(Object.keys(env));
+    const kept = (own.env ?? []).filter((variable) => !names.has(variable.split("=", 1)[0] ?? ""));
+    const spec = {
+      ...own,
+      args: [...command],
+      terminal: tty !== false,
+      env: [...kept, ...variables],
+      ...(cwd === undefined ? {} : { cwd }),
+      ...(user === undefined ? {} : { user: numericUser(user) }),
+    };
+    let process: ApiProcess;
+    try {
+      process = await execProcess(client, containerId, `exec-${crypto.randomUUID()}`, spec, stdio.io);
+    } catch (error) {
+      stdio.close(error);
+      throw error;
+    }
+    const { exit } = await Process.begin(process, stdio);
+    const started = new ExecutedProcess(process, stdio, exit);
+    if (typeof tty === "object") await started.resize(tty);
+    return started;
+  }
+}
+
+/** Names are in files of the container, which a client doesn't see once it runs. */
+const numericUser = (user: string): SpecUser => resolveUser(user, {});
+
+/** See `Hull.run`. */
+export async function runContainer(
+  client: Client,
+  images: Images,
+  image: string | Image,
+  options: RunOptions,
+): Promise<RunningContainer> {
+  const { signal, pull = "missing" } = options;
+  signal?.throwIfAborted();
+  const limits = signal === undefined ? {} : { signal };
+  const found = await imageToRun(images, image, { pull, ...limits, ...pullOptionsOf(options) });
+  const record = await createFromOptions(client, found, options);
+  try {
+    const container = await RunningContainer.start(client, record, options);
+    const end = (): void => void container.kill("SIGKILL").catch(() => {});
+    signal?.addEventListener("abort", end);
+    void container.exit.catch(() => {}).then(() => signal?.removeEventListener("abort", end));
+    if (signal?.aborted) {
+      await container[Symbol.asyncDispose]();
+      throw canceled("the run was canceled", { cause: signal.reason });
+    }
+    return container;
+  } catch (error) {
+    await ignoring("notFound", removeContainer(client, record)).catch(() => {});
+    throw HullError.from(error);
+  }
+}
+
+const pullOptionsOf = ({ platform, snapshotter }: RunOptions) => ({
+  ...(platform === undefined ? {} : { platform }),
+  ...(snapshotter === undefined ? {} : { snapshotter }),
+});
+
+/** Makes the record and the snapshot of a container. */
+export async function createFromOptions(
+  client: Client,
+  image: Image,
+  options: CreateOptions,
+): Promise<ContainerRecord> {
+  const { id = randomId(), snapshotter = defaultSnapshotter, platform = hostPlatform(), labels = {} } = options;
+  const platformImage = await image.forPlatform(platform);
+  if (!(await isUnpacked(client, platformImage, snapshotter))) await image.unpack({ snapshotter, platform });
+  const spec = specOf(options, { id, namespace: client.namespace, image: platformImage.config });
+  const user = options.user ?? platformImage.config.config.user;
+  try {
+    return await createContainer(client, {
+      id,
+      labels,
+      runtime: { name: options.runtime ?? defaultRuntime },
+      rootfs: {
+        image: platformImage,
+        imageName: image.name,
+        snapshotter,
+        ...(options.storage === undefined
+          ? {}
+          : { snapshotLabels: { "containerd.io/snapshot/max-size": String(options.storage) } }),
+      },
+      spec: async (mounts) => ({ ...spec, process: { ...spec.process, user: await userOf(user, mounts) } }),
+    });
+  } catch (error) {
+    const known = HullError.from(error);
+    if (known.code === "alreadyExists") throw alreadyExists(`container "${id}": choose another id, or remove it`);
+    throw known;
+  }
+}
+
+/** Numbers mean what they say; names are looked up in the root file system, which is mounted for it. */
+async function userOf(
+  user: string,
+  mounts: Parameters<typeof import("../io/host.ts").userInRoot>[0],
+): Promise<SpecUser> {
+  if (user === "" || /^\d+(:\d+)?$/.test(user)) return resolveUser(user, {});
+  const { userInRoot } = await import("../io/host.ts");
+  return userInRoot(mounts, user);
+}
+
+/** 64 hexadecimal digits. */
+function randomId(): string {
+  return [...crypto.getRandomValues(new Uint8Array(32))].map((byte) => byte.toString(16).padStart(2, "0")).join("");
+}
