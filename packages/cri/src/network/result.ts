@@ -18,12 +18,15 @@ export interface GoCniInterface {
   readonly SocketPath: string;
 }
 
+/** One to which addresses are added. */
+type Mutable = GoCniInterface & { readonly IPConfigs: { IP: string; Gateway: string }[] };
+
 /** The interface whose addresses are the pod's. */
 export const defaultInterface = "eth0";
 
 /** Puts the results of a pod's networks together, with the loopback interface. */
 export function goCniResult(netns: string, results: readonly Result[]): GoCniResult {
-  const interfaces: Record<string, GoCniInterface & { IPConfigs: { IP: string; Gateway: string }[] }> = {
+  const interfaces: Record<string, Mutable> = {
     lo: { ...interfaceOf("00:00:00:00:00:00", netns), IPConfigs: loopbackAddresses },
   };
   const known = (name: string) => (interfaces[name] ??= interfaceOf("", ""));
@@ -36,8 +39,11 @@ export function goCniResult(netns: string, results: readonly Result[]): GoCniRes
       known(name).IPConfigs.push({ IP: withoutPrefix(address), Gateway: gateway });
     }
   }
+  const inOrder = Object.entries(interfaces).sort(([a], [b]) => (a < b ? -1 : 1));
   return {
-    Interfaces: interfaces,
+    Interfaces: Object.fromEntries(
+      inOrder.map(([name, one]) => [name, one.IPConfigs.length === 0 ? { ...one, IPConfigs: null } : one]),
+    ),
     DNS: [{}, ...results.map(({ dns }) => withoutEmpty(dns))],
     Routes: routesOf(results),
   };
@@ -48,8 +54,8 @@ const loopbackAddresses = [
   { IP: "::1", Gateway: "" },
 ];
 
-const interfaceOf = (mac: string, sandbox: string) => ({
-  IPConfigs: [] as { IP: string; Gateway: string }[],
+const interfaceOf = (mac: string, sandbox: string): Mutable => ({
+  IPConfigs: [],
   Mac: mac,
   Sandbox: sandbox,
   PciID: "",

@@ -5,6 +5,7 @@ import type { Container } from "@hull/engine/containers/index";
 import type { RuntimeHandler } from "../handlers.ts";
 import type { Pod } from "../model.ts";
 import { goJson } from "../records/index.ts";
+import { pauseAnnotations } from "../spec/annotations.ts";
 import { isNetworkClosed } from "./namespaces.ts";
 import { podMetadata } from "./record.ts";
 
@@ -80,12 +81,14 @@ export function podInfo(
 /** Names of the OCI runtime spec. */
 const specNames = { net: "network", ipc: "ipc", uts: "uts", user: "user", pid: "pid" } as const;
 
-const joinedSpec = ({ namespaces, config }: Pod): unknown => ({
+const joinedSpec = (pod: Pod): unknown => ({
   ociVersion: "1.1.0",
-  ...(config.hostname === "" ? {} : { hostname: config.hostname }),
+  ...(pod.config.hostname === "" ? {} : { hostname: pod.config.hostname }),
+  annotations: pauseAnnotations(pod.id, pod.config, ""),
   linux: {
+    sysctl: pod.config.linux?.sysctls ?? {},
     namespaces: Object.entries(specNames).flatMap(([kind, type]) => {
-      const path = namespaces[kind as keyof typeof specNames];
+      const path = pod.namespaces[kind as keyof typeof specNames];
       return path === undefined ? [] : [{ type, path }];
     }),
   },
