@@ -98,8 +98,10 @@ export class CriServer implements Server {
       .split("\n");
     return lines.map((line) => {
       const [time = "", ...rest] = line.split(" ");
-      // Each line has nanoseconds: nine digits, as the kubelet parses them.
-      return [/^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{9}(Z|[+-]\d\d:\d\d)$/.test(time) ? "TIME" : time, ...rest].join(" ");
+      // Go writes nanoseconds without the noughts at their end.
+      return [/^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,9})?(Z|[+-]\d\d:\d\d)$/.test(time) ? "TIME" : time, ...rest].join(
+        " ",
+      );
     });
   }
 
