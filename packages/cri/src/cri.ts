@@ -207,19 +207,21 @@ export async function startCri(init: PluginInit<CriGrpcConfig>, config: CriConfi
   const stats = new Stats({
     pods: podStore,
     containers: containerStore,
-    cgroupOf: (container) => containers.cgroupOf(container),
+    // Another's shim may keep its containers in a virtual machine, whose groups aren't this host's.
+    cgroupOf: async (container) => (handlerOf(container).own ? await containers.cgroupOf(container) : undefined),
+    shimStats: ({ id }) => tasks.stats(contextFor(criNamespace), id),
     writableLayer: async (container) => {
       const { snapshotter, snapshotKey } = await records.get(contextFor(criNamespace), container.id);
       return await images.disk.ofLayer(snapshotter, snapshotKey);
     },
-    layerDirectory: (container) => rootOf(snapshotterOf(container)),
+    layerDirectory: (container) => rootOf(handlerOf(container).snapshotter),
     period: config.runtime.stats_collect_period,
     retention: config.runtime.stats_retention_period,
     layerPeriod: config.images.stats_collect_period * 1000,
     warn: (message, { message: error }) => log.log("warn", message, { error }),
   });
-  function snapshotterOf({ podId }: PodContainer): string {
-    return handlers.get(podStore.exact(podId)?.runtimeHandler ?? "").snapshotter;
+  function handlerOf({ podId }: PodContainer): RuntimeHandler {
+    return handlers.get(podStore.exact(podId)?.runtimeHandler ?? "");
   }
 
   await using undo = new AsyncDisposableStack();

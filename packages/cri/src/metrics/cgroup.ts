@@ -4,10 +4,8 @@ import { readlinkSync } from "node:fs";
 import { basename } from "node:path";
 import type { BlockEntry, CgroupStats } from "@hull/sys/cgroup-stats";
 import { isErrno } from "@hull/sys/errno";
-import { type FileName, fileName, type SmallFiles } from "@hull/sys/small-file";
-import type { Group } from "../stats/groups.ts";
 import { workingSetOf } from "../stats/messages.ts";
-import { less, pressureIn } from "../stats/usage.ts";
+import { less, type Pressure, type Pressures } from "../stats/usage.ts";
 import { cpu, disk, type Family, hugePages, memory, pressure, type Value } from "./families.ts";
 
 const second = 1_000_000_000n;
@@ -59,22 +57,18 @@ export function hugePageMetrics(stats: CgroupStats): Value[] {
   ]);
 }
 
-const pressures: readonly (readonly [file: FileName, waiting: Family, stalled: Family])[] = [
-  [fileName("cpu.pressure"), pressure.cpuWaiting, pressure.cpuStalled],
-  [fileName("memory.pressure"), pressure.memoryWaiting, pressure.memoryStalled],
-  [fileName("io.pressure"), pressure.ioWaiting, pressure.ioStalled],
+export const pressureMetrics = ({ cpu, memory, io }: Pressures): Value[] => [
+  ...waits(cpu, pressure.cpuWaiting, pressure.cpuStalled),
+  ...waits(memory, pressure.memoryWaiting, pressure.memoryStalled),
+  ...waits(io, pressure.ioWaiting, pressure.ioStalled),
 ];
 
-export function pressureMetrics(files: SmallFiles, { version, cpu: directory }: Group): Value[] {
-  if (version === 1 || directory === undefined) return [];
-  return pressures.flatMap(([file, waiting, stalled]): Value[] => {
-    const read = pressureIn(files.text(directory, file));
-    if (read === undefined) return [];
-    return [
-      [waiting, read.some.totalNs / second],
-      [stalled, (read.full?.totalNs ?? 0n) / second],
-    ];
-  });
+function waits(told: Pressure | undefined, waiting: Family, stalled: Family): Value[] {
+  if (told === undefined) return [];
+  return [
+    [waiting, told.some.totalNs / second],
+    [stalled, (told.full?.totalNs ?? 0n) / second],
+  ];
 }
 
 /** What an entry's operation counts: version 1 has it by file, version 2 by the name. */

@@ -9,69 +9,59 @@ import { statfsSync } from "node:fs";
 import type { ContainerMetrics, Metric, PodSandboxMetrics } from "@hull/api/gen/cri/v1/cri";
 import { nowNanos } from "@hull/api/timestamp";
 import type { Nanoseconds } from "@hull/engine/labels";
-import { type CgroupStats, cgroupStats } from "@hull/sys/cgroup-stats";
+import type { CgroupStats } from "@hull/sys/cgroup-stats";
 import { isErrno } from "@hull/sys/errno";
-import type { SmallFiles } from "@hull/sys/small-file";
 import type { Pod, PodContainer } from "../model.ts";
-import type { Group } from "../stats/groups.ts";
 import type { InterfaceUse } from "../stats/interfaces.ts";
 import type { LayerUse } from "../stats/layers.ts";
-import type { Pace } from "../stats/pace.ts";
+import { limited, type Pressures } from "../stats/usage.ts";
 import { cpuMetrics, diskMetrics, hugePageMetrics, memoryMetrics, pressureMetrics } from "./cgroup.ts";
 import { type Family, fileSystem, network, processes, spec, times, type Value } from "./families.ts";
-import { processesOf } from "./processes.ts";
+import type { ProcessUse } from "./processes.ts";
 
 export interface ContainerInput {
   readonly pod: Pod;
   readonly container: PodContainer;
-  readonly group: Group;
+  readonly stats: CgroupStats;
+  readonly pressures: Pressures;
+  /** Undefined if they aren't this host's. */
+  readonly processes: ProcessUse | undefined;
   readonly layer: LayerUse;
   /** A directory of the file system that the layer is on. */
   readonly directory: string;
-  readonly pace: Pace;
 }
 
 const second = 1_000_000_000n;
 
-export class Metrics {
-  readonly #files: SmallFiles;
+/** A pod's own, without its containers'. */
+export function podMetrics(pod: Pod, interfaces: readonly InterfaceUse[]): PodSandboxMetrics {
+  const labels = commonLabels(pod, "", pod.id, "");
+  return {
+    podSandboxId: pod.id,
+    metrics: messages(interfaces.flatMap(networkMetrics), labels, nowNanos()),
+    containerMetrics: [],
+  };
+}
 
-  constructor(files: SmallFiles) {
-    this.#files = files;
-  }
-
-  /** A pod's own, without its containers'. */
-  ofPod(pod: Pod, interfaces: readonly InterfaceUse[]): PodSandboxMetrics {
-    const labels = commonLabels(pod, "", pod.id, "");
-    return {
-      podSandboxId: pod.id,
-      metrics: messages(interfaces.flatMap(networkMetrics), labels, nowNanos()),
-      containerMetrics: [],
-    };
-  }
-
-  /** A container's; undefined if its control group is gone. */
-  async ofContainer(input: ContainerInput): Promise<ContainerMetrics | undefined> {
-    const { pod, container, group, layer, directory, pace } = input;
-    const at = nowNanos();
-    const stats = cgroupStats(group.cgroup);
-    if (stats.cpu === undefined && stats.memory === undefined && stats.pids === undefined) return undefined;
-    const image = container.config.image?.userSpecifiedImage || (container.config.image?.image ?? "");
-    const labels = commonLabels(pod, container.config.metadata?.name ?? "", container.id, image);
-    const values: Value[] = [
-      [times.lastSeen, at / second],
-      [times.started, container.status.startedAt / second],
-      ...cpuMetrics(stats),
-      ...memoryMetrics(stats),
-      ...hugePageMetrics(stats),
-      ...pressureMetrics(this.#files, group),
-      ...diskMetrics(stats),
-      ...fileSystemMetrics(directory, layer),
-      ...specMetrics(container),
-      ...(await processMetrics(stats, group, container.status.pid, pace)),
-    ];
-    return { containerId: container.id, metrics: messages(values, labels, at) };
-  }
+export function containerMetrics(input: ContainerInput): ContainerMetrics {
+  const { pod, container, stats, pressures, layer, directory } = input;
+  const at = nowNanos();
+  const image = container.config.image?.userSpecifiedImage || (container.config.image?.image ?? "");
+  const labels = commonLabels(pod, container.config.metadata?.name ?? "", container.id, image);
+  const values: Value[] = [
+    [times.lastSeen, at / second],
+    [times.started, container.status.startedAt / second],
+    ...cpuMetrics(stats),
+    ...memoryMetrics(stats),
+    ...hugePageMetrics(stats),
+    ...pressureMetrics(pressures),
+    ...diskMetrics(stats),
+    ...fileSystemMetrics(directory, layer),
+    ...specMetrics(container),
+    ...threadMetrics(stats),
+    ...processMetrics(input.processes),
+  ];
+  return { containerId: container.id, metrics: messages(values, labels, at) };
 }
 
 function commonLabels({ config }: Pod, container: string, id: string, image: string): string[] {
@@ -135,16 +125,22 @@ function specMetrics({ config, status }: PodContainer): Value[] {
   return values.filter(([, value]) => value > 0n);
 }
 
-async function processMetrics({ pids }: CgroupStats, group: Group, first: number, pace: Pace): Promise<Value[]> {
-  const { count, files, sockets, openFilesLimit } = await processesOf(group.cgroup, first, pace);
+function threadMetrics({ pids }: CgroupStats): Value[] {
+  if (pids === undefined) return [];
+  return [
+    [processes.threads, pids.current],
+    [processes.threadsMax, limited(pids.limit) ?? 0n],
+  ];
+}
+
+function processMetrics(use: ProcessUse | undefined): Value[] {
+  if (use === undefined) return [];
+  const { count, files, sockets, openFilesLimit } = use;
   const limits: Value[] = openFilesLimit === undefined ? [] : [[processes.ulimits, openFilesLimit, "RLIMIT_NOFILE"]];
-  const values: Value[] = [
+  return [
     [processes.count, BigInt(count)],
     [processes.files, BigInt(files)],
     [processes.sockets, BigInt(sockets)],
     ...limits,
   ];
-  if (pids === undefined) return values;
-  const max = pids.limit === 2n ** 64n - 1n ? 0n : pids.limit;
-  return [...values, [processes.threads, pids.current], [processes.threadsMax, max]];
 }

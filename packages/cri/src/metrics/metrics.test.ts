@@ -4,11 +4,10 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { LinuxContainerResources, type Metric, MetricType } from "@hull/api/gen/cri/v1/cri";
 import { createNetworkNamespace, unpinNamespace } from "@hull/sys/namespace";
-import { SmallFiles } from "@hull/sys/small-file";
 import { FakeGroups } from "../stats/fake-groups.ts";
 import { container, pod, statsOver } from "../stats/testing.ts";
 import { descriptors } from "./families.ts";
-import { Metrics } from "./index.ts";
+import { podMetrics } from "./index.ts";
 
 const isRoot = process.getuid?.() === 0;
 
@@ -102,7 +101,7 @@ describe.each([1, 2] as const)("metrics by control groups of version %i", (versi
 test("a pod's own metrics are those of each interface", () => {
   const traffic = { bytes: 1n, packets: 2n, errors: 3n, dropped: 4n };
   const interfaces = ["eth0", "net1"].map((name) => ({ name, received: traffic, sent: traffic }));
-  const { metrics } = new Metrics(new SmallFiles()).ofPod(pod("p"), interfaces);
+  const { metrics } = podMetrics(pod("p"), interfaces);
   expect(metrics).toHaveLength(16);
   expect(metrics[0]).toMatchObject({
     name: "container_network_receive_bytes_total",

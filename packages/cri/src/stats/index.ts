@@ -6,7 +6,7 @@
  *                                             └──► the last look at the layer on disk (`layers.ts`)
  *
  * Nothing runs when nobody asks. A call over many containers is one pass: the files are read into one buffer, with turns for other work every
- * few milliseconds; no shim is asked. What is remembered of a container goes with it.
+ * few milliseconds; a shim is asked only of what is in none of this host's groups. What is remembered of a container goes with it.
  */
 
 import type {
@@ -18,10 +18,13 @@ import type {
   PodSandboxStatsFilter,
 } from "@hull/api/gen/cri/v1/cri";
 import { nowNanos } from "@hull/api/timestamp";
+import type { TypedBytes } from "@hull/engine/labels";
 import { HullError, unavailable, unknown } from "@hull/errors";
+import { cgroupStats } from "@hull/sys/cgroup-stats";
 import { SmallFiles } from "@hull/sys/small-file";
 import { descriptors } from "../metrics/families.ts";
-import { Metrics } from "../metrics/index.ts";
+import { containerMetrics, podMetrics } from "../metrics/index.ts";
+import { processesOf } from "../metrics/processes.ts";
 import type { Pod, PodContainer } from "../model.ts";
 import { type Group, Groups } from "./groups.ts";
 import { interfacesOf } from "./interfaces.ts";
@@ -29,8 +32,9 @@ import { Layers, type LayerUse } from "./layers.ts";
 import { cpuMessage, ioMessage, memoryMessage, networkMessage, swapMessage } from "./messages.ts";
 import { Pace } from "./pace.ts";
 import { Rates } from "./rates.ts";
+import { type ShimStats, shimStats, useOfShim } from "./shim-stats.ts";
 import { together } from "./together.ts";
-import { type Use, useOf } from "./usage.ts";
+import { pressuresOf, type Use, useOf } from "./usage.ts";
 
 /** What is needed of a store of pods or containers. */
 interface Known<T> {
@@ -48,6 +52,8 @@ export interface StatsOptions {
   readonly containers: Known<PodContainer> & { ofPod(podId: string): PodContainer[] };
   /** The `cgroupsPath` of the container's spec; undefined for one whose group on this host says nothing of it. Asked for once. */
   readonly cgroupOf: (container: PodContainer) => Promise<string | undefined>;
+  /** What the shim tells of a container without such a path. */
+  readonly shimStats?: (container: PodContainer) => Promise<TypedBytes>;
   /** What the container's own layer takes on disk (`Snapshotter.usage`). @throws NotFound */
   readonly writableLayer: (container: PodContainer) => Promise<{ size: number; inodes: number }>;
   /** The directory of the container's snapshotter, which tells the file system that its layer is on. */
@@ -65,6 +71,9 @@ export interface StatsOptions {
 /** ms that a call waits for layers which were never looked at. A list answers soon rather than wholly, as the next one comes in seconds. */
 const patience = 100;
 
+/** What shims were asked, by the ids of their containers. */
+type Told = ReadonlyMap<string, Promise<ShimStats | undefined>>;
+
 export class Stats {
   readonly #options: StatsOptions;
   readonly #files = new SmallFiles();
@@ -72,7 +81,6 @@ export class Stats {
   readonly #groups = new Map<string, Group | undefined>();
   readonly #rates: Rates;
   readonly #layers: Layers;
-  readonly #metrics: Metrics;
 
   constructor(options: StatsOptions) {
     this.#options = options;
@@ -88,14 +96,12 @@ export class Stats {
       },
       onError: (error, id) => options.warn(`can't tell what the layer of container "${id}" takes on disk`, error),
     });
-    this.#metrics = new Metrics(this.#files);
   }
 
   /** @throws NotFound for an unknown container; Unknown for one that doesn't run (texts as containerd's) */
   async containerStats(id: string): Promise<ContainerStats> {
     const container = named(() => this.#options.containers.get(id), "failed to find container");
-    const group = await this.#groupOf(container);
-    const use = this.#useOf(container, group);
+    const use = await this.#useOf(container);
     if (use === undefined) throw unknown("unexpected metrics response: []");
     await this.#askLayers([container]);
     return this.#message(container, use);
@@ -106,9 +112,10 @@ export class Stats {
     const containers = this.#containersFor(filter);
     await this.#askLayers(containers);
     const pace = new Pace();
+    const asked = this.#askShims(containers);
     const stats: ContainerStats[] = [];
     for (const container of containers) {
-      stats.push(this.#message(container, this.#useOf(container, await this.#groupOf(container))));
+      stats.push(this.#message(container, await this.#useOf(container, asked)));
       if (pace.due) await pace.rest();
     }
     return stats;
@@ -128,11 +135,13 @@ export class Stats {
   /** Those of all pods that are ready and that a filter lets through. */
   async listPodStats(filter: PodSandboxStatsFilter | undefined): Promise<PodSandboxStats[]> {
     const pods = this.#podsFor(filter);
-    await this.#askLayers(pods.flatMap(({ id }) => this.#options.containers.ofPod(id)));
+    const containers = pods.flatMap(({ id }) => this.#options.containers.ofPod(id));
+    await this.#askLayers(containers);
+    const asked = this.#askShims(containers);
     const pace = new Pace();
     const stats: PodSandboxStats[] = [];
     for (const pod of pods) {
-      stats.push(await this.#podMessage(pod, pace));
+      stats.push(await this.#podMessage(pod, pace, asked));
       if (pace.due) await pace.rest();
     }
     return stats;
@@ -145,26 +154,18 @@ export class Stats {
 
   /** cAdvisor's families for all pods that are ready, and their containers that run. */
   async podMetrics(): Promise<PodSandboxMetrics[]> {
-    const pace = new Pace();
     const { containers } = this.#options;
     await this.#askLayers(containers.list());
+    const pace = new Pace();
     const result: PodSandboxMetrics[] = [];
     for (const pod of this.#podsFor(undefined)) {
-      const interfaces = pod.namespaces.net === undefined ? undefined : interfacesOf(this.#files, pod.namespaces.net);
-      const message = this.#metrics.ofPod(pod, interfaces ?? []);
+      const { net } = pod.namespaces;
+      const message = podMetrics(pod, net === undefined ? [] : (interfacesOf(this.#files, net) ?? []));
       for (const container of containers.ofPod(pod.id)) {
-        const group = await this.#groupOf(container);
-        if (group === undefined || container.status.state !== "running") continue;
-        const layer = this.#layers.of(container.id);
-        const of = await this.#metrics.ofContainer({
-          pod,
-          container,
-          group,
-          layer,
-          directory: this.#layerDirectory(container),
-          pace,
-        });
-        if (of !== undefined) message.containerMetrics.push(of);
+        const found = await this.#allOf(container, pace);
+        if (found === undefined) continue;
+        const [layer, directory] = [this.#layers.of(container.id), this.#layerDirectory(container)];
+        message.containerMetrics.push(containerMetrics({ pod, container, ...found, layer, directory }));
         if (pace.due) await pace.rest();
       }
       result.push(message);
@@ -232,8 +233,46 @@ export class Stats {
     }
   }
 
-  #useOf({ status }: PodContainer, group: Group | undefined): Use | undefined {
-    return group === undefined || status.state !== "running" ? undefined : useOf(this.#files, group);
+  /** Asks the shims of all those that have no group here at once. */
+  #askShims(containers: readonly PodContainer[]): Told {
+    const outside = containers.filter(({ id }) => this.#groups.has(id) && this.#groups.get(id) === undefined);
+    return new Map(outside.map((container) => [container.id, this.#toldOf(container)]));
+  }
+
+  /** One look at a container. Undefined if it doesn't run. */
+  async #useOf(container: PodContainer, asked?: Told): Promise<Use | undefined> {
+    if (container.status.state !== "running") return undefined;
+    const group = await this.#groupOf(container);
+    if (group !== undefined) return useOf(this.#files, group);
+    const told = await (asked?.get(container.id) ?? this.#toldOf(container));
+    return told === undefined ? undefined : useOfShim(told, nowNanos());
+  }
+
+  /** All that is known of what a container uses. Undefined if it doesn't run. */
+  async #allOf(container: PodContainer, pace: Pace) {
+    if (container.status.state !== "running") return undefined;
+    const group = await this.#groupOf(container);
+    if (group === undefined) {
+      const told = await this.#toldOf(container);
+      return told === undefined ? undefined : { ...told, processes: undefined };
+    }
+    const stats = cgroupStats(group.cgroup);
+    if (stats.cpu === undefined && stats.memory === undefined && stats.pids === undefined) return undefined;
+    const processes = await processesOf(group.cgroup, container.status.pid, pace);
+    return { stats, pressures: pressuresOf(this.#files, group), processes };
+  }
+
+  /** What the shim tells of a container that has no group here. */
+  async #toldOf(container: PodContainer): Promise<ShimStats | undefined> {
+    const ask = this.#options.shimStats;
+    if (ask === undefined || container.status.state !== "running") return undefined;
+    try {
+      return shimStats(await ask(container));
+    } catch (error) {
+      const cause = HullError.from(error);
+      if (cause.code !== "notFound") this.#options.warn(`can't tell what container "${container.id}" uses`, cause);
+      return undefined;
+    }
   }
 
   #message(container: PodContainer, use: Use | undefined): ContainerStats {
@@ -256,12 +295,12 @@ export class Stats {
     };
   }
 
-  async #podMessage(pod: Pod, pace: Pace): Promise<PodSandboxStats> {
+  async #podMessage(pod: Pod, pace: Pace, asked?: Told): Promise<PodSandboxStats> {
     const { id, config, createdAt, namespaces } = pod;
     const uses: Use[] = [];
     const containers: ContainerStats[] = [];
     for (const container of this.#options.containers.ofPod(id)) {
-      const use = this.#useOf(container, await this.#groupOf(container));
+      const use = await this.#useOf(container, asked);
       if (use !== undefined) uses.push(use);
       containers.push(this.#message(container, use));
       if (pace.due) await pace.rest();

@@ -1,6 +1,10 @@
 import { describe, expect, test } from "bun:test";
+import { Metrics as Metrics1 } from "@hull/api/gen/cgroups/v1/metrics";
+import { Metrics as Metrics2 } from "@hull/api/gen/cgroups/v2/metrics";
 import { ContainerStatsFilter, PodSandboxStatsFilter } from "@hull/api/gen/cri/v1/cri";
 import { nowNanos } from "@hull/api/timestamp";
+import { encodeAny } from "@hull/api/typeurl";
+import type { TypedBytes } from "@hull/engine/labels";
 import { cgroupAt, createCgroup, removeCgroup } from "@hull/sys/cgroup";
 import { FakeGroups } from "./fake-groups.ts";
 import { container, pod, statsOver } from "./testing.ts";
@@ -175,6 +179,72 @@ describe.each([1, 2] as const)("stats by control groups of version %i", (version
     });
     expect(await stats.listPodStats(undefined)).toEqual([]);
     expect(await stats.podMetrics()).toEqual([]);
+  });
+});
+
+describe("stats of a container that only its shim knows", () => {
+  const shim = (data: TypedBytes) =>
+    statsOver([pod("p")], [container("a", "p", { startedAt: nowNanos() - 10n * second })], {
+      cgroupOf: async () => undefined,
+      shimStats: async () => data,
+    }).stats;
+  const data1 = encodeAny("io.containerd.cgroups.v1.Metrics", Metrics1, {
+    cpu: { usage: { total: 5n * second, kernel: second, user: 4n * second } },
+    memory: {
+      usage: { usage: 1000n, limit: 5000n, max: 2000n },
+      swap: { usage: 1010n },
+      totalInactiveFile: 300n,
+      totalRss: 100n,
+      totalPgFault: 11n,
+    },
+    pids: { current: 3n },
+    blkio: { ioServiceBytesRecursive: [{ op: "Read", major: 250n, minor: 77n, value: 4096n }] },
+  });
+  const psi = { some: { avg10: 1.5, avg60: 0.25, avg300: 0, total: 1_000_000n } };
+  const data2 = encodeAny("io.containerd.cgroups.v2.Metrics", Metrics2, {
+    cpu: { usageUsec: 5_000_000n, userUsec: 4_000_000n, systemUsec: 1_000_000n, psi },
+    memory: {
+      usage: 1000n,
+      usageLimit: 5000n,
+      maxUsage: 2000n,
+      inactiveFile: 300n,
+      anon: 100n,
+      pgfault: 11n,
+      swapUsage: 10n,
+    },
+    pids: { current: 3n },
+    io: { usage: [{ major: 250n, minor: 77n, rbytes: 4096n }] },
+  });
+
+  test.each([
+    [1, data1],
+    [2, data2],
+  ] as const)("in the form of version %i", async (version, data) => {
+    const { cpu, memory, swap, io } = await shim(data).containerStats("a");
+    expect(cpu?.usageCoreNanoSeconds?.value).toBe(5n * second);
+    expect(Number(cpu?.usageNanoCores?.value)).toBeCloseTo(0.5e9, -8);
+    expect(cpu?.psi?.Some?.Total).toBe(version === 1 ? undefined : second);
+    expect(memory).toMatchObject({
+      workingSetBytes: { value: 700n },
+      availableBytes: { value: 4300n },
+      rssBytes: { value: 100n },
+      pageFaults: { value: 11n },
+    });
+    expect(swap?.swapUsageBytes?.value).toBe(10n);
+    expect(io).toBeUndefined();
+    const [of] = await shim(data).podMetrics();
+    const metrics = new Map(of?.containerMetrics[0]?.metrics.map(({ name, value }) => [name, value?.value]));
+    expect(metrics.get("container_cpu_user_seconds_total")).toBe(4n);
+    expect(metrics.get("container_memory_max_usage_bytes")).toBe(2000n);
+    expect(metrics.get("container_fs_reads_bytes_total")).toBe(4096n);
+    expect(metrics.get("container_threads")).toBe(3n);
+    expect(metrics.get("container_processes")).toBeUndefined();
+  });
+
+  test("in no form that is known", async () => {
+    const stats = shim({ typeUrl: "other", value: new Uint8Array() });
+    await expect(stats.containerStats("a")).rejects.toThrow("unexpected metrics response: []");
+    expect((await stats.podMetrics())[0]?.containerMetrics).toEqual([]);
   });
 });
 

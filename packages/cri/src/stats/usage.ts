@@ -6,7 +6,7 @@
 
 import { nowNanos } from "@hull/api/timestamp";
 import type { Nanoseconds } from "@hull/engine/labels";
-import { type Directory, fileName, type SmallFiles } from "@hull/sys/small-file";
+import { type Directory, type FileName, fileName, type SmallFiles } from "@hull/sys/small-file";
 import type { Group } from "./groups.ts";
 
 /** Time that tasks waited for a resource. */
@@ -22,6 +22,13 @@ export interface PressureLine {
   readonly avg60: number;
   readonly avg300: number;
   readonly totalNs: bigint;
+}
+
+/** By resource; missing where the kernel doesn't tell. */
+export interface Pressures {
+  readonly cpu?: Pressure;
+  readonly memory?: Pressure;
+  readonly io?: Pressure;
 }
 
 /** Sizes in bytes. A limit that isn't set is undefined. */
@@ -137,7 +144,8 @@ function memoryV2(files: SmallFiles, directory: Directory): MemoryUse | undefine
   };
 }
 
-const limited = (limit: bigint | undefined): bigint | undefined =>
+/** A limit, unless it is one that stands for none. */
+export const limited = (limit: bigint | undefined): bigint | undefined =>
   limit === undefined || limit > noLimit ? undefined : limit;
 
 /** What is left of a when b is taken from it; nothing if b is more. */
@@ -156,6 +164,13 @@ export function numberOf(text: string, name: string): bigint | undefined {
     return BigInt(Number.isSafeInteger(number) ? number : digits);
   }
   return undefined;
+}
+
+/** How long tasks of a group waited; nothing with version 1. */
+export function pressuresOf(files: SmallFiles, { version, cpu: directory }: Group): Pressures {
+  if (version === 1 || directory === undefined) return {};
+  const read = (name: FileName): Pressure | undefined => pressureIn(files.text(directory, name));
+  return { cpu: read(file.cpuPressure), memory: read(file.memoryPressure), io: read(file.ioPressure) };
 }
 
 const pressureLine = /^(some|full) avg10=([\d.]+) avg60=([\d.]+) avg300=([\d.]+) total=(\d+)$/gm;
