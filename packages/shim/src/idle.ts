@@ -1,11 +1,15 @@
-/** Giving memory back when a shim has come to rest: it will mostly wait from here on, often for days, and there is one for each container. */
+/** What is done when a shim has come to rest: it will mostly wait from here on, often for days, and there is one for each container. */
 
-import { releaseCode } from "@hull/sys/memory";
+import { releaseCode, releaseZeroPages } from "@hull/sys/memory";
 import { releasePump } from "./pump.ts";
 
 let timer: ReturnType<typeof setTimeout> | undefined;
 
 const restMs = 1000;
+/** How long the runtime is given to shrink, which it does in a moment of its own. */
+const shrinkMs = 200;
+/** This one, and one of the engine's that it never wakes again after its start. */
+const threads = 2;
 
 /** To be called when there was work; gives back what it needed once no more has come for a while. */
 export function restWhenIdle(): void {
@@ -14,7 +18,17 @@ export function restWhenIdle(): void {
     releasePump();
     Bun.gc(true);
     Bun.shrink();
-    releaseCode();
+    timer = setTimeout(releasePages, shrinkMs);
+    timer.unref();
   }, restMs);
   timer.unref();
+}
+
+function releasePages(): void {
+  try {
+    releaseZeroPages({ threads });
+  } catch {
+    // A kernel without these files, or a sandbox that keeps them away: it stays as it is.
+  }
+  releaseCode();
 }

@@ -121,6 +121,8 @@ export async function serve(socket: string, identity: () => Promise<Identity>): 
     return boundStreamsService(containers);
   });
   await listenPrivately(server, socket);
+  // What loading has left would lie between what comes, and keep it in memory.
+  Bun.shrink();
   return {
     orphan() {
       leaving = true;
