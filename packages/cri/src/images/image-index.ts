@@ -131,14 +131,22 @@ export class ImageIndex implements Disposable {
 
   /** What is known of the target, or is read now. */
   async #content(name: string, target: Descriptor): Promise<ImageContent> {
-    const known = this.#targets.get(target.digest);
+    const { content, platforms } = this.#options;
+    const id = isDigest(name) ? name : undefined;
+    const known = this.#known(id, target);
     if (known !== undefined) return known.content;
     try {
-      return await readImage(this.#ctx, this.#options.content, target, this.#options.platforms);
+      return await readImage(this.#ctx, content, target, platforms, id);
     } catch (error) {
       this.#forget(name);
       throw error;
     }
+  }
+
+  /** Of several platforms, more may have come since. */
+  #known(id: string | undefined, { digest }: Descriptor): Entry | undefined {
+    const found = id === undefined ? this.#targets.get(digest) : this.#entries.get(id);
+    return (id !== undefined || this.#options.platforms.length === 1) && found?.targets.has(digest) ? found : undefined;
   }
 
   async #label({ name, labels, target }: Image, id: string): Promise<void> {

@@ -9,6 +9,8 @@ import { noise, openTestRegistry, type TestRegistry } from "@hull/engine/registr
 import type { Snapshotter } from "@hull/engine/snapshots/index";
 import { makeImage, type TestImage, TransferFixture, tar } from "@hull/engine/transfer/fixture";
 import { chainId } from "@hull/oci/digest";
+import { mediaTypes } from "@hull/oci/media-types";
+import { formatPlatform, hostPlatform } from "@hull/oci/platform";
 import { imagesTable } from "../config.ts";
 import { CriImages, imageService, type PullState } from "./index.ts";
 
@@ -295,6 +297,31 @@ describe.skipIf(!root)(`images of pods${reason}`, () => {
     expect(await stored(fixture.native)).toContain(top);
     expect(images.snapshotterOf("vm")).toBe("overlayfs");
     expect(images.snapshotterOf("constructor")).toBe("native");
+  });
+
+  test("pulls another platform for a runtime handler that wants it, beside the host's", async () => {
+    const foreign = { os: "linux", architecture: hostPlatform().architecture === "s390x" ? "ppc64le" : "s390x" };
+    await open({ runtime_platforms: { vm: { platform: formatPlatform(foreign) } } });
+    const theirs = makeImage([tar({ name: "theirs", content: "1" })], { platform: foreign });
+    for (const each of [image, theirs]) serve(registry, each);
+    const manifests = [
+      { ...image.manifest, platform: hostPlatform() },
+      { ...theirs.manifest, platform: foreign },
+    ];
+    registry.manifest("1", { schemaVersion: 2, mediaType: mediaTypes.ociIndex, manifests }, mediaTypes.ociIndex);
+    const forVm = { image: { image: at("a:1"), runtimeHandler: "vm" } };
+    expect(await pull(at("a:1"), forVm)).toBe(theirs.config.digest);
+    expect((await status(at("a:1")))?.id).toBe(theirs.config.digest);
+    expect(await pull(at("a:1"))).toBe(image.config.digest);
+    expect(await pull(at("a:1"), forVm)).toBe(theirs.config.digest);
+    const check = async () => {
+      expect((await status(at("a:1")))?.id).toBe(image.config.digest);
+      expect((await status(theirs.config.digest))?.id).toBe(theirs.config.digest);
+      expect((await client.listImages({})).images).toHaveLength(2);
+    };
+    await check();
+    await open({ runtime_platforms: { vm: { platform: formatPlatform(foreign) } } });
+    await check();
   });
 
   test("layers are let go once they are unpacked, and aren't fetched again", async () => {

@@ -32,6 +32,7 @@ import { DiskUse, type SnapshotterUse } from "./disk-use.ts";
 import { ImageIndex, type IndexedImage, managed, managedLabel, pinned, pinnedLabel } from "./image-index.ts";
 import type { PullState } from "./pull-progress.ts";
 import { Pulls } from "./pulls.ts";
+import { readImage } from "./read-image.ts";
 import { ensureRecord } from "./records.ts";
 import { pullReference, recordNames } from "./references.ts";
 import { type DeprecatedTable, readRegistries } from "./registries.ts";
@@ -157,20 +158,18 @@ export class CriImages implements Images, Disposable {
     const reference = pullReference(image);
     const name = formatReference(reference);
     const labels = this.#labelsOf(name);
-    const own = JSON.stringify(auth ?? {});
+    const platform = this.#platforms.get(handler) ?? hostPlatform();
     const ctx = { ...this.#ctx, signal };
     const began = performance.now();
     const { target } = await this.#pulls.pull(ctx, {
       reference: name,
       snapshotter: this.snapshotterOf(handler),
-      platform: this.#platforms.get(handler) ?? hostPlatform(),
+      platform,
       labels,
       credentials: (host) => credentialsFor(auth ?? this.#registries.auth(host), host),
-      identity: own,
+      identity: JSON.stringify(auth ?? {}),
     });
-    await this.#index.refresh(name);
-    const id = this.#index.find(name)?.id;
-    if (id === undefined) throw notFound(`image "${name}" was deleted while it was pulled`);
+    const { id } = await readImage(this.#ctx, this.#options.content, target, [platform]);
     for (const record of [id, ...recordNames(reference, target.digest)]) {
       await ensureRecord(this.#ctx, this.#options.images, { name: record, target, labels });
       await this.#index.refresh(record);

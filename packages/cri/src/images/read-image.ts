@@ -19,7 +19,7 @@ export interface ImageContent {
 }
 
 /**
- * Reads the image that a record leads to, for the first of the platforms that there is one for.
+ * Reads the image that a record leads to: the one of that id if it is among them, else the one for the first of the platforms.
  * @throws NotFound if a document isn't here, or none is for these platforms; InvalidArgument for malformed ones
  */
 export async function readImage(
@@ -27,8 +27,10 @@ export async function readImage(
   content: ContentStore,
   target: Descriptor,
   platforms: readonly Platform[],
+  id?: string,
 ): Promise<ImageContent> {
   let failure: unknown;
+  let first: ImageContent | undefined;
   for (const platform of platforms) {
     try {
       const [image] = await walkImages(ctx, target, { content, platforms: [platform], keep: "nothing" });
@@ -37,16 +39,19 @@ export async function readImage(
         throw notFound(`"${target.digest}" leads to no image: its config is of another kind`);
       const index = descriptor.digest === target.digest ? 0 : target.size;
       const parts = [descriptor, manifest.config, ...manifest.layers];
-      return {
+      const found = {
         id: manifest.config.digest,
         config,
         chainId: config.diffIds.length === 0 ? "" : chainId(config.diffIds),
         size: parts.reduce((sum, { size }) => sum + size, index),
         platform,
       };
+      if (id === undefined || found.id === id) return found;
+      first ??= found;
     } catch (error) {
       failure ??= error;
     }
   }
+  if (first !== undefined) return first;
   throw failure ?? notFound(`"${target.digest}" was looked for on no platform`);
 }
