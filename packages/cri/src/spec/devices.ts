@@ -11,7 +11,7 @@ import type { HostPaths } from "./mounts.ts";
  */
 export async function resolveDevices(
   config: ContainerConfig,
-  paths: Pick<HostPaths, "realPath">,
+  paths: Pick<HostPaths, "find">,
   owned: boolean,
 ): Promise<GivenDevice[]> {
   const { runAsUser, runAsGroup } = config.linux?.securityContext ?? {};
@@ -20,7 +20,8 @@ export async function resolveDevices(
   const gid = owned ? Number(runAsGroup?.value ?? 0) || undefined : undefined;
   const devices: GivenDevice[] = [];
   for (const { hostPath, containerPath, permissions } of config.devices) {
-    const path = await paths.realPath(hostPath);
+    const path = await paths.find(hostPath);
+    if (path === undefined) throw unknown(`lstat ${hostPath}: no such file or directory`);
     const place = containerPath === "" ? path : containerPath;
     for (const node of nodesAt(path, containerPath))
       devices.push({

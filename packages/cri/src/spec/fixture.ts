@@ -76,9 +76,8 @@ export function inputOf(
 
 /** A host where everything is there, and every mount is private but `/shared` and `/slave`. */
 export const paths: HostPaths = {
-  exists: async () => true,
   makeDirectory: async () => {},
-  realPath: async (path) => path,
+  find: async (path) => path,
   mountOf: async (path) => {
     const target = ["/shared", "/slave"].find((place) => path.startsWith(place)) ?? "/";
     const propagation = target === "/shared" ? ["shared:1"] : target === "/slave" ? ["master:1"] : [];

@@ -1,7 +1,7 @@
 /** What specs depend on, as this host has it. */
 
 import { readFileSync, statSync } from "node:fs";
-import { access, mkdir, readFile, realpath } from "node:fs/promises";
+import { mkdir, readFile, realpath } from "node:fs/promises";
 import { hostname } from "node:os";
 import { join } from "node:path";
 import { unknown } from "@hull/errors";
@@ -61,12 +61,11 @@ function goError(call: string, path: string, error: unknown): Error {
 
 /** The host's own files. Nothing here blocks: a path may be on a server that doesn't answer. */
 export const hostPaths: HostPaths = {
-  async exists(path) {
+  async find(path) {
     try {
-      await access(path);
-      return true;
+      return await realpath(path);
     } catch (error) {
-      if (isErrno(error, "ENOENT")) return false;
+      if (isErrno(error, "ENOENT")) return undefined;
       throw goError("stat", path, error);
     }
   },
@@ -75,13 +74,6 @@ export const hostPaths: HostPaths = {
       await mkdir(path, { recursive: true, mode: 0o755 });
     } catch (error) {
       throw goError("mkdir", path, error);
-    }
-  },
-  async realPath(path) {
-    try {
-      return await realpath(path);
-    } catch (error) {
-      throw goError("lstat", path, error);
     }
   },
   async mountOf(path) {

@@ -12,11 +12,10 @@ import { specMapping } from "./namespaces.ts";
 
 /** Files of the host that mounts lead to. Texts of errors are as Go's (`stat /x: permission denied`). */
 export interface HostPaths {
-  exists(path: string): Promise<boolean>;
+  /** The path without links; undefined if nothing is there. */
+  find(path: string): Promise<string | undefined>;
   /** Creates a directory, and those above it. */
   makeDirectory(path: string): Promise<void>;
-  /** The path without links. */
-  realPath(path: string): Promise<string>;
   /** The mount that a path is on: where it is mounted, and how it propagates (`shared:1`, `master:2`). */
   mountOf(path: string): Promise<{ readonly target: string; readonly propagation: readonly string[] }>;
   /** Gives a file and all below it a label of SELinux. */
@@ -105,9 +104,8 @@ export async function resolveMounts(
 async function resolveMount(mount: Mount, host: HostPaths, abilities: MountAbilities): Promise<SpecMount> {
   const { containerPath, hostPath, uidMappings, gidMappings } = mount;
   const quotedHost = JSON.stringify(hostPath);
-  if (!(await withinLater(`failed to stat ${quotedHost}`, host.exists(hostPath))))
-    await withinLater(`failed to mkdir ${quotedHost}`, host.makeDirectory(hostPath));
-  const source = await withinLater(`failed to resolve symlink ${quotedHost}`, host.realPath(hostPath));
+  const source =
+    (await withinLater(`failed to stat ${quotedHost}`, host.find(hostPath))) ?? (await made(hostPath, host));
   const options = ["rbind", await propagationOf(mount, source, host), accessOf(mount, abilities)];
   if (mount.selinuxRelabel && abilities.mountLabel !== "")
     await withinLater(
@@ -122,6 +120,13 @@ async function resolveMount(mount: Mount, host: HostPaths, abilities: MountAbili
     ...(uidMappings.length === 0 ? {} : { uidMappings: uidMappings.map(specMapping) }),
     ...(gidMappings.length === 0 ? {} : { gidMappings: gidMappings.map(specMapping) }),
   };
+}
+
+async function made(path: string, host: HostPaths): Promise<string> {
+  await withinLater(`failed to mkdir ${JSON.stringify(path)}`, host.makeDirectory(path));
+  const found = await host.find(path);
+  if (found === undefined) throw unknown(`failed to resolve symlink ${JSON.stringify(path)}: it was removed meanwhile`);
+  return found;
 }
 
 async function propagationOf({ propagation }: Mount, source: string, host: HostPaths): Promise<string> {
