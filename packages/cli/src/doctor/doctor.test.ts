@@ -7,8 +7,10 @@ import type { Status } from "./finding.ts";
 import { examine } from "./index.ts";
 import { thisMachine } from "./machine.ts";
 import { countsOf, reportJson, reportText } from "./report.ts";
+import { doctor } from "./run.ts";
 import { readSetup } from "./setup.ts";
 import { type FakeOptions, fakeMachine, network, setupOf } from "./testing.ts";
+import { isOlder } from "./versions.ts";
 
 let directory = "";
 beforeAll(() => {
@@ -219,6 +221,39 @@ describe("the doctor", () => {
     expect(readSetup(file, { root: "/other" }).root).toBe("/other");
     expect(() => readSetup(join(directory, "none.toml"), {})).toThrow("none.toml");
   });
+});
+
+test.each([
+  ["5.15.0-1-amd64", "5.6", false],
+  ["5.4.0", "5.6", true],
+  ["1.1.5+ds1", "1.1.0", false],
+  ["1.0.3~rc1", "1.1.0", true],
+  ["3.16", "3.16", false],
+  ["6", "6.3", true],
+  ["", "1.0", true],
+])("%s is older than %s: %s", (version, than, older) => expect(isOlder(version, than)).toBe(older));
+
+test("hull doctor prints its findings and exits by them", async () => {
+  const printed: string[] = [];
+  const host = { env: {}, out: async (data: string | Uint8Array) => void printed.push(`${data}`), err: () => {} };
+  const globals = {
+    address: undefined,
+    namespace: "default",
+    root: directory,
+    state: directory,
+    snapshotter: "overlayfs",
+  };
+  const status = await doctor({
+    args: [],
+    flags: { config: undefined, json: true, quiet: false },
+    globals: { ...globals, debug: false, version: false },
+    given: new Set(),
+    host,
+    help: async () => 0,
+  });
+  const report = JSON.parse(printed.join(""));
+  expect(report.areas).toHaveLength(8);
+  expect(status).toBe(report.ok ? 0 : 1);
 });
 
 describe("the report", () => {

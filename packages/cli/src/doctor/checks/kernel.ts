@@ -1,5 +1,6 @@
 import { type Check, type Finding, fail, ok, warn } from "../finding.ts";
 import type { Machine } from "../machine.ts";
+import { isOlder } from "../versions.ts";
 
 /** openat2(2), by which paths of images are resolved inside their root. */
 const oldest = "5.6";
@@ -13,12 +14,6 @@ const version: Check = ({ kernel }) => {
   const detail = `${kernel}: pods with user namespaces (hostUsers: false) want ${forUsers}`;
   return warn("version", detail, `run a kernel of ${forUsers} or newer`);
 };
-
-function isOlder(kernel: string, than: string): boolean {
-  const [major = 0, minor = 0] = kernel.split(/[.-]/).map(Number);
-  const [wantedMajor = 0, wantedMinor = 0] = than.split(".").map(Number);
-  return major < wantedMajor || (major === wantedMajor && minor < wantedMinor);
-}
 
 const namespaces: Check = ({ exists }) => {
   const missing = ["cgroup", "ipc", "mnt", "net", "pid", "uts"].filter((name) => !exists(`/proc/self/ns/${name}`));

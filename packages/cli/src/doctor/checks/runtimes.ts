@@ -3,6 +3,7 @@ import { isOwnRuntime, shimBinaryName } from "@hull/engine/runtime/shim-binary";
 import { type Check, type Finding, fail, ok, warn } from "../finding.ts";
 import type { Machine } from "../machine.ts";
 import type { Setup } from "../setup.ts";
+import { isOlder } from "../versions.ts";
 
 /** The oldest that has `features`, by which hull learns what they can do. */
 const oldest: Readonly<Record<string, string>> = { runc: "1.1.0", crun: "1.7" };
@@ -109,12 +110,6 @@ function parsed(json: string): Features | undefined {
   } catch {
     return undefined;
   }
-}
-
-function isOlder(version: string, than: string): boolean {
-  const [a, b] = [version, than].map((text) => text.split(/[.+~-]/).map(Number));
-  const at = [0, 1, 2].find((at) => (a?.[at] ?? 0) !== (b?.[at] ?? 0)) ?? 0;
-  return (a?.[at] ?? 0) < (b?.[at] ?? 0);
 }
 
 const firstLine = (text: string): string => text.trim().split("\n")[0] ?? "";
