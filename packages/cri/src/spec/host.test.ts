@@ -5,7 +5,6 @@ import type { Mount } from "@hull/engine/mount/index";
 import { makeFifo } from "@hull/sys/files";
 import { temporaryDirectory } from "@hull/sys/testing";
 import { defaultCriConfig } from "../config.ts";
-import { checkProfile, defaultProfile, defaultProfileName } from "./apparmor.ts";
 import { hostPaths, readHostFacts } from "./host.ts";
 import { UserFilesReader } from "./rootfs-files.ts";
 import { loadSeccomp } from "./seccomp-file.ts";
@@ -80,23 +79,5 @@ describe("profiles", () => {
     expect(loadSeccomp("/not/there")).rejects.toThrow(
       'cannot load seccomp profile "/not/there": open /not/there: no such file or directory',
     );
-  });
-
-  test("of AppArmor have to be loaded", async () => {
-    using directory = temporaryDirectory();
-    const list = directory.at("profiles");
-    writeFileSync(list, "mine (enforce)\nother (complain)\n");
-    await checkProfile("mine", list);
-    expect(checkProfile("min", list)).rejects.toThrow("apparmor profile not found min");
-    expect(checkProfile("", list)).rejects.toThrow("nil apparmor profile is not supported");
-  });
-
-  const parser = Bun.which("apparmor_parser");
-  test.skipIf(parser === null)("the default one of AppArmor is one that its parser takes (apparmor_parser)", () => {
-    const text = defaultProfile({ peer: "unconfined", macros: () => false });
-    expect(text).toContain(`profile ${defaultProfileName} `);
-    const command = [parser ?? "", "--skip-kernel-load", "--skip-cache", "--debug"];
-    const { exitCode, stderr } = Bun.spawnSync(command, { stdin: new TextEncoder().encode(text) });
-    expect({ exitCode, said: exitCode === 0 ? "" : stderr.toString() }).toEqual({ exitCode: 0, said: "" });
   });
 });

@@ -4,6 +4,7 @@ import { readFileSync, statSync } from "node:fs";
 import { mkdir, readFile, realpath } from "node:fs/promises";
 import { hostname } from "node:os";
 import { join } from "node:path";
+import { hasAppArmor } from "@hull/engine/apparmor/index";
 import { unknown } from "@hull/errors";
 import { hostPlatform } from "@hull/oci/platform";
 import { cgroupMode, cgroupOf } from "@hull/sys/cgroup";
@@ -11,7 +12,6 @@ import { ownCapabilities } from "@hull/sys/credentials";
 import { describeErrno, isErrno } from "@hull/sys/errno";
 import { parseMountInfo } from "@hull/sys/mount-info";
 import type { CriRuntimeConfig } from "../config.ts";
-import { supportsAppArmor } from "./apparmor.ts";
 import type { HostFacts } from "./input.ts";
 import type { HostPaths } from "./mounts.ts";
 import { relabelTree } from "./relabel.ts";
@@ -33,7 +33,7 @@ export function readHostFacts({ disable_apparmor }: Pick<CriRuntimeConfig, "disa
       : exists("/sys/fs/cgroup/hugetlb"),
     capabilities,
     seccomp: /^Seccomp:/m.test(readFileSync("/proc/self/status", "utf8")),
-    apparmor: !disable_apparmor && supportsAppArmor(),
+    apparmor: !disable_apparmor && hasAppArmor(),
     oomScore: {
       own: Number(readFileSync("/proc/self/oom_score_adj", "utf8")),
       // To go below the score that one has been given takes this right (proc_pid_oom_score_adj(5)).

@@ -1,4 +1,5 @@
 import type { ContainerConfig, Mount, PodSandboxConfig } from "@hull/api/gen/cri/v1/cri";
+import { isProfileLoaded, loadDefaultProfile } from "@hull/engine/apparmor/index";
 import { type DeviceRegistry, devicesOfAnnotations } from "@hull/engine/cdi/index";
 import type { Logger } from "@hull/engine/log";
 import { HullError, unknown } from "@hull/errors";
@@ -8,7 +9,6 @@ import { deviceNodes } from "@hull/sys/device-nodes";
 import type { CriRuntimeConfig } from "../config.ts";
 import type { Pod } from "../model.ts";
 import { within, withinLater } from "../wrap.ts";
-import { checkProfile, loadDefaultProfile } from "./apparmor.ts";
 import { refuseClasses } from "./classes.ts";
 import { buildContainerSpec } from "./container.ts";
 import { contexts } from "./contexts.ts";
@@ -70,6 +70,9 @@ export interface MadeSpec {
   /** Volumes that the image names: what the image has at each belongs into its directory before the container starts. */
   readonly volumes: readonly Mount[];
 }
+
+/** containerd's name for it: shared with a containerd of the same host. */
+const defaultAppArmorProfile = "cri-containerd.apparmor.d";
 
 /** Makes specs on a host. */
 export class ContainerSpecs {
@@ -175,8 +178,15 @@ export class ContainerSpecs {
   }
 
   async #apparmor(wanted: { readonly name: string } | "default"): Promise<string> {
-    if (wanted === "default") return await withinLater(contexts.container, loadDefaultProfile());
-    await withinLater(contexts.containerOptions, checkProfile(wanted.name));
+    if (wanted === "default") {
+      await withinLater(contexts.container, loadDefaultProfile(defaultAppArmorProfile));
+      return defaultAppArmorProfile;
+    }
+    const why = "failed to generate apparmor spec opts: ";
+    within(contexts.containerOptions, () => {
+      if (wanted.name === "") throw unknown(`${why}nil apparmor profile is not supported`);
+      if (!isProfileLoaded(wanted.name)) throw unknown(`${why}apparmor profile not found ${wanted.name}`);
+    });
     return wanted.name;
   }
 
