@@ -72,8 +72,13 @@ export class ContainersContext {
 
   /** Changes how far a container is, on the disk first. */
   save(container: PodContainer, changes: Partial<PodContainer["status"]>): void {
+    container.status = this.saveAhead(container, changes);
+  }
+
+  /** The same on the disk alone: for what nobody may see yet, but what nobody else will know after a crash. Gives what was written. */
+  saveAhead(container: PodContainer, changes: Partial<PodContainer["status"]>): PodContainer["status"] {
     const run = { ...container.status, ...changes };
     writeRun(this.root(container.id), run);
-    container.status = run;
+    return run;
   }
 }

@@ -47,16 +47,15 @@ export async function settleExit(of: ContainersContext, container: PodContainer,
   void nri.stopContainer(pods.exact(container.podId), container);
   const { streams } = of.live.of(id);
   await streams?.drained();
+  const over: Partial<PodContainer["status"]> =
+    container.status.finishedAt === 0n
+      ? { state: "exited", pid: 0, finishedAt: exit.exitedAt, exitCode: exit.exitStatus }
+      : { state: "exited" };
+  // The task, once deleted, tells no daemon after this one how it ended.
+  of.saveAhead(container, over);
   await unlessGone(() => tasks.delete(of.engine, id));
   streams?.close();
-  if (container.status.finishedAt === 0n)
-    of.save(container, {
-      state: "exited",
-      pid: 0,
-      finishedAt: exit.exitedAt,
-      exitCode: exit.exitStatus,
-    });
-  else of.save(container, { state: "exited" });
+  of.save(container, over);
   of.live.of(id).markStopped();
   onEvent(ContainerEventType.CONTAINER_STOPPED_EVENT, container);
 }

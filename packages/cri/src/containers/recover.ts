@@ -100,7 +100,6 @@ async function follow(of: ContainersContext, container: PodContainer): Promise<v
       watchExit(of, container, tasks.wait(of.engine, id));
       return;
     case "stopped":
-      await unlessGone(() => tasks.delete(of.engine, id));
       of.save(container, {
         state: "exited",
         pid: 0,
@@ -108,6 +107,7 @@ async function follow(of: ContainersContext, container: PodContainer): Promise<v
         finishedAt: task.exitedAt ?? nowNanos(),
         exitCode: task.exitStatus,
       });
+      await unlessGone(() => tasks.delete(of.engine, id));
       return;
     case "unknown":
       throw unknown(`unexpected task status "${task.status}"`);
