@@ -14,30 +14,48 @@ const turn = 5;
 /** Who takes what is read: `buffer[from … to)`, lent until the result resolves. */
 type Taker = (buffer: Uint8Array, from: number, to: number) => Promise<void> | undefined;
 
+/** When a source that has just been waited for gives less than this again, it is given a moment to collect more … */
+const enough = 64 * 1024;
+/** … if the wait was shorter than this, in milliseconds. */
+const soon = 2;
+
 /**
  * Reads a non-blocking descriptor to its end. What is read is lent to the taker, who holds the reading back.
+ *
+ * A writer of many small pieces would otherwise have each of them carried alone, at the price of an event: at some rate the events cost more
+ * than the bytes. Such a source is looked at once a millisecond, until it rests or gives much at once.
  *
  * @throws SysError; Canceled; what `take` throws
  */
 export async function readInto(fd: number, take: Taker, signal: AbortSignal): Promise<void> {
   let buffer = new Uint8Array(headRoom + smallest);
-  let since = performance.now();
+  let woken = performance.now();
+  /** Since it was waited for. */
+  let burst = 0;
+  let waited = 0;
   for (;;) {
     const count = readSome(fd, buffer.subarray(headRoom));
     if (count === 0) return;
     if (count === undefined) {
-      await ready(fd, "read", { signal });
-      since = performance.now();
+      const before = performance.now();
+      const dense = burst > 0 && burst < enough && waited < soon && before - woken < soon;
+      if (dense) await new Promise((resolve) => setTimeout(resolve, 1));
+      else await ready(fd, "read", { signal });
+      signal.throwIfAborted();
+      woken = performance.now();
+      waited = woken - before;
+      burst = 0;
       continue;
     }
+    burst += count;
     const taken = take(buffer, headRoom, headRoom + count);
     if (taken !== undefined) await taken;
     signal.throwIfAborted();
     // Most streams are a few lines; one that fills its buffer gets a larger one.
     if (count === buffer.length - headRoom && count < largest) buffer = new Uint8Array(headRoom + 4 * count);
-    if (performance.now() - since > turn) {
+    if (performance.now() - woken > turn) {
       await new Promise((resolve) => setImmediate(resolve));
-      since = performance.now();
+      woken = performance.now();
     }
   }
 }
