@@ -129,8 +129,8 @@ export class CriImages implements Images, Disposable {
     return image;
   }
 
-  async ensure(reference: string, handler?: string): Promise<LocalImage> {
-    return this.find(reference) ?? (await this.pull({ image: reference, handler }, this.#ctx.signal));
+  async ensure(reference: string): Promise<LocalImage> {
+    return this.find(reference) ?? (await this.pull({ image: reference }, this.#ctx.signal));
   }
 
   async unpacked(image: LocalImage, snapshotter: string): Promise<string> {
