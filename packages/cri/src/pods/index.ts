@@ -38,7 +38,7 @@ import type { PodsOptions } from "./options.ts";
 import { PauseProcesses } from "./pause.ts";
 import { isContainerds, podOfRecord, podRecord } from "./record.ts";
 import { ShimSandboxes } from "./shim-sandbox.ts";
-import { directoriesOf, LeftBehind, removeRecord, saveRecord, startPod } from "./start.ts";
+import { allOver, directoriesOf, LeftBehind, removeRecord, saveRecord, startPod } from "./start.ts";
 import { listedPod, matchesPod, podInfo, podStatus } from "./status.ts";
 
 export type { CriDirectories, PodDirectories } from "./directories.ts";
@@ -69,7 +69,7 @@ export class Pods {
     { config, runtimeHandler }: { readonly config: PodSandboxConfig | undefined; readonly runtimeHandler: string },
     signal: AbortSignal,
   ): Promise<string> {
-    const { pods, handlers, specs, selinux, nri, hooks } = this.#options;
+    const { pods, handlers, specs, selinux, hooks } = this.#options;
     if (config?.metadata === undefined) throw unknown("sandbox config must include metadata");
     const id = newId();
     const name = sandboxName(config.metadata);
@@ -87,10 +87,7 @@ export class Pods {
       pod.namespaces = plan.paths;
       const made = pod;
       const keeper = this.#keeperOf(made, handler);
-      await nri.shared(async () => {
-        await startPod(made, plan, labels.mount, { options: this.#options, handler, keeper, directories, signal });
-        pods.add(made);
-      });
+      await startPod(made, plan, labels.mount, { options: this.#options, handler, keeper, directories, signal });
       hooks.onEvent(made, "created");
       this.#watch(made, keeper);
       hooks.onEvent(made, "started");
@@ -111,23 +108,14 @@ export class Pods {
   async stop(idOrPrefix: string): Promise<void> {
     const pod = this.#find(idOrPrefix);
     if (pod === undefined) return;
-    const { pods, nri } = this.#options;
-    await nri.shared(() => pods.locked(pod.id, () => this.#stop(pod)));
+    await this.#options.pods.locked(pod.id, () => this.#stop(pod));
   }
 
   async #stop(pod: Pod): Promise<void> {
-    const { hooks, nri, networks } = this.#options;
-    for (const container of hooks.containersOf(pod.id)) {
-      const what = `failed to stop container ${JSON.stringify(container.id)}`;
-      await withinLater(what, hooks.stopContainer(container));
-    }
+    const { hooks, networks, nri } = this.#options;
+    // Not while its network is removed: that may take its time, and plugins that come would wait for it, and all other pods for them.
+    await nri.shared(() => this.#stopProcesses(pod));
     if (pod.released === true) return;
-    const keeper = this.#keeperOf(pod);
-    if (keeper !== undefined)
-      await withinLater(`failed to stop sandbox ${JSON.stringify(pod.id)}`, keeper.stop(pod.id));
-    await nri
-      .stopPodSandbox(pod)
-      .catch((error: unknown) => this.#tell("NRI sandbox stop notification failed", pod, error));
     await this.#becomeNotReady(pod);
     const { net } = pod.namespaces;
     if (net !== undefined) {
@@ -148,19 +136,46 @@ export class Pods {
     await this.#save(pod);
   }
 
+  async #stopProcesses(pod: Pod): Promise<void> {
+    const { hooks, nri } = this.#options;
+    const stopping = hooks.containersOf(pod.id).map((container) => {
+      const what = `failed to stop container ${JSON.stringify(container.id)}`;
+      return withinLater(what, hooks.stopContainer(container));
+    });
+    await allOver(stopping);
+    if (pod.released === true) return;
+    const keeper = this.#keeperOf(pod);
+    if (keeper !== undefined)
+      await withinLater(`failed to stop sandbox ${JSON.stringify(pod.id)}`, keeper.stop(pod.id));
+    await nri
+      .stopPodSandbox(pod)
+      .catch((error: unknown) => this.#tell("NRI sandbox stop notification failed", pod, error));
+  }
+
   /** Stops a pod if need be, and removes it with all of its containers. An unknown one is fine. */
   async remove(idOrPrefix: string): Promise<void> {
     const pod = this.#find(idOrPrefix);
     if (pod === undefined) return;
-    const { pods, nri } = this.#options;
-    await nri.shared(() => pods.locked(pod.id, () => this.#remove(pod)));
+    await this.#options.pods.locked(pod.id, () => this.#remove(pod));
   }
 
   async #remove(pod: Pod): Promise<void> {
-    const { pods, hooks, nri, selinux } = this.#options;
+    const { pods, nri, selinux } = this.#options;
     const { id } = pod;
     if (pods.exact(id) === undefined) return;
     await withinLater(`failed to forcibly stop sandbox ${JSON.stringify(id)}`, this.#stop(pod));
+    await nri.shared(async () => {
+      await this.#removeStopped(pod);
+      await removeRecord(this.#options, id);
+      pods.remove(id);
+    });
+    pods.releaseName(pod.name, id);
+    selinux.release(pod.processLabel);
+  }
+
+  async #removeStopped(pod: Pod): Promise<void> {
+    const { hooks, nri } = this.#options;
+    const { id } = pod;
     for (const container of hooks.containersOf(id)) {
       const what = `failed to remove container ${JSON.stringify(container.id)}`;
       await withinLater(what, hooks.removeContainer(container));
@@ -172,10 +187,6 @@ export class Pods {
     await nri
       .removePodSandbox(pod)
       .catch((error: unknown) => this.#tell("NRI pod removal notification failed", pod, error));
-    await removeRecord(this.#options, id);
-    pods.remove(id);
-    pods.releaseName(pod.name, id);
-    selinux.release(pod.processLabel);
   }
 
   /** @throws NotFound */

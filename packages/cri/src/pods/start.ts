@@ -75,14 +75,18 @@ export async function startPod(
       pod.pause = await withinLater(`failed to start sandbox ${quoted(pod.id)}`, starting);
       undo.defer(() => keeper.remove(pod.id));
     };
-    await bothOver(attach(), keep());
+    await allOver([attach(), keep()]);
     if (pod.pause !== undefined) pod.namespaces = withProcess(pod, pod.pause.pid, handler);
     pod.createdAt = nowNanos();
-    await withinLater("NRI RunPodSandbox failed", nri.runPodSandbox(pod));
-    undo.defer(() => nri.removePodSandbox(pod));
-    signal.throwIfAborted();
-    pod.state = "ready";
-    await withinLater(`unable to save sandbox ${quoted(pod.id)} to sandbox store`, saveRecord(options, pod, handler));
+    await nri.shared(async () => {
+      await withinLater("NRI RunPodSandbox failed", nri.runPodSandbox(pod));
+      undo.defer(() => nri.removePodSandbox(pod));
+      signal.throwIfAborted();
+      pod.state = "ready";
+      const saving = saveRecord(options, pod, handler);
+      await withinLater(`unable to save sandbox ${quoted(pod.id)} to sandbox store`, saving);
+      options.pods.add(pod);
+    });
     undo.move();
   } catch (error) {
     pod.state = "unknown";
@@ -132,7 +136,7 @@ function withProcess({ namespaces, config }: Pod, pid: number, { own }: RuntimeH
 const quoted = (text: string): string => JSON.stringify(text);
 const messageOf = (error: unknown): string => HullError.from(error).message;
 
-/** Waits for both, whatever becomes of them; then throws what the first of them threw. */
-async function bothOver(...works: readonly Promise<void>[]): Promise<void> {
+/** Waits for all, whatever becomes of them; then throws what the first of them threw. */
+export async function allOver(works: readonly Promise<void>[]): Promise<void> {
   for (const one of await Promise.allSettled(works)) if (one.status === "rejected") throw one.reason;
 }
