@@ -5,6 +5,7 @@ import {
 } from "@hull/api/gen/cri/v1/cri";
 import type { ServiceImplementation } from "@hull/api/rpc";
 import { encodedInSteps, pagesOf } from "@hull/api/steps";
+import { restWhenIdle } from "@hull/engine/rest";
 import { unimplemented, unknown } from "@hull/errors";
 import type { Containers } from "./containers/index.ts";
 import type { ContainerEvents } from "./events/index.ts";
@@ -34,7 +35,10 @@ export interface RuntimeParts {
   readonly events: ContainerEvents;
 }
 
-/** Kubernetes' RuntimeService: translates, and does nothing else. */
+/**
+ * Kubernetes' RuntimeService: translates, and does nothing else. The kubelet's one connection stays, so it is what makes and ends pods and
+ * containers that counts as work; what it asks every second doesn't.
+ */
 export const runtimeService = (parts: RuntimeParts): ServiceImplementation<RuntimeServiceDefinition> => {
   const { pods, containers, podStore, containerStore, streaming } = parts;
   const running = (id: string, what: string): string => {
@@ -53,6 +57,7 @@ export const runtimeService = (parts: RuntimeParts): ServiceImplementation<Runti
     },
 
     async runPodSandbox(request, { signal }) {
+      restWhenIdle();
       return { podSandboxId: await pods.run(request, signal) };
     },
     async stopPodSandbox({ podSandboxId }) {
@@ -60,6 +65,7 @@ export const runtimeService = (parts: RuntimeParts): ServiceImplementation<Runti
       return {};
     },
     async removePodSandbox({ podSandboxId }) {
+      restWhenIdle();
       await pods.remove(podSandboxId);
       return {};
     },
@@ -80,6 +86,7 @@ export const runtimeService = (parts: RuntimeParts): ServiceImplementation<Runti
       return { containerId: await containers.create(request) };
     },
     async startContainer({ containerId }) {
+      restWhenIdle();
       await containers.start(containerId);
       return {};
     },
@@ -88,6 +95,7 @@ export const runtimeService = (parts: RuntimeParts): ServiceImplementation<Runti
       return {};
     },
     async removeContainer({ containerId }) {
+      restWhenIdle();
       await containers.remove(containerId);
       return {};
     },

@@ -1,9 +1,9 @@
 import { resolve } from "node:path";
 import type { Logger } from "@hull/engine/log";
+import { restWhenIdle } from "@hull/engine/rest";
 import type { ByteLink } from "@hull/link";
 import { parseAccess } from "./access/config.ts";
 import type { DaemonConfig } from "./config/load.ts";
-import { restWhenIdle } from "./rest.ts";
 import type { ActivatedSockets } from "./server/activation.ts";
 import { GrpcServer } from "./server/grpc.ts";
 import { type Interceptor, intercept } from "./server/intercept.ts";

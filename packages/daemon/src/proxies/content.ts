@@ -9,17 +9,13 @@ import { randomUUID } from "node:crypto";
 import { existsSync, mkdirSync, rmSync } from "node:fs";
 import { open, readdir, rename, rm, stat } from "node:fs/promises";
 import { join } from "node:path";
-import {
-  ContentDefinition,
-  WriteAction,
-  type WriteContentRequest,
-  type WriteContentResponse,
-} from "@hull/api/gen/containerd/services/content/v1/content";
-import type { PartialOf, ServiceClient } from "@hull/api/rpc";
+import { ContentDefinition, type WriteContentResponse } from "@hull/api/gen/containerd/services/content/v1/content";
+import type { ServiceClient } from "@hull/api/rpc";
 import { nanosOfTimestamp, nowNanos, rfc3339OfNanos } from "@hull/api/timestamp";
+import type { ContentWriter } from "@hull/client/content-writer";
 import type { ByteRange } from "@hull/engine/content/blobs";
 import type { BlobBytes, IngestBytes, IngestState, OpenIngest } from "@hull/engine/content/bytes";
-import { failedPrecondition, isCode, unavailable } from "@hull/errors";
+import { isCode } from "@hull/errors";
 import { isDigest, parseDigest } from "@hull/oci/digest";
 import { toSafe } from "../services/wire.ts";
 import type { Link } from "./link.ts";
@@ -168,7 +164,12 @@ export class ProxyIngests implements IngestBytes {
   }
 
   async open(reference: string, { total = 0 }: { total?: number }): Promise<OpenIngest> {
-    return await ProxyIngest.open(await this.#content(), this.#blobs, { ref: reference, total });
+    // A daemon without proxies does without the client.
+    const { ContentWriter } = await import("@hull/client/content-writer");
+    const content = await this.#content();
+    // Which digest is expected is said at the end: the other side would refuse a blob that it has, which our records may not know.
+    const writer = await ContentWriter.open(content, reference, { total });
+    return new ProxyIngest(writer, content, this.#blobs);
   }
 
   async remove(reference: string): Promise<void> {
@@ -192,126 +193,53 @@ export class ProxyIngests implements IngestBytes {
   }
 }
 
-type Request = PartialOf<typeof WriteContentRequest>;
-
-/** A call of Write, a message and its answer at a time. */
+/** An ingest over there. */
 class ProxyIngest implements OpenIngest {
-  readonly #ref: string;
+  readonly #writer: ContentWriter;
   readonly #content: Content;
   readonly #blobs: ProxyBlobs;
-  readonly #requests = new Requests();
-  readonly #answers: AsyncIterator<WriteContentResponse>;
-  #state: IngestState = { offset: 0, total: 0, startedAt: 0n, updatedAt: 0n };
-  #digest = "";
-  #open = true;
 
-  private constructor(content: Content, blobs: ProxyBlobs, ref: string) {
+  constructor(writer: ContentWriter, content: Content, blobs: ProxyBlobs) {
+    this.#writer = writer;
     this.#content = content;
     this.#blobs = blobs;
-    this.#ref = ref;
-    this.#answers = content.write(this.#requests)[Symbol.asyncIterator]();
-  }
-
-  static async open(
-    content: Content,
-    blobs: ProxyBlobs,
-    { ref, total }: { ref: string; total: number },
-  ): Promise<ProxyIngest> {
-    const ingest = new ProxyIngest(content, blobs, ref);
-    // Which digest is expected is said at the end: the other side would refuse a blob that it has, which our records may not know.
-    const answer = await ingest.#call({ action: WriteAction.STAT, ref, total: BigInt(total) });
-    ingest.#state = { ...stateOf(answer), total };
-    return ingest;
   }
 
   get state(): IngestState {
-    return { ...this.#state };
+    return this.#writer.status;
   }
 
   digest(): string {
-    return this.#digest;
+    return this.#writer.digest;
   }
 
   async digestAs(expected: string): Promise<string> {
+    const actual = this.digest();
     // Bytes that were hashed by another algorithm are hashed again over there when they are committed, and refused if they aren't right.
-    if (isDigest(expected) && parseDigest(expected).algorithm !== parseDigest(this.#digest).algorithm) return expected;
-    return this.#digest;
+    if (isDigest(expected) && parseDigest(expected).algorithm !== parseDigest(actual).algorithm) return expected;
+    return actual;
   }
 
-  async write(bytes: Uint8Array): Promise<void> {
-    for (let at = 0; at < bytes.length; at += chunkSize) {
-      const data = bytes.subarray(at, at + chunkSize);
-      await this.#call({ action: WriteAction.WRITE, offset: BigInt(this.#state.offset), data });
-    }
+  write(bytes: Uint8Array): Promise<void> {
+    return this.#writer.write(bytes);
   }
 
-  async clear(): Promise<void> {
-    if (this.#state.offset > 0) await this.#call({ action: WriteAction.WRITE, offset: 0n });
+  clear(): Promise<void> {
+    return this.#writer.clear();
   }
 
   async commit(digest: string): Promise<void> {
     await this.#blobs.settled(digest);
-    const { offset } = this.#state;
     try {
-      const size = BigInt(offset);
-      const labels = { [rootLabel]: rfc3339OfNanos(nowNanos()) };
-      await this.#call({ action: WriteAction.COMMIT, total: size, offset: size, expected: digest, labels });
+      await this.#writer.commit({ expected: digest, labels: { [rootLabel]: rfc3339OfNanos(nowNanos()) } });
     } catch (error) {
       if (!isCode(error, "alreadyExists")) throw error;
-      await this.close();
-      await this.#content.abort({ ref: this.#ref }).catch(() => undefined);
-    } finally {
-      await this.close();
+      await this.#content.abort({ ref: this.#writer.ref }).catch(() => undefined);
     }
   }
 
-  async close(): Promise<void> {
-    if (!this.#open) return;
-    this.#open = false;
-    this.#requests.end();
-    // The other side lets go of the ingest when it has seen the end.
-    while (!(await this.#answers.next().catch(() => ({ done: true }))).done);
-  }
-
-  async #call(request: Request): Promise<WriteContentResponse> {
-    if (!this.#open) throw failedPrecondition("the writer is closed: open the ref again");
-    this.#requests.push(request);
-    const { done, value } = await this.#answers.next();
-    if (done) throw unavailable(`the content store that ingest "${this.#ref}" is written to ended the call`);
-    const answer: WriteContentResponse = value;
-    this.#digest = answer.digest === "" ? this.#digest : answer.digest;
-    const updatedAt = BigInt(Date.now()) * 1_000_000n;
-    this.#state = { ...this.#state, offset: toSafe(answer.offset, "offset of the ingest"), updatedAt };
-    return answer;
-  }
-}
-
-/** Messages on their way to the other side. */
-class Requests implements AsyncIterable<Request> {
-  readonly #waiting: Request[] = [];
-  #ended = false;
-  #wake = (): void => {};
-
-  push(request: Request): void {
-    this.#waiting.push(request);
-    this.#wake();
-  }
-
-  end(): void {
-    this.#ended = true;
-    this.#wake();
-  }
-
-  async *[Symbol.asyncIterator](): AsyncGenerator<Request, void> {
-    for (;;) {
-      const request = this.#waiting.shift();
-      if (request !== undefined) yield request;
-      else if (this.#ended) return;
-      else
-        await new Promise<void>((resolve) => {
-          this.#wake = resolve;
-        });
-    }
+  close(): Promise<void> {
+    return this.#writer.close();
   }
 }
 

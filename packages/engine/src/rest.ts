@@ -1,6 +1,6 @@
 import { releaseCode } from "@hull/sys/memory";
 
-/** So long after the last caller came the daemon counts as at rest, ms. */
+/** So long after the last of the work the process counts as at rest, ms. */
 const restMs = 2000;
 /** A collection beside the event loop is done by then, ms. */
 const collectionMs = 500;
@@ -8,8 +8,8 @@ const collectionMs = 500;
 let timer: NodeJS.Timeout | undefined;
 
 /**
- * To be called when somebody connects: once nobody has for a while, gives back what the start and the work needed. A daemon mostly waits;
- * what it uses again comes back within a fraction of a millisecond.
+ * To be called when there is work, such as somebody who connects or a pod that is made: once there was none for a while, gives back what
+ * the start and the work needed. A daemon mostly waits; what it uses again comes back within a fraction of a millisecond.
  */
 export function restWhenIdle(): void {
   clearTimeout(timer);
