@@ -1,7 +1,6 @@
 /** What is done when a shim has come to rest: it will mostly wait from here on, often for days, and there is one for each container. */
 
 import { releaseCode, releaseZeroPages } from "@hull/sys/memory";
-import { releasePump } from "./pump.ts";
 
 let timer: ReturnType<typeof setTimeout> | undefined;
 
@@ -11,11 +10,18 @@ const shrinkMs = 200;
 /** This one, and one of the engine's that it never wakes again after its start. */
 const threads = 2;
 
+const buffers: (() => void)[] = [];
+
+/** Has something let go of memory that it can take again, whenever the shim comes to rest. */
+export function onRest(release: () => void): void {
+  buffers.push(release);
+}
+
 /** To be called when there was work; gives back what it needed once no more has come for a while. */
 export function restWhenIdle(): void {
   clearTimeout(timer);
   timer = setTimeout(() => {
-    releasePump();
+    for (const release of buffers) release();
     Bun.gc(true);
     Bun.shrink();
     timer = setTimeout(releasePages, shrinkMs);

@@ -38,6 +38,13 @@ asRoot("directories and files show mapped owners, until they are given back (roo
   expect(statSync(directory.at("data", "inner")).uid).toBe(7);
 });
 
+asRoot("a file system without other owners says so (root)", () => {
+  const proc = { source: "/proc/self", uidMappings: range, gidMappings: range };
+  expect(() => makeMappedMounts({ mounts: [proc] })).toThrow(
+    '"/proc/self" can\'t be mounted with the ids of a user namespace',
+  );
+});
+
 asRoot("what can't be mounted leaves nothing (root)", () => {
   using directory = temporaryDirectory();
   writeFileSync(directory.at("file"), "");

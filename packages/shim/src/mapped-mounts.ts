@@ -3,6 +3,8 @@
 import { chmodSync, mkdirSync, mkdtempSync, rmdirSync, statSync, unlinkSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { failedPrecondition } from "@hull/errors";
+import { isErrno } from "@hull/sys/errno";
 import { unmount } from "@hull/sys/mount";
 import { mountMapped } from "@hull/sys/mount-idmap";
 
@@ -51,12 +53,24 @@ export function makeMappedMounts(spec: MappedSpec): MappedMounts | undefined {
     const source = mount.source ?? "";
     const target = join(place, String(index));
     makePlace(source, target, undo);
-    mountMapped(source, target, mappingOf(mount, linux), { below: true });
+    mapped(source, target, mappingOf(mount, linux));
     undo.defer(() => unmount(target, { detach: true }));
     return { ...rest, source: target };
   });
   const made = undo.move();
   return { spec: { ...spec, mounts: changed }, [Symbol.dispose]: () => made.dispose() };
+}
+
+function mapped(source: string, target: string, mapping: ReturnType<typeof mappingOf>): void {
+  try {
+    mountMapped(source, target, mapping, { below: true });
+  } catch (error) {
+    if (!isErrno(error, "EINVAL")) throw error;
+    throw failedPrecondition(
+      `"${source}" can't be mounted with the ids of a user namespace: its file system doesn't support that on this kernel`,
+      { cause: error },
+    );
+  }
 }
 
 const isMapped = ({ uidMappings = [], gidMappings = [] }: MappedMount): boolean =>

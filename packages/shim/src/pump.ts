@@ -1,12 +1,30 @@
 import { isErrno } from "@hull/sys/errno";
 import { read } from "@hull/sys/fd";
 import { ready, type WaitOptions } from "@hull/sys/watch";
+import { onRest, restWhenIdle } from "./idle.ts";
 
 /** Takes output as it was read; the bytes are lent until it returns. A promise says when it wants more. */
 export type Taker = (chunk: Buffer) => Promise<void> | undefined;
 
 /** One for all outputs of the process, since what is read is taken at once: most containers write little, and seldom. */
 let shared: Buffer | undefined;
+
+/** After so many bytes the engine's memory is tidied, which would else let tens of megabytes pile up before it does. */
+const tidyAfter = 4 * 1024 * 1024;
+/** What is worth tidying for once all is quiet. */
+const restAfter = 64 * 1024;
+
+let sinceTidy = 0;
+let sinceRest = 0;
+
+/** Output leaves strings and buffers behind, several times as much as it is itself. */
+function tidy(bytes: number): void {
+  sinceTidy += bytes;
+  sinceRest += bytes;
+  if (sinceTidy < tidyAfter) return;
+  sinceTidy = 0;
+  Bun.gc(true);
+}
 
 /** So long an output that never runs dry may go on before everything else gets its turn, in milliseconds. */
 const turn = 5;
@@ -37,11 +55,16 @@ export async function pump(fd: number, take: Taker, options: WaitOptions): Promi
     options.signal?.throwIfAborted();
     const chunk = readLent(fd);
     if (chunk === undefined) {
+      if (sinceRest >= restAfter) {
+        sinceRest = 0;
+        restWhenIdle();
+      }
       await ready(fd, "read", options);
       since = performance.now();
       continue;
     }
     if (chunk.length === 0) return;
+    tidy(chunk.length);
     await take(chunk);
     if (performance.now() - since > turn) {
       await new Promise((resolve) => setImmediate(resolve));
@@ -50,7 +73,7 @@ export async function pump(fd: number, take: Taker, options: WaitOptions): Promi
   }
 }
 
-/** Lets go of the memory; the next output takes it again. */
-export function releasePump(): void {
+// The next output takes it again.
+onRest(() => {
   shared = undefined;
-}
+});

@@ -3,7 +3,15 @@
 import { closeSync, mkdirSync, openSync, writeSync } from "node:fs";
 import { dirname } from "node:path";
 import { systemTime } from "@hull/sys/clock";
+import { onRest } from "../idle.ts";
 import { LogLines, type OutputName } from "./log-lines.ts";
+
+/** One for all logs, since what is written is on its way at once. */
+let shared: Buffer | undefined;
+
+onRest(() => {
+  shared = undefined;
+});
 
 /** Whoever may read the containers' logs is in root's group. */
 const mode = 0o640;
@@ -47,9 +55,14 @@ export class CriLogFile {
 
   #write(text: string): void {
     if (text === "" || this.#fd === undefined) return;
-    const bytes = Buffer.from(text, "latin1");
+    shared ??= Buffer.allocUnsafeSlow(128 * 1024);
+    const scratch = shared;
     try {
-      for (let at = 0; at < bytes.length; ) at += writeSync(this.#fd, bytes, at);
+      for (let from = 0; from < text.length; from += scratch.length) {
+        const part = text.length > scratch.length ? text.slice(from, from + scratch.length) : text;
+        const count = scratch.write(part, "latin1");
+        for (let at = 0; at < count; ) at += writeSync(this.#fd, scratch, at, count - at);
+      }
     } catch {
       // The disk is full, say: what can't be kept is lost, but the process is not to stand still, or die, for that.
     }
