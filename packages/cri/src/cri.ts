@@ -80,7 +80,7 @@ export async function startCri(init: PluginInit<CriGrpcConfig>, config: CriConfi
 
   const handlers = new RuntimeHandlers(config, log);
   const optionsFor: ShimTaskManager["optionsFor"] = (runtime, given) => tasks.optionsFor(runtime, given);
-  const features = new RuntimeFeatures({ shims: tasks.shims, optionsFor, log });
+  const features = new RuntimeFeatures({ shims: tasks.shims, optionsFor, snapshotters, log });
   const facts = readHostFacts(config.runtime);
   const selinux = new SelinuxLabeler(
     config.runtime.enable_selinux ? readSelinuxPolicy() : undefined,
@@ -153,6 +153,7 @@ export async function startCri(init: PluginInit<CriGrpcConfig>, config: CriConfi
       removeContainer: (container) => containers.removeOne(container),
       releasePod: (podId) => imageVolumes.release(podId),
     },
+    cleanUpTimeoutMs: init.properties.timeouts?.["io.containerd.timeout.cri.defercleanup"],
     log,
   });
   const containers: Containers = new Containers({

@@ -3,6 +3,7 @@ import type { TypedBytes } from "@hull/engine/labels";
 import type { Logger } from "@hull/engine/log";
 import { isTable } from "@hull/engine/plugin/config";
 import type { ShimDirectory } from "@hull/engine/runtime/shim-directory";
+import type { Snapshotter } from "@hull/engine/snapshots/index";
 import { HullError } from "@hull/errors";
 import type { RuntimeHandler } from "./handlers.ts";
 
@@ -16,6 +17,8 @@ export interface RuntimeFeaturesOptions {
   readonly shims: Pick<ShimDirectory, "info">;
   /** As the task manager completes a runtime's options. */
   readonly optionsFor: (runtime: string, given: TypedBytes | undefined) => TypedBytes | undefined;
+  /** For users of its own a pod needs a snapshotter that maps ids. */
+  readonly snapshotters: ReadonlyMap<string, Pick<Snapshotter, "capabilities">>;
   readonly log: Logger;
 }
 
@@ -44,8 +47,8 @@ export class RuntimeFeatures {
     return asked;
   }
 
-  async #ask({ runtime, runtimePath, options, own }: RuntimeHandler): Promise<HandlerFeatures> {
-    const { shims, optionsFor } = this.#options;
+  async #ask({ runtime, runtimePath, options, own, snapshotter }: RuntimeHandler): Promise<HandlerFeatures> {
+    const { shims, optionsFor, snapshotters } = this.#options;
     const name = runtimePath ?? runtime;
     const { features } = RuntimeInfo.decode((await shims.info(name, optionsFor(name, options))).value);
     const told: unknown = JSON.parse(new TextDecoder().decode(features?.value));
@@ -54,10 +57,11 @@ export class RuntimeFeatures {
     const linux = isTable(told.linux) ? told.linux : {};
     const extensions = isTable(linux.mountExtensions) ? linux.mountExtensions : {};
     const idmap = isTable(extensions.idmap) && extensions.idmap.enabled === true;
+    const mapsImages = snapshotters.get(snapshotter)?.capabilities.includes("remap-ids") === true;
     return {
       recursiveReadOnlyMounts: list(told.mountOptions).includes("rro"),
       // Our shim maps the owners of mounts itself.
-      userNamespaces: list(linux.namespaces).includes("user") && (own || idmap),
+      userNamespaces: list(linux.namespaces).includes("user") && (own || idmap) && mapsImages,
     };
   }
 }

@@ -70,7 +70,7 @@ export async function statusOf(options: StatusOptions, verbose: boolean): Promis
     },
     info: verbose ? infoOf(options) : {},
     runtimeHandlers: await handlersOf(options),
-    features: { supplementalGroupsPolicy: true, userNamespacesHostNetwork: false, mountOptions: false },
+    features: { supplementalGroupsPolicy: true, userNamespacesHostNetwork: true, mountOptions: true },
   };
 }
 
