@@ -223,7 +223,11 @@ async function leftOf(daemon: CriDaemon): Promise<Left> {
     networks: await output("ls", "/run/netns"),
     addresses: namesBelow(join(addresses, "pods")).filter((name) => /^\d/.test(name)),
     attachments: await output("sh", "-c", "ls /var/lib/cni/results 2>/dev/null; ip -o link | grep -c veth"),
-    mounts: machine.mounts().toSorted(),
+    // Those of the host that were there when the machine was made come and go.
+    mounts: machine
+      .mounts()
+      .filter((target) => target.startsWith(`${daemon.folder}/`) || target.startsWith("/run"))
+      .toSorted(),
     cgroups: directoriesOf(cgroupAt(cgroup)).flatMap((path) =>
       namesBelow(path).filter((name) => /^[0-9a-f]{64}$/.test(name)),
     ),

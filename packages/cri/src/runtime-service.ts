@@ -60,13 +60,13 @@ export const runtimeService = (parts: RuntimeParts): ServiceImplementation<Runti
       restWhenIdle();
       return { podSandboxId: await pods.run(request, signal) };
     },
-    async stopPodSandbox({ podSandboxId }) {
-      await pods.stop(podSandboxId);
+    async stopPodSandbox({ podSandboxId }, { signal }) {
+      await pods.stop(podSandboxId, signal);
       return {};
     },
-    async removePodSandbox({ podSandboxId }) {
+    async removePodSandbox({ podSandboxId }, { signal }) {
       restWhenIdle();
-      await pods.remove(podSandboxId);
+      await pods.remove(podSandboxId, signal);
       return {};
     },
     podSandboxStatus: async ({ podSandboxId, verbose }) => await pods.status(podSandboxId, verbose),

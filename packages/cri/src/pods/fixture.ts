@@ -34,7 +34,8 @@ case $CNI_COMMAND in
 ADD) echo $CNI_CONTAINERID >${folder}/addresses/$CNI_CONTAINERID
   [ -e ${folder}/hang-ADD ] && exec sleep 600
   printf '{"cniVersion":"1.0.0","interfaces":[{"name":"veth1"},{"name":"eth0","mac":"aa:bb","sandbox":"%s"}],"ips":[{"address":"fd00::2/64","interface":1},{"address":"10.9.0.2/16","gateway":"10.9.0.1","interface":1}],"routes":[{"dst":"0.0.0.0/0"}],"dns":{}}' "$CNI_NETNS";;
-DEL) rm -f ${folder}/addresses/$CNI_CONTAINERID;;
+DEL) [ -e ${folder}/hang-DEL ] && exec sleep 600
+  rm -f ${folder}/addresses/$CNI_CONTAINERID;;
 esac
 exit 0
 `;

@@ -104,14 +104,17 @@ export class Pods {
     }
   }
 
-  /** Ends a pod's containers by force, and takes down what they share. An unknown one is fine. @throws what a network says */
-  async stop(idOrPrefix: string): Promise<void> {
+  /**
+   * Ends a pod's containers by force, and takes down what they share. An unknown one is fine. `signal` ends programs of networks that take too
+   * long. @throws what a network says
+   */
+  async stop(idOrPrefix: string, signal?: AbortSignal): Promise<void> {
     const pod = this.#find(idOrPrefix);
     if (pod === undefined) return;
-    await this.#options.pods.locked(pod.id, () => this.#stop(pod));
+    await this.#options.pods.locked(pod.id, () => this.#stop(pod, signal));
   }
 
-  async #stop(pod: Pod): Promise<void> {
+  async #stop(pod: Pod, signal: AbortSignal | undefined): Promise<void> {
     const { hooks, networks, nri } = this.#options;
     // Not while its network is removed: that may take its time, and plugins that come would wait for it, and all other pods for them.
     await nri.shared(() => this.#stopProcesses(pod));
@@ -121,7 +124,7 @@ export class Pods {
     if (net !== undefined) {
       const netns = isNetworkClosed(pod.namespaces) ? "" : net;
       const { id, config, runtimeHandler } = pod;
-      const removing = networks.remove({ id, config, runtimeHandler, netns });
+      const removing = networks.remove({ id, config, runtimeHandler, netns }, signal);
       await removing.catch((error: unknown) => {
         if (pod.network.result !== undefined) throw error;
         this.#tell("a network could not be removed of a pod whose network was never complete", pod, error);
@@ -153,17 +156,17 @@ export class Pods {
   }
 
   /** Stops a pod if need be, and removes it with all of its containers. An unknown one is fine. */
-  async remove(idOrPrefix: string): Promise<void> {
+  async remove(idOrPrefix: string, signal?: AbortSignal): Promise<void> {
     const pod = this.#find(idOrPrefix);
     if (pod === undefined) return;
-    await this.#options.pods.locked(pod.id, () => this.#remove(pod));
+    await this.#options.pods.locked(pod.id, () => this.#remove(pod, signal));
   }
 
-  async #remove(pod: Pod): Promise<void> {
+  async #remove(pod: Pod, signal: AbortSignal | undefined): Promise<void> {
     const { pods, nri, selinux } = this.#options;
     const { id } = pod;
     if (pods.exact(id) === undefined) return;
-    await withinLater(`failed to forcibly stop sandbox ${JSON.stringify(id)}`, this.#stop(pod));
+    await withinLater(`failed to forcibly stop sandbox ${JSON.stringify(id)}`, this.#stop(pod, signal));
     await nri.shared(async () => {
       await this.#removeStopped(pod);
       await removeRecord(this.#options, id);

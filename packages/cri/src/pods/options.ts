@@ -30,6 +30,8 @@ export interface PodsOptions {
   readonly users: Pick<UserFilesReader, "of">;
   readonly nri: PodNri;
   readonly hooks: PodHooks;
+  /** How long taking back a pod that could not be started may take, ms. Default: a minute, as containerd's. */
+  readonly cleanUpTimeoutMs?: number | undefined;
   readonly log: Logger;
 }
 

@@ -136,6 +136,21 @@ pod("a pod without a process (needs root)", () => {
     expect(fixture.told.indexOf("stop container c1")).toBeLessThan(fixture.told.indexOf("nri stop web"));
   });
 
+  test("waits for a network that hangs while its caller does, and is stopped by the next one", async () => {
+    await using fixture = new PodsFixture();
+    const id = await fixture.run(podConfig("web"));
+    fixture.flag("hang-DEL", true);
+    const caller = new AbortController();
+    const stopping = fixture.pods.stop(id, caller.signal);
+    await until(() => fixture.calls().length > 1);
+    const removing = fixture.pods.remove(id);
+    fixture.flag("hang-DEL", false);
+    caller.abort();
+    await expect(stopping).rejects.toThrow("failed to destroy network for sandbox");
+    await removing;
+    expect(await fixture.left()).toEqual(nothing);
+  });
+
   test("shows containerd's keys in the verbose information, and keeps updated resources", async () => {
     await using fixture = new PodsFixture();
     const id = await fixture.run(podConfig("web"));

@@ -37,7 +37,7 @@ export async function startPod(
   },
 ): Promise<void> {
   const { options, handler, keeper, directories, signal } = parts;
-  const { engine, networks, nri } = options;
+  const { engine, networks, nri, cleanUpTimeoutMs = 60_000 } = options;
   const undo = new AsyncDisposableStack();
   try {
     // Both are in the metadata when this returns, and on the disk when it is awaited: what needs neither disk goes on.
@@ -60,7 +60,7 @@ export async function startPod(
       if (net === undefined) return;
       // A network that couldn't be made may well be one that can't be removed: that must not keep the pod.
       undo.defer(() =>
-        networks.remove(networked).catch((error: unknown) => {
+        networks.remove(networked, AbortSignal.timeout(cleanUpTimeoutMs)).catch((error: unknown) => {
           if (pod.network.result !== undefined) throw error;
           const fields = { pod: pod.id, error: messageOf(error) };
           options.log.log("warn", "a network could not be removed after it had failed", fields);
