@@ -28,7 +28,7 @@ export interface Deprecation {
 
 function registry(key: string, since: string, instead: string): Deprecation {
   return {
-    setting: { plugin: "io.containerd.grpc.v1.cri", path: ["registry", key] },
+    setting: { plugin: "io.containerd.cri.v1.images", path: ["registry", key] },
     message:
       `The \`${key}\` property of \`[plugins."io.containerd.grpc.v1.cri".registry]\` is deprecated since containerd ${since} and will ` +
       `be removed in containerd ${key === "mirrors" ? "v2.1" : "v2.3"}.${instead}`,

@@ -18,11 +18,11 @@ describe("warnings", () => {
   test("settings are found where they are set, and only there", () => {
     expect(deprecatedSettings({})).toEqual([]);
     expect(
-      deprecatedSettings({ "io.containerd.grpc.v1.cri": { registry: { config_path: "/x", mirrors: {} } } }),
+      deprecatedSettings({ "io.containerd.cri.v1.images": { registry: { config_path: "/x", mirrors: {} } } }),
     ).toEqual([]);
     expect(
       deprecatedSettings({
-        "io.containerd.grpc.v1.cri": { registry: { mirrors: { "docker.io": {} }, auths: { x: {} } } },
+        "io.containerd.cri.v1.images": { registry: { mirrors: { "docker.io": {} }, auths: { x: {} } } },
         "io.containerd.tracing.processor.v1.otlp": { endpoint: "http://localhost:1" },
       }),
     ).toEqual(["cri-registry-mirrors", "cri-registry-auths", "tracing-processor-config"]);
