@@ -16,7 +16,7 @@ export type { Spec } from "@hull/oci/spec";
 export type { CallDefaults, ConnectOptions } from "./client.ts";
 export { Container, type ContainerState, Containers } from "./sdk/containers.ts";
 export type { BlobInfo, Content } from "./sdk/content.ts";
-export type { EventsOptions, HullEvent, Topic } from "./sdk/events.ts";
+export type { EventsOptions, HullEvent, Topic, TopicEvents } from "./sdk/events.ts";
 export { connect, Hull } from "./sdk/hull.ts";
 export { Image, type Images, type PullOptions, type RegistryAccess, type TransferLimits } from "./sdk/images.ts";
 export type { Leases } from "./sdk/leases.ts";

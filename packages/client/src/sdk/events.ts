@@ -1,9 +1,54 @@
-import type { MessageOfType, TypeName } from "@hull/api/typeurl";
+import type { ContainerCreate, ContainerDelete, ContainerUpdate } from "@hull/api/gen/containerd/events/container";
+import type { ContentCreate, ContentDelete } from "@hull/api/gen/containerd/events/content";
+import type { ImageCreate, ImageDelete, ImageUpdate } from "@hull/api/gen/containerd/events/image";
+import type { NamespaceCreate, NamespaceDelete, NamespaceUpdate } from "@hull/api/gen/containerd/events/namespace";
+import type { SnapshotCommit, SnapshotPrepare, SnapshotRemove } from "@hull/api/gen/containerd/events/snapshot";
+import type {
+  TaskCheckpointed,
+  TaskCreate,
+  TaskDelete,
+  TaskExecAdded,
+  TaskExecStarted,
+  TaskExit,
+  TaskOOM,
+  TaskPaused,
+  TaskResumed,
+  TaskStart,
+} from "@hull/api/gen/containerd/events/task";
+import type { TypeName } from "@hull/api/typeurl";
 import { isKnownType, typeNameOf, unpackAny } from "@hull/api/typeurl";
 import type { Client } from "../client.ts";
 import { events } from "../events.ts";
 
 /** What the events of each topic are. */
+export interface TopicEvents {
+  readonly "/containers/create": ContainerCreate;
+  readonly "/containers/update": ContainerUpdate;
+  readonly "/containers/delete": ContainerDelete;
+  readonly "/content/create": ContentCreate;
+  readonly "/content/delete": ContentDelete;
+  readonly "/images/create": ImageCreate;
+  readonly "/images/update": ImageUpdate;
+  readonly "/images/delete": ImageDelete;
+  readonly "/namespaces/create": NamespaceCreate;
+  readonly "/namespaces/update": NamespaceUpdate;
+  readonly "/namespaces/delete": NamespaceDelete;
+  readonly "/snapshot/prepare": SnapshotPrepare;
+  readonly "/snapshot/commit": SnapshotCommit;
+  readonly "/snapshot/remove": SnapshotRemove;
+  readonly "/tasks/create": TaskCreate;
+  readonly "/tasks/start": TaskStart;
+  readonly "/tasks/oom": TaskOOM;
+  readonly "/tasks/exit": TaskExit;
+  readonly "/tasks/delete": TaskDelete;
+  readonly "/tasks/exec-added": TaskExecAdded;
+  readonly "/tasks/exec-started": TaskExecStarted;
+  readonly "/tasks/paused": TaskPaused;
+  readonly "/tasks/resumed": TaskResumed;
+  readonly "/tasks/checkpointed": TaskCheckpointed;
+}
+
+/** Full names of those types. */
 const topics = {
   "/containers/create": "containerd.events.ContainerCreate",
   "/containers/update": "containerd.events.ContainerUpdate",
@@ -29,10 +74,10 @@ const topics = {
   "/tasks/paused": "containerd.events.TaskPaused",
   "/tasks/resumed": "containerd.events.TaskResumed",
   "/tasks/checkpointed": "containerd.events.TaskCheckpointed",
-} as const satisfies Record<string, TypeName>;
+} as const satisfies { readonly [T in Topic]: TypeName };
 
 /** Topics whose events have types. */
-export type Topic = keyof typeof topics;
+export type Topic = keyof TopicEvents;
 
 /** Something that happened. `event` is of the topic's type. */
 export type HullEvent<T extends Topic = Topic> = {
@@ -42,7 +87,7 @@ export type HullEvent<T extends Topic = Topic> = {
     readonly at: Date;
     /** Its number in hull's log, if `since` was asked for. */
     readonly sequence: number | undefined;
-    readonly event: MessageOfType<(typeof topics)[One]>;
+    readonly event: TopicEvents[One];
   };
 }[T];
 

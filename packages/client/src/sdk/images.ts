@@ -1,4 +1,5 @@
 import { ImagesDefinition } from "@hull/api/gen/containerd/services/images/v1/images";
+import { IntrospectionDefinition } from "@hull/api/gen/containerd/services/introspection/v1/introspection";
 import { isCode, notFound } from "@hull/errors";
 import type { Descriptor, Platform } from "@hull/oci/descriptor";
 import type { ImageConfig } from "@hull/oci/manifest";
@@ -82,7 +83,11 @@ export class Images {
   async pull(reference: string, options: PullOptions = {}): Promise<Image> {
     const { platform = hostPlatform(), snapshotter = defaultSnapshotter, ...rest } = options;
     const name = fullName(reference);
-    await pullImage(this.#client, name, { ...rest, platforms: [platform], unpack: snapshotter });
+    const wish = { ...rest, platforms: [platform], unpack: snapshotter };
+    await orHere(
+      () => pullImage(this.#client, name, wish),
+      async () => await (await import("./here.ts")).pullHere(this.#client, name, wish),
+    );
     return await this.get(name);
   }
 
@@ -91,12 +96,15 @@ export class Images {
     archive: AsyncIterable<Uint8Array>,
     { snapshotter = defaultSnapshotter, ...limits }: TransferLimits & { readonly snapshotter?: string } = {},
   ): Promise<Image[]> {
-    const names = await importImages(this.#client, archive, {
-      ...limits,
-      platforms: [hostPlatform()],
-      unpack: snapshotter,
-    });
+    const wish = { ...limits, platforms: [hostPlatform()], unpack: snapshotter };
+    const names = await this.#importNames(archive, wish);
     return await Promise.all(names.map((name) => this.get(name)));
+  }
+
+  async #importNames(archive: AsyncIterable<Uint8Array>, wish: ImportWish): Promise<string[]> {
+    // Which of the two ways it goes has to be known before: an archive may come only once.
+    if (await hasTransfer(this.#client)) return await importImages(this.#client, archive, wish);
+    return await (await import("./here.ts")).importHere(this.#client, archive, wish);
   }
 
   /** Images as one archive, which `docker load` takes. */
@@ -186,4 +194,23 @@ export async function imageToRun(
   if (found !== undefined) return found;
   if (pull === "never") throw notFound(`image "${fullName(image)}" is not here, and "pull" is "never"`);
   return await images.pull(image, options);
+}
+
+/** What the daemon can't, having no transfer service, is done by this program. */
+async function orHere(byDaemon: () => Promise<void>, here: () => Promise<void>): Promise<void> {
+  try {
+    await byDaemon();
+  } catch (error) {
+    if (!isCode(error, "unimplemented") || !error.message.includes("transfer service")) throw error;
+    await here();
+  }
+}
+
+type ImportWish = Parameters<typeof importImages>[2] & object;
+
+/** containerd has the service since version 2.0. */
+async function hasTransfer(client: Client): Promise<boolean> {
+  const filters = ["type==io.containerd.transfer.v1"];
+  const { plugins } = await client.service(IntrospectionDefinition).plugins({ filters });
+  return plugins.some(({ initErr }) => initErr === undefined);
 }
