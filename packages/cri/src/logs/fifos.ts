@@ -38,6 +38,9 @@ export function closeFifos({ directory }: Fifos): void {
   rmSync(directory, { recursive: true, force: true });
 }
 
+/** What a process has left running may keep its output open: so long it is waited for, as shims do themselves. */
+const drainMs = 10_000;
+
 /** See `ContainerStreams`. */
 export class FifoStreams implements ContainerStreams {
   readonly #streams: CriStreams;
@@ -94,7 +97,10 @@ export class FifoStreams implements ContainerStreams {
   }
 
   async drained(): Promise<void> {
-    await Promise.all(this.#copies);
+    const late = Promise.withResolvers<void>();
+    const timer = setTimeout(late.resolve, drainMs);
+    await Promise.race([Promise.all(this.#copies), late.promise]);
+    clearTimeout(timer);
   }
 
   close(): void {

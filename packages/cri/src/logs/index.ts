@@ -46,7 +46,7 @@ export interface ContainerStreams {
     input: AsyncIterable<Uint8Array>,
     options?: { signal?: AbortSignal },
   ): Promise<AsyncGenerator<TaskOutput, void>>;
-  /** Resolves when all output of a process that has ended is in the log. */
+  /** Resolves when all output of a process that has ended is in the log, or ten seconds later. */
   drained(): Promise<void>;
   /** Lets go of everything; the container's task is deleted. */
   close(): void;
