@@ -36,8 +36,8 @@ describe.skipIf(noPods !== undefined)(noPods === undefined ? "pods" : `pods (ski
       await daemon.runtime.startContainer({ containerId });
       return containerId;
     };
-    busy = await make("busy", "sleep 1000");
-    const once = await make("once", "exit 3");
+    busy = await make("busy", "echo first; echo second; sleep 1000");
+    const once = await make("once", "echo out; echo err >&2; printf rest; exit 3");
     for (let tries = 0; tries < 500; tries++) {
       const { status } = await daemon.runtime.containerStatus({ containerId: once });
       if (status !== undefined && status.state === 2) break;
@@ -122,6 +122,20 @@ describe.skipIf(noPods !== undefined)(noPods === undefined ? "pods" : `pods (ski
       status: 1,
       stderr: 'hull: no such container, image or pod: "tests/wed"; did you mean "tests/web"?\n',
     });
+  });
+
+  test("have containers whose logs are printed as they were written", async () => {
+    const logged = (...args: string[]) => hull("logs", ...args);
+    const once = { status: 0, stdout: "out\nrest", stderr: "err\n" };
+    expect(await logged("web/once")).toEqual(once);
+    expect(await logged("-f", "tests/web/once")).toEqual(once);
+    expect(await logged("--tail", "1", "web/busy")).toEqual({ status: 0, stdout: "second\n", stderr: "" });
+    expect(await logged("tests/web")).toMatchObject({ status: 1, stdout: "" });
+    expect((await logged("tests/web")).stderr).toContain(
+      'pod "tests/web" has several containers: say one of tests/web/',
+    );
+    expect((await logged("web/other")).stderr).toContain('pod "tests/web" has no container "other": it has ');
+    expect((await logged("wed/once")).stderr).toContain('no such pod: "wed"');
   });
 
   test("aren't there where the daemon has no CRI", async () => {

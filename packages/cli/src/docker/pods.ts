@@ -13,6 +13,8 @@ import {
 import type { Client } from "@hull/client/client";
 import { nearest } from "@hull/engine/plugin/nearest";
 import { failedPrecondition, HullError, isCode, notFound } from "@hull/errors";
+import type { Call } from "./globals.ts";
+import { openSession } from "./session.ts";
 import type { ContainerState } from "./state.ts";
 
 /** A pod with its containers. */
@@ -31,6 +33,10 @@ export const podName = ({ metadata }: Pick<PodSandbox, "metadata">): string =>
 
 export const podStatus = ({ state }: Pick<PodSandbox, "state">): "ready" | "notready" =>
   state === PodSandboxState.SANDBOX_READY ? "ready" : "notready";
+
+/** A session in the namespace that the containers of pods are in. */
+export const openPods = ({ globals, host }: Pick<Call, "globals" | "host">): Promise<Client> =>
+  openSession({ globals: { ...globals, namespace: "k8s.io" }, host });
 
 /** All pods, the newest first. @throws FailedPrecondition if the daemon has no CRI */
 export async function listPods(client: Client): Promise<PodView[]> {

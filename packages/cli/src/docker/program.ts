@@ -111,6 +111,8 @@ const containerCommands: readonly Command[] = [
   command({
     name: "logs",
     summary: "Print what a container wrote in the background",
+    description:
+      "The container of a pod goes by [NAMESPACE/]POD/CONTAINER; by NAMESPACE/POD if it is the pod's only one.",
     usage: "[flags] CONTAINER",
     heading: containers,
     flags: defineFlags({

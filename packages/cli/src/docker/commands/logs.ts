@@ -20,48 +20,80 @@ export async function logs(call: Call<{ follow: boolean; tail: string }>): Promi
   const { args, flags, host } = call;
   needArguments(args, 1, 1, "a container is");
   const tail = parseTail(flags.tail);
+  const key = args[0] ?? "";
+  const options = { follow: flags.follow, tail, host };
+  // No container's own name has a slash.
+  if (key.includes("/")) {
+    const [{ openPods }, { podLog }] = await Promise.all([import("../pods.ts"), import("../pod-logs.ts")]);
+    await using client = await openPods(call);
+    return await printSource(await podLog(client, key, host), options);
+  }
   await using client = await openSession(call);
-  const container = await findContainer(client, args[0] ?? "");
-  return await printLog(client, container, { follow: flags.follow, tail, host });
+  return await printLog(client, await findContainer(client, key), options);
+}
+
+interface PrintOptions {
+  readonly follow: boolean;
+  readonly tail: number | undefined;
+  readonly host: Host;
+  readonly interruptible?: boolean;
+}
+
+/** A log, wherever it comes from. */
+export interface LogSource {
+  /** The container's, for errors. */
+  readonly name: string;
+  readonly file: string | undefined;
+  /** What it was before, the oldest first, where it begins anew as another file of its name; undefined if it never does. */
+  readonly older: (() => readonly string[]) | undefined;
+  /** Resolves when no more comes. */
+  ended(): Promise<void>;
+  print(bytes: Uint8Array): Promise<void>;
 }
 
 /** Prints the last so many lines of a container's log, and with `follow` what comes until it ends. */
-export async function printLog(
-  client: Client,
-  container: Container,
-  {
-    follow,
-    tail,
-    host,
-    interruptible = true,
-  }: { follow: boolean; tail: number | undefined; host: Host; interruptible?: boolean },
-): Promise<number> {
+export function printLog(client: Client, container: Container, options: PrintOptions): Promise<number> {
   const file = logFileOf(container);
-  using log = openLog(container, file);
-  const older = file !== undefined && rotates(container) ? olderLogs(file) : [];
+  return printSource(
+    {
+      name: nameOf(container),
+      file,
+      older: file !== undefined && rotates(container) ? () => olderLogs(file) : undefined,
+      ended: () => endOf(client, container),
+      print: async (bytes) => void (await options.host.out(bytes)),
+    },
+    options,
+  );
+}
+
+async function printSource(source: LogSource, { follow, tail, interruptible = true }: PrintOptions): Promise<number> {
+  const { file } = source;
+  using log = openLog(source);
+  const older = source.older?.() ?? [];
   // Watched before the first look, so that nothing is written unseen in between.
   using changes = new Inotify();
   const follows = follow && file !== undefined;
   // A log that begins anew is another file of the same name.
-  if (follows) changes.add(rotates(container) ? dirname(file) : file, inotifyEvents.modified | inotifyEvents.created);
+  if (follows)
+    changes.add(source.older === undefined ? file : dirname(file), inotifyEvents.modified | inotifyEvents.created);
   const { at: start, left } = tail === undefined ? { at: 0, left: Infinity } : startOfTail(log.fd, tail);
   let at = start;
-  await printOlder(older, left, host);
+  await printOlder(older, left, source);
   if (!follows) {
-    await printFrom(log.fd, at, host);
+    await printFrom(log.fd, at, source);
     return 0;
   }
   const stop = new AbortController();
   const onInterrupt = (): void => stop.abort(canceled("interrupted"));
   if (interruptible) process.once("SIGINT", onInterrupt);
-  const ended = endOf(client, container).finally(() => stop.abort(canceled("the container has ended")));
+  const ended = source.ended().finally(() => stop.abort(canceled("the container has ended")));
   ended.catch(() => {});
-  at = await printFrom(log.fd, at, host);
+  at = await printFrom(log.fd, at, source);
   try {
     for await (const { name } of changes.changes({ signal: stop.signal })) {
       if (name !== "" && name !== basename(file)) continue;
-      at = await printFrom(log.fd, at, host);
-      while (log.renew()) at = await printFrom(log.fd, 0, host);
+      at = await printFrom(log.fd, at, source);
+      while (log.renew()) at = await printFrom(log.fd, 0, source);
     }
   } catch (error) {
     if (!isCode(error, "canceled")) throw error;
@@ -69,8 +101,8 @@ export async function printLog(
     process.off("SIGINT", onInterrupt);
   }
   if (stop.signal.reason instanceof Error && stop.signal.reason.message === "interrupted") return interrupted;
-  at = await printFrom(log.fd, at, host);
-  while (log.renew()) await printFrom(log.fd, 0, host);
+  at = await printFrom(log.fd, at, source);
+  while (log.renew()) await printFrom(log.fd, 0, source);
   await ended;
   return 0;
 }
@@ -89,7 +121,7 @@ interface OpenLog extends Disposable {
   renew(): boolean;
 }
 
-function openLog(container: Container, file: string | undefined): OpenLog {
+function openLog({ name, file, older }: LogSource): OpenLog {
   try {
     if (file !== undefined) {
       let fd = openSync(file, "r");
@@ -102,7 +134,7 @@ function openLog(container: Container, file: string | undefined): OpenLog {
           const inodeOf = (path: string) => statSync(path, { throwIfNoEntry: false })?.ino;
           if (inodeOf(file) === ino) return false;
           // It may have begun anew more than once: the next is the one after the file that is open now, or the oldest left.
-          const files = [...olderLogs(file), file];
+          const files = [...(older?.() ?? []), file];
           const next = openIfThere(files[files.findIndex((path) => inodeOf(path) === ino) + 1] ?? file);
           if (next === undefined) return false;
           closeSync(fd);
@@ -116,12 +148,12 @@ function openLog(container: Container, file: string | undefined): OpenLog {
     if (!isErrno(error, "ENOENT")) throw error;
   }
   throw notFound(
-    `container "${nameOf(container)}" has no log: its output went to the terminal that ran it; run it with -d to keep one`,
+    `container "${name}" has no log: its output went to the terminal that ran it; run it with -d to keep one`,
   );
 }
 
 /** Resolves when the container has ended, or is gone. */
-async function endOf(client: Client, { id }: Container): Promise<void> {
+export async function endOf(client: Client, { id }: Pick<Container, "id">): Promise<void> {
   try {
     await (await getProcess(client, id)).wait();
   } catch (error) {
@@ -130,14 +162,14 @@ async function endOf(client: Client, { id }: Container): Promise<void> {
 }
 
 /** Prints all from an offset on; gives the offset behind it. */
-async function printFrom(fd: number, from: number, host: Host): Promise<number> {
+async function printFrom(fd: number, from: number, source: LogSource): Promise<number> {
   const buffer = new Uint8Array(chunkSize);
   // A log that was truncated begins anew.
   let at = fstatSync(fd).size < from ? 0 : from;
   for (;;) {
     const count = readSync(fd, buffer, 0, buffer.length, at);
     if (count === 0) return at;
-    await host.out(buffer.slice(0, count));
+    await source.print(buffer.slice(0, count));
     at += count;
   }
 }
@@ -152,7 +184,7 @@ function openIfThere(file: string): number | undefined {
 }
 
 /** Prints the last so many lines of what a log was before, the oldest file first. */
-async function printOlder(files: readonly string[], lines: number, host: Host): Promise<void> {
+async function printOlder(files: readonly string[], lines: number, source: LogSource): Promise<void> {
   using opened = new DisposableStack();
   const parts: { fd: number; at: number }[] = [];
   let left = lines;
@@ -165,7 +197,7 @@ async function printOlder(files: readonly string[], lines: number, host: Host): 
     parts.unshift({ fd, at: tail.at });
     left = tail.left;
   }
-  for (const { fd, at } of parts) await printFrom(fd, at, host);
+  for (const { fd, at } of parts) await printFrom(fd, at, source);
 }
 
 /** Where the last so many lines begin, found from the end, and how many are missing. */
