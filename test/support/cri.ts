@@ -138,7 +138,10 @@ export class CriDaemon implements AsyncDisposable {
         await this.runtime.version({});
         return;
       } catch (error) {
-        if (HullError.from(error).code !== "unavailable" || tries > 1000) throw error;
+        const { code, message } = HullError.from(error);
+        // An older containerd gives it no class.
+        const early = code === "unavailable" || message === "server is not initialized yet";
+        if (!early || tries > 1000) throw error;
         await Bun.sleep(10);
       }
     }

@@ -11,7 +11,7 @@ import { contextFor } from "@hull/engine/context";
 import type { TypedBytes } from "@hull/engine/labels";
 import { type Logger, silent } from "@hull/engine/log";
 import type { TaskManager } from "@hull/engine/runtime/index";
-import { canceled, deadlineExceeded, type HullError, isCode, unknown } from "@hull/errors";
+import { canceled, deadlineExceeded, HullError, isCode, unknown } from "@hull/errors";
 import type { Process } from "@hull/oci/spec";
 import { isErrno } from "@hull/sys/errno";
 import { Descriptor, openFifo, openFlags, setPipeCapacity, open as sysOpen } from "@hull/sys/fd";
@@ -73,20 +73,15 @@ export async function runCommand(options: ExecOptions, command: Command): Promis
   await tasks.exec(ctx, { id, execId, terminal: tty, ...streams.paths, spec }).catch((error: unknown) => {
     throw wrapped(`failed to create exec "${execId}"`, error);
   });
-  await using undo = new AsyncDisposableStack();
-  undo.defer(async () => {
-    try {
-      await tasks.deleteProcess(ctx, id, execId);
-    } catch (error) {
-      if (!isCode(error, "notFound")) {
-        log.log("error", "an exec could not be deleted", { container: id, exec: execId, error: String(error) });
-      }
-    }
-  });
+  using undo = new DisposableStack();
+  // Whoever waits for the command needn't wait for this.
+  undo.defer(() => void forget(options, id, execId));
   const exit = tasks.wait(ctx, id, execId);
   exit.catch(() => {});
   await tasks.start(ctx, id, execId).catch((error: unknown) => {
-    throw wrapped(`failed to start exec "${execId}"`, error);
+    const { code, message } = wrapped(`failed to start exec "${execId}"`, error);
+    // What a shim says has its class in its text, as clients know it from containerd.
+    throw new HullError(code, code === "unknown" ? `${message}: unknown` : message, { cause: error });
   });
   streams.copy(() => tasks.closeIo(ctx, id, execId, true));
   if (command.resize !== undefined) {
@@ -106,6 +101,15 @@ export async function runCommand(options: ExecOptions, command: Command): Promis
   if (!(await streams.drained(options.drainTimeoutMs)))
     log.log("warn", heldByOthers(execId, options), { exec: execId });
   throw overtime;
+}
+
+async function forget({ tasks, log = silent }: ExecOptions, id: string, execId: string): Promise<void> {
+  try {
+    await tasks.deleteProcess(contextFor(criNamespace), id, execId);
+  } catch (error) {
+    if (isCode(error, "notFound")) return;
+    log.log("error", "an exec could not be deleted", { container: id, exec: execId, error: String(error) });
+  }
 }
 
 const heldByOthers = (execId: string, { drainTimeoutMs }: ExecOptions): string =>

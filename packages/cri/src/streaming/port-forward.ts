@@ -1,6 +1,6 @@
 /** Port-forwarding on a client's connection: each pair of streams is a connection into the pod, and what went wrong with it. */
 
-import { HullError } from "@hull/errors";
+import { toWireStatus } from "@hull/api/status";
 import type { RequestHead } from "./http.ts";
 import type { StreamTimeouts } from "./remote-command.ts";
 import { SpdyConnection, type SpdyStream } from "./spdy/connection.ts";
@@ -152,7 +152,7 @@ class Forwarder {
     try {
       await this.#forward(port, stream, lost);
     } catch (thrown) {
-      return `error forwarding port ${port} to pod ${this.#podId}, uid : ${HullError.from(thrown).message}`;
+      return `error forwarding port ${port} to pod ${this.#podId}, uid : ${toWireStatus(thrown).message}`;
     }
     return undefined;
   }

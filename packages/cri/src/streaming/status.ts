@@ -1,6 +1,6 @@
 /** How a command ended, as clients read it from the error stream: Kubernetes' `meta/v1.Status` in JSON. */
 
-import { HullError } from "@hull/errors";
+import { toWireStatus } from "@hull/api/status";
 
 /** What is left out is empty. The order is that of Kubernetes' own. */
 export interface Status {
@@ -26,7 +26,7 @@ export function exitStatus(command: readonly string[], code: number): Status {
 export function failureStatus(what: string, thrown: unknown): Status {
   return {
     status: "Failure",
-    message: `Internal error occurred: ${what}: ${HullError.from(thrown).message}`,
+    message: `Internal error occurred: ${what}: ${toWireStatus(thrown).message}`,
     reason: "InternalError",
     code: 500,
   };
