@@ -119,7 +119,9 @@ export class Pods {
     // Not while its network is removed: that may take its time, and plugins that come would wait for it, and all other pods for them.
     await nri.shared(() => this.#stopProcesses(pod));
     if (pod.released === true) return;
-    await this.#becomeNotReady(pod);
+    // In the metadata at once; on the disk while the network is removed.
+    const saved = this.#becomeNotReady(pod);
+    saved.catch(() => undefined);
     const { net } = pod.namespaces;
     if (net !== undefined) {
       const netns = isNetworkClosed(pod.namespaces) ? "" : net;
@@ -135,6 +137,7 @@ export class Pods {
     );
     await hooks.releasePod?.(pod.id);
     removeShm(directoriesOf(this.#options, pod.id));
+    await saved;
     pod.released = true;
     await this.#save(pod);
   }
