@@ -132,7 +132,9 @@ if (wants("pods") || wants("node")) {
   if (wants("node")) {
     const pods = Number(values.pods ?? (values.quick ? 10 : 110));
     step(`a node of ${pods} pods`);
-    samples.push(...(await nodeCases(nodes, { pods, seconds: values.quick ? 10 : 30 })));
+    samples.push(
+      ...(await nodeCases(nodes, { pods, seconds: values.quick ? 10 : 30, restMs: values.quick ? 4000 : 20_000 })),
+    );
   }
 }
 

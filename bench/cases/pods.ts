@@ -51,7 +51,10 @@ export async function podCases(nodes: Nodes, rounds: number): Promise<Sample[]> 
 }
 
 /** A node with many pods of two containers: how long until all run, what they cost, and what being asked as the kubelet asks costs. */
-export async function nodeCases(nodes: Nodes, { pods, seconds }: { pods: number; seconds: number }): Promise<Sample[]> {
+export async function nodeCases(
+  nodes: Nodes,
+  { pods, seconds, restMs }: { pods: number; seconds: number; restMs: number },
+): Promise<Sample[]> {
   const sample = (name: string, unit: Sample["unit"]): Sample => ({ name, unit, hull: [], containerd: [] });
   const start = sample(`${pods} pods of 2 containers: until all run`, "ms");
   const cpu = sample(`… processor for that, node's processes`, "ms");
@@ -67,7 +70,7 @@ export async function nodeCases(nodes: Nodes, { pods, seconds }: { pods: number;
     start[side].push(await timed(() => sideBySide(names, async (name) => void ids.push(await runPod(node, name, 2)))));
     cpu[side].push(processorOf(node) - before);
     // What the last calls left behind is put away.
-    await Bun.sleep(4000);
+    await Bun.sleep(restMs);
     const others = processesOf(node).filter((pid) => pid !== node.server.pid && !isIdle(pid));
     perPod[side].push(others.reduce((sum, pid) => sum + memoryOf(pid, "Pss"), 0) / pods);
     daemon[side].push(memoryOf(node.server.pid, "VmRSS"));
