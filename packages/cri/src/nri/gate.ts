@@ -4,15 +4,14 @@
  */
 export class Gate {
   #passing = 0;
-  /** Ends of those who wait to be alone, or are. */
+  /** How many wait to be alone, or are. */
+  #wanting = 0;
+  /** Resolves when the last of them is done. */
   #alone: Promise<void> = Promise.resolve();
   #emptied: (() => void) | undefined;
 
   async shared<T>(work: () => Promise<T>): Promise<T> {
-    for (let seen: Promise<void> | undefined; seen !== this.#alone; ) {
-      seen = this.#alone;
-      await seen;
-    }
+    while (this.#wanting > 0) await this.#alone;
     this.#passing++;
     try {
       return await work();
@@ -22,6 +21,7 @@ export class Gate {
   }
 
   async exclusive<T>(work: () => Promise<T>): Promise<T> {
+    this.#wanting++;
     const before = this.#alone;
     const done = Promise.withResolvers<void>();
     this.#alone = before.then(() => done.promise);
@@ -35,6 +35,7 @@ export class Gate {
       }
       return await work();
     } finally {
+      this.#wanting--;
       done.resolve();
     }
   }
