@@ -31,6 +31,7 @@ import { createWillFail, execWillFail } from "@hull/shim/foresee";
 import { lastErrorOf } from "@hull/shim/oci-runtime";
 import { parseMountInfo } from "@hull/sys/mount-info";
 import { encodeFrame, FrameDecoder, frameFlags, frameTypes } from "@hull/ttrpc/frame";
+import { streamingTargets } from "./streaming.ts";
 
 /** A parser, and bytes that it takes. */
 export interface Target {
@@ -380,6 +381,7 @@ export const targets: readonly Target[] = [
       near.destroy();
     },
   },
+  ...streamingTargets,
 ];
 
 function hpackSample(): Uint8Array {
