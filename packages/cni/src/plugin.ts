@@ -1,7 +1,7 @@
-import { spawn } from "node:child_process";
 import { accessSync, constants, statSync } from "node:fs";
 import { join } from "node:path";
 import { HullError, notFound, unknown } from "@hull/errors";
+import { startProgram } from "@hull/sys/program";
 
 export type Command = "ADD" | "DEL" | "CHECK" | "STATUS" | "GC" | "VERSION";
 
@@ -60,21 +60,17 @@ const longest = 1024 * 1024;
  */
 export async function callPlugin({ command, path, type, config, env, signal }: PluginCall): Promise<unknown> {
   signal?.throwIfAborted();
-  const child = spawn(path, [], {
+  // Its parent's directory may be gone.
+  const child = startProgram([path], {
+    stdio: [new TextEncoder().encode(JSON.stringify(config)), "pipe", "pipe"],
     env: { ...process.env, ...env, CNI_COMMAND: command },
-    stdio: ["pipe", "pipe", "pipe"],
-    // Its parent's directory may be gone.
     cwd: "/",
-    ...(signal === undefined ? {} : { signal, killSignal: "SIGKILL" as const }),
   });
-  const ended = new Promise<number | NodeJS.Signals>((resolve, reject) => {
-    child.once("error", reject);
-    child.once("close", (code, name) => resolve(code ?? name ?? 1));
-  });
-  // A plugin may end without reading.
-  child.stdin.on("error", () => {});
-  child.stdin.end(JSON.stringify(config));
-  const [status, output, errors] = await Promise.all([ended, collect(child.stdout), collect(child.stderr)]);
+  const end = () => child.kill("SIGKILL");
+  signal?.addEventListener("abort", end, { once: true });
+  const over = Promise.all([child.exited, collect(child.stdout), collect(child.stderr)]);
+  const [status, output, errors] = await over.finally(() => signal?.removeEventListener("abort", end));
+  signal?.throwIfAborted();
   const answer = parse(output);
   if (status === 0) {
     if (answer === undefined && output.trim() !== "")
