@@ -2,7 +2,7 @@ import type { ContainerEventResponse } from "@hull/api/gen/cri/v1/cri";
 
 /** How long events wait for a subscriber, ms. */
 const keptMs = 5 * 60_000;
-/** Events that may wait for one subscriber; one that is slower is let go, as the kubelet then lists everything anew. */
+/** Events that may wait: a subscriber that is slower is let go, as the kubelet then lists everything anew; without any the oldest are dropped. */
 const maxBehind = 10_000;
 
 /**
@@ -32,6 +32,10 @@ export class ContainerEvents implements Disposable {
       return;
     }
     this.#kept.push({ event, at: performance.now() });
+    if (this.#kept.length > maxBehind) {
+      this.#kept.shift();
+      this.#dropped++;
+    }
     this.#timer ??= this.#dropLater();
   }
 
