@@ -14,7 +14,7 @@ import type { TaskManager } from "@hull/engine/runtime/index";
 import { canceled, deadlineExceeded, HullError, isCode, unknown } from "@hull/errors";
 import type { Process } from "@hull/oci/spec";
 import { isErrno } from "@hull/sys/errno";
-import { Descriptor, openFifo, openFlags, setPipeCapacity, open as sysOpen } from "@hull/sys/fd";
+import { Descriptor, openFifo, openFlags, read, setPipeCapacity, open as sysOpen } from "@hull/sys/fd";
 import { makeFifo } from "@hull/sys/files";
 import { criNamespace } from "../model.ts";
 import { newId } from "../stores/index.ts";
@@ -57,6 +57,7 @@ export interface Command {
 const SIGKILL = 9;
 /** More than the 64 KiB of a new FIFO: fewer turns for the same bytes. */
 const capacity = 1024 * 1024;
+const smallestPipe = 4096;
 
 /**
  * Runs a command. Resolves to its exit code when its output has been read.
@@ -173,9 +174,9 @@ class CommandFifos implements Disposable {
     };
     const output = (name: string, drain: Drain): string => {
       const path = make(name);
-      const { fd } = this.#undo.use(new Descriptor(sysOpen(path, openFlags.readOnly | openFlags.nonBlocking)));
-      enlarge(fd);
-      this.#outputs.push(() => drain(fd, this.#stop.signal));
+      const end = this.#undo.use(new Descriptor(sysOpen(path, openFlags.readOnly | openFlags.nonBlocking)));
+      resize(end.fd, capacity);
+      this.#outputs.push(() => drain(end.fd, this.#stop.signal).finally(() => letGo(end)));
       return path;
     };
     try {
@@ -188,7 +189,7 @@ class CommandFifos implements Disposable {
       if (stdin !== undefined) {
         // Open for both ways, so that it never waits for a reader.
         const fifo = this.#undo.use(new Descriptor(openFifo(this.paths.stdin, { nonBlocking: true })));
-        enlarge(fifo.fd);
+        resize(fifo.fd, capacity);
         this.#input = { fifo, from: stdin };
       }
     } catch (error) {
@@ -229,11 +230,21 @@ class CommandFifos implements Disposable {
   }
 }
 
-function enlarge(fd: number): void {
+function resize(fd: number, bytes: number): void {
   try {
-    setPipeCapacity(fd, capacity);
+    setPipeCapacity(fd, bytes);
   } catch (error) {
-    // The user's share of pipe memory is used up; the size it has will do.
-    if (!isErrno(error, "EPERM")) throw error;
+    // The user's share of pipe memory is used up, or there is more in it: the size it has will do.
+    if (!isErrno(error, "EPERM", "EBUSY")) throw error;
   }
+}
+
+/** Closes an output that nobody reads any more. What its process still writes isn't to take memory for as long as that lives. */
+function letGo(end: Descriptor): void {
+  if (end.fd < 0) return;
+  const buffer = new Uint8Array(smallestPipe);
+  let dropped = 0;
+  for (let count = read(end.fd, buffer); count && dropped < capacity; count = read(end.fd, buffer)) dropped += count;
+  if (dropped > 0) resize(end.fd, smallestPipe);
+  end[Symbol.dispose]();
 }
