@@ -1,7 +1,7 @@
 /**
  * hull inside a program: no daemon, no socket for clients, the same face as `@hull/client`.
  *
- *     import { Engine } from "@hull/embed";
+ *     import { Engine } from "@hull/engine";
  *
  *     await using hull = await Engine.open({ root: "/var/lib/my-program/hull" });
  *     await using container = await hull.run("alpine", { command: ["echo", "hello"] });
@@ -25,6 +25,9 @@ import { requireNoOpenMigration } from "@hull/engine/migrate/journal";
 import { pluginTypes } from "@hull/engine/plugin/types";
 import { MemoryConnection } from "./connection.ts";
 
+export * from "@hull/client";
+export type { LogFields, Logger, LogLevel } from "@hull/engine/log";
+
 export interface EngineOptions {
   /** Where images, snapshots and records are: this program's alone while it is open. */
   readonly root: string;
@@ -36,6 +39,7 @@ export interface EngineOptions {
   readonly containers?: "keep" | "end";
   /** Tables of the configuration, by plugin: `{ "io.containerd.runtime.v2.task": { oci_runtime: "runc" } }`. */
   readonly plugins?: Readonly<Record<string, Readonly<Record<string, unknown>>>>;
+  /** Where the engine tells what it does; nowhere unless told. */
   readonly log?: Logger;
 }
 
@@ -44,7 +48,10 @@ const returningMs = 15_000;
 
 /** An engine that is open. All that a `Hull` can do; disposing of it closes the engine. */
 export class Engine extends Hull {
-  /** The subsystems themselves, for what has no face. */
+  /**
+   * The subsystems themselves, for what has no face.
+   * @internal Their types are the whole inside of hull, and change with it.
+   */
   readonly subsystems: Subsystems;
 
   private constructor(api: Client, subsystems: Subsystems) {

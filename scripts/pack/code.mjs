@@ -1,0 +1,76 @@
+/** The JavaScript of the packages, made of the workspace's TypeScript by rolldown. */
+import { join } from "node:path";
+import { rolldown } from "rolldown";
+import { project } from "../setup.mjs";
+import { packages } from "./packages.mjs";
+
+/** What Node 20 hasn't. */
+const standIns = {
+  "Promise.withResolvers": "withResolvers",
+  AsyncDisposableStack: "AsyncDisposableStack",
+  DisposableStack: "DisposableStack",
+};
+
+/** @returns files with their name, text, what they import, and the packages that have to contain them */
+export async function bundleCode() {
+  const roots = new Map();
+  const input = {};
+  const add = (name, source, of) => {
+    input[name] = join(project, source);
+    roots.set(`${name}.js`, of);
+  };
+  for (const { name, folder, entry, seams, threads = {} } of packages) {
+    add(folder, entry, name);
+    for (const [seam, { bun, node }] of Object.entries(seams)) {
+      add(`${seam.slice(1)}-bun`, bun, name);
+      add(`${seam.slice(1)}-node`, node, name);
+    }
+    for (const [thread, source] of Object.entries(threads)) add(thread, source, name);
+  }
+  const bundle = await rolldown({
+    input,
+    cwd: project,
+    platform: "neutral",
+    external: [/^#/, /^node:/, /^bun:/, "koffi"],
+    resolve: { mainFields: ["module", "main"], conditionNames: ["import", "module"] },
+    transform: {
+      // What has `using` in it is written in older words.
+      target: "node20",
+      inject: Object.fromEntries(
+        Object.entries(standIns).map(([name, own]) => [name, [join(project, "scripts/pack/stand-ins.ts"), own]]),
+      ),
+    },
+    plugins: [threadPlugin],
+    onLog(level, log, handle) {
+      // Loading it apart is for the workspace's executable; here it comes with what needs it anyway.
+      if (log.code !== "INEFFECTIVE_DYNAMIC_IMPORT") handle(level, log);
+    },
+  });
+  const { output } = await bundle.generate({
+    format: "esm",
+    entryFileNames: "[name].js",
+    chunkFileNames: "[name]-[hash].js",
+    // Names are left as they are: they stand in the traces that users send.
+    minify: { compress: true, mangle: false, codegen: { removeWhitespace: true } },
+    comments: false,
+  });
+  await bundle.close();
+  return output.map(({ fileName, code, imports, dynamicImports }) => ({
+    name: fileName,
+    text: code,
+    imports: [...imports, ...dynamicImports],
+    roots: roots.has(fileName) ? [roots.get(fileName)] : [],
+  }));
+}
+
+/** The thread's file has another name than in the sources. */
+const threadPlugin = {
+  name: "threads",
+  transform(code, id) {
+    if (!id.endsWith("/readiness/node.ts")) return null;
+    const changed = code.replace("./node-thread.ts", "./readiness-thread.js");
+    if (changed === code)
+      throw new Error(`"${id}" doesn't load "./node-thread.ts" any more: see scripts/pack/code.mjs`);
+    return changed;
+  },
+};
