@@ -8,6 +8,8 @@ import { readFileSync, statSync } from "node:fs";
 import { basename } from "node:path";
 import { HullError, notFound, unknown } from "@hull/errors";
 import { isErrno } from "@hull/sys/errno";
+import { Descriptor } from "@hull/sys/fd";
+import { openNull } from "@hull/sys/null-device";
 import { span } from "@hull/trace";
 import type { Children } from "./children.ts";
 import type { ProcessStdio } from "./stdio.ts";
@@ -146,7 +148,9 @@ export class OciRuntime {
     const argv = [binary, "--root", root, "--log", log, "--log-format", "json"];
     if (systemdCgroup) argv.push("--systemd-cgroup");
     argv.push(...args);
-    const [stdin, stdout, stderr] = stdio ?? ["ignore", "ignore", "ignore"];
+    // What is nowhere to the container may be given to its user by the runtime: not the host's own node.
+    using nowhere = stdio?.includes("ignore") === true ? new Descriptor(openNull()) : undefined;
+    const [stdin, stdout, stderr] = (stdio ?? []).map((one) => (one === "ignore" ? (nowhere?.fd ?? one) : one));
     const logged = sizeOf(log);
     let status: number;
     try {

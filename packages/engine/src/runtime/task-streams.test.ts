@@ -172,6 +172,25 @@ describe.skipIf(missing !== undefined)(`tasks that log as the CRI wants it${why}
     expect(task.lines().slice(0, 2)).toEqual(["stdout F word", "stdout F got word"]);
   }, 20_000);
 
+  test("what comes while there is no daemon is in the log, and the next one reaches it and its clients", async () => {
+    await using task = await Logged.create("sleep 0.3; echo alone; read a; echo $a", {
+      stdin: criInput({ once: true }),
+    });
+    const { fixture } = task;
+    await task.tasks.start(fixture.ctx, "a");
+    await task.tasks.close();
+    while (!task.lines().includes("stdout F alone")) await Bun.sleep(10);
+    const next = fixture.manager();
+    await next.load();
+    const streams = await next.streams(fixture.ctx, "a");
+    renameSync(task.log, `${task.log}.1`);
+    await streams.reopenLog();
+    const ended = next.wait(fixture.ctx, "a");
+    expect(await textOf(await streams.attach(all, typed("again\n")))).toEqual({ stdout: "again\n", stderr: "" });
+    expect((await ended).exitStatus).toBe(0);
+    expect([task.lines(`${task.log}.1`), task.lines()]).toEqual([["stdout F alone"], ["stdout F again"]]);
+  }, 20_000);
+
   test("a task without a log has clients all the same; other streams have none", async () => {
     await using task = await Logged.create("echo out", { stdout: criOutput("", 0), stderr: "" });
     const seen = textOf(await task.attach());
