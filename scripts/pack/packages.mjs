@@ -9,7 +9,6 @@ const common = {
   version,
   license: "Apache-2.0",
   type: "module",
-  repository: { type: "git", url: "git+https://github.com/hull-containers/hull.git" },
   keywords: ["containers", "containerd", "oci", "sandbox"],
 };
 
@@ -27,9 +26,6 @@ export const platform = {
     files: ["bin"],
   },
 };
-
-/** The processors that there are executables for. */
-const platforms = ["x64", "arm64"].map((arch) => `@hull/linux-${arch}`);
 
 /**
  * The packages, each behind those that it depends on.
@@ -70,7 +66,7 @@ export const packages = [
     manifest: {
       os: ["linux"],
       dependencies: { "@hull/client": version, koffi: dependency("sys", "koffi") },
-      optionalDependencies: Object.fromEntries(platforms.map((name) => [name, version])),
+      optionalDependencies: { [platform.manifest.name]: version },
     },
   },
   {

@@ -7,7 +7,10 @@ import { connectGrpc } from "./transport/grpc.ts";
 export const defaultAddress = "/run/hull/hull.sock";
 
 export interface ConnectOptions {
-  /** A socket's path (`unix:///…` too) or `tcp://host:port`; hull's own daemon unless told. */
+  /**
+   * A socket's path (`unix:///…` too) or `tcp://host:port`. Unless told what the environment says in `HULL_ADDRESS` or `CONTAINERD_ADDRESS`,
+   * as for the command line, else hull's own daemon.
+   */
   address?: string;
   /** "default" unless told. */
   namespace?: string;
@@ -114,10 +117,15 @@ function withDefaults<D extends ServiceDefinition>(client: ServiceClient<D>, def
 
 /** @throws Unavailable, naming the address, if nobody answers there; InvalidArgument for an address of another form */
 export async function connect(options: ConnectOptions = {}): Promise<Client> {
-  const { address = defaultAddress, namespace = "default", timeoutMs = 0 } = options;
+  const { address = addressOfEnvironment(), namespace = "default", timeoutMs = 0 } = options;
   const connecting = connectGrpc(address);
   const connection = timeoutMs > 0 ? await withinTime(connecting, address, timeoutMs) : await connecting;
   return new Client(connection, { namespace });
+}
+
+function addressOfEnvironment(): string {
+  const { HULL_ADDRESS, CONTAINERD_ADDRESS } = process.env;
+  return HULL_ADDRESS || CONTAINERD_ADDRESS || defaultAddress;
 }
 
 async function withinTime(
