@@ -3,7 +3,7 @@ import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "nod
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { PodSandboxConfig, Protocol } from "@hull/api/gen/cri/v1/cri";
-import { parseResult } from "@hull/cni";
+import { Cni, parseNetwork, parseResult } from "@hull/cni";
 import { silent } from "@hull/engine/log";
 import fc from "fast-check";
 import { runtimeTable } from "../config.ts";
@@ -100,6 +100,45 @@ describe("readiness", () => {
       networks.close();
     }
   });
+});
+
+test("what belongs to no pod is collected, but not what others have in a namespace that is there", async () => {
+  using folder = temporary();
+  for (const name of ["conf", "bin"]) mkdirSync(join(folder.path, name));
+  const calls = join(folder.path, "calls");
+  const answer =
+    '{"cniVersion":"1.1.0","interfaces":[{"name":"eth0","sandbox":"/n"}],"ips":[{"address":"10.0.0.2/24","interface":0}]}';
+  const program = `#!/bin/sh\necho "$CNI_COMMAND|$CNI_CONTAINERID|$(cat)" >>${calls}\n[ $CNI_COMMAND = ADD ] && echo '${answer}'\nexit 0\n`;
+  writeFileSync(join(folder.path, "bin", "p"), program, { mode: 0o755 });
+  const text = list({ cniVersion: "1.1.0" });
+  writeFileSync(join(folder.path, "conf", "10.conflist"), text);
+  const networks = networksIn(folder.path);
+  networks.start();
+  try {
+    const config = PodSandboxConfig.fromPartial({});
+    for (const id of ["kept", "gone"]) await networks.add({ id, config, netns: "/n", runtimeHandler: "" });
+    const others = new Cni({
+      pluginDirectories: [join(folder.path, "bin")],
+      cacheDirectory: join(folder.path, "shared"),
+    });
+    for (const [containerId, netns] of [
+      ["theirs", "/proc/self/ns/net"],
+      ["dead", "/n"],
+    ] as const)
+      await others.add(parseNetwork(text, "x"), { containerId, netns, interfaceName: "eth0" });
+    rmSync(calls);
+    await networks.collect(new Set(["kept"]));
+  } finally {
+    networks.close();
+  }
+  const [deleted = "", collected = "", ...more] = readFileSync(calls, "utf8").trim().split("\n");
+  expect(more).toEqual([]);
+  expect(deleted).toStartWith("DEL|gone|");
+  expect(collected).toStartWith("GC||");
+  expect(JSON.parse(collected.slice(4))["cni.dev/valid-attachments"]).toEqual([
+    { containerID: "kept", ifname: "eth0" },
+    { containerID: "theirs", ifname: "eth0" },
+  ]);
 });
 
 describe("what plugins are told", () => {
