@@ -16,7 +16,7 @@ const parts: Readonly<Record<string, () => Promise<Main>>> = {
     return (args) => daemonMain(["config", ...args]);
   },
   ctr: async () => (await import("./ctr/main.ts")).ctrMain,
-  "network-hook": async () => (await import("./docker/network/hook.ts")).networkHook,
+  "network-hook": async () => (await import("@hull/client/network/hook")).networkHook,
   shim: async () => {
     const { shimMain } = await import("@hull/shim/main");
     return (args) => shimMain(args, selfCommand("shim"));

@@ -1,8 +1,8 @@
 import type { Any } from "@hull/api/gen/google/protobuf/any";
 import { encodeJsonAny } from "@hull/api/typeurl";
 import type { Container } from "@hull/client/containers";
+import { cniIn, configurationsIn } from "@hull/client/network/networks";
 import { type Attachment, type Cni, loadNetworks, type Network } from "@hull/cni";
-import { cniIn, configurationsIn } from "../docker/network/networks.ts";
 import { CtrError } from "./errors.ts";
 
 /** How containerd's ctr marks a container that it put on a network, so that deleting its task takes it off again. */

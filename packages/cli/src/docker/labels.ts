@@ -1,3 +1,4 @@
+import { networkLabelNames } from "@hull/client/network/labels";
 import { autoRemoveLabel } from "@hull/engine/auto-remove/index";
 import { volumesLabel } from "@hull/engine/auto-remove/volumes";
 import { restartLabels } from "@hull/engine/restart/policy";
@@ -16,12 +17,9 @@ export const labelNames = {
   stopTimeout: "hull/stop-timeout",
   /** "true": its stdin is kept open. */
   stdin: "hull/stdin-open",
-  /** "host", "none" or the name of a network of CNI. */
-  network: "hull/network",
   /** "true": it has files of its own, made for it on the host. */
   files: "hull/own-files",
-  /** Published ports, as JSON. */
-  ports: "hull/ports",
+  ...networkLabelNames,
 } as const;
 
 const own = new Set<string>([volumesLabel, ...Object.values(labelNames), ...Object.values(restartLabels)]);

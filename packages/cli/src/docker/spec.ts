@@ -2,6 +2,7 @@ import { hostname } from "node:os";
 import type { Mount } from "@hull/api/gen/containerd/types/mount";
 import type { PlatformImage } from "@hull/client/images";
 import { readInRoot } from "@hull/client/io/host";
+import { type ChosenNetwork, networkSteps } from "@hull/client/network/index";
 import { invalidArgument } from "@hull/errors";
 import type { ImageConfig } from "@hull/oci/manifest";
 import {
@@ -42,7 +43,6 @@ import { deviceNodes } from "@hull/sys/device-nodes";
 import { resourceLimit } from "@hull/sys/process";
 import { collectEnv } from "./env.ts";
 import { hostSteps } from "./host-steps.ts";
-import { type ChosenNetwork, networkSteps } from "./network/index.ts";
 import type { RunFlags } from "./run-flags.ts";
 import { parseSize } from "./size.ts";
 

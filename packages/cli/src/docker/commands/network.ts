@@ -1,10 +1,10 @@
+import { configurationsIn, networkNamed } from "@hull/client/network/networks";
 import { loadNetworks, type Network } from "@hull/cni";
 import { compileTemplate } from "../../template/index.ts";
 import { needArguments } from "../find.ts";
 import { formatJson } from "../format.ts";
 import type { Call } from "../globals.ts";
 import { printRows } from "../listing.ts";
-import { configurationsIn, networkNamed } from "../network/networks.ts";
 import { explain } from "../session.ts";
 
 const columns = [

@@ -1,7 +1,7 @@
+import { portsOf } from "@hull/client/network/index";
 import { notFound } from "@hull/errors";
 import { findContainer, nameOf, needArguments } from "../find.ts";
 import type { Call } from "../globals.ts";
-import { portsOf } from "../network/index.ts";
 import { openSession } from "../session.ts";
 import { runningTask } from "./lifecycle.ts";
 

@@ -1,6 +1,7 @@
 import { ContainersDefinition } from "@hull/api/gen/containerd/services/containers/v1/containers";
 import { dateOfTimestamp } from "@hull/api/timestamp";
 import { type Container, specOf } from "@hull/client/containers";
+import { formatPorts, portsOf } from "@hull/client/network/index";
 import { invalidArgument } from "@hull/errors";
 import { nameOf, needArguments, repositoryAndTag } from "../find.ts";
 import { ellipsis, formatAgo } from "../format.ts";
@@ -8,7 +9,6 @@ import type { Call } from "../globals.ts";
 import { labelNames, userLabels } from "../labels.ts";
 import { type Column, printRows, type Row } from "../listing.ts";
 import { shortId } from "../names.ts";
-import { formatPorts, portsOf } from "../network/index.ts";
 import { openSession } from "../session.ts";
 import { type ContainerState, describeState, notStarted, statesOf } from "../state.ts";
 

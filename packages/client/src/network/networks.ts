@@ -58,12 +58,12 @@ export function requirePrograms(network: Network, env: Environment): void {
     .find((type) => !plugins.some((directory) => runs(join(directory, type))));
   if (missing !== undefined)
     throw failedPrecondition(
-      `network "${network.name}" needs the CNI plugin "${missing}", which is not in ${plugins.join(", ")}: install the CNI plugins (Debian: apt-get install containernetworking-plugins), or use --network none or host`,
+      `network "${network.name}" needs the CNI plugin "${missing}", which is not in ${plugins.join(", ")}: install the CNI plugins (Debian: apt-get install containernetworking-plugins), or use the network "none" or "host"`,
     );
   const filters = network.plugins.some(({ type, ipMasq }) => ipMasq === true || type === "portmap");
   if (filters && !programDirectories.some((directory) => runs(join(directory, "iptables"))))
     throw failedPrecondition(
-      `network "${network.name}" needs iptables: install it (Debian: apt-get install iptables), or use --network none or host`,
+      `network "${network.name}" needs iptables: install it (Debian: apt-get install iptables), or use the network "none" or "host"`,
     );
 }
 

@@ -1,60 +1,60 @@
 /**
- * Networks of containers that the docker-like commands make.
+ * Networks of containers that programs and the docker-like commands make.
  *
- *   networkOf(flags) ──► labels for the record, steps for the spec ──► (the OCI runtime calls the hooks) attach … detach
+ *   chooseNetwork(wishes) ──► labels for the record, steps for the spec ──► (the OCI runtime calls the hooks) attach … detach
  *
  * "none" and "host" take nothing. Any other is a network of CNI: its plugins are called by OCI hooks, so that a container is on it whenever
  * it runs, and off it when it has ended, whoever starts it.
  */
 import { existsSync, readFileSync } from "node:fs";
-import type { Container } from "@hull/client/containers";
 import { addressesOf, type Result } from "@hull/cni";
 import { selfCommand } from "@hull/engine/self";
 import { invalidArgument } from "@hull/errors";
 import { type Hook, type SpecMiddleware, withMounts } from "@hull/oci/spec";
-import { labelNames } from "../labels.ts";
+import type { Container } from "../containers.ts";
 import type { HookRequest } from "./hook.ts";
+import { networkLabelNames } from "./labels.ts";
 import { attachmentOf, cniIn, networkNamed, requirePrograms } from "./networks.ts";
-import { type PortMapping, parsePorts, withHostPorts } from "./ports.ts";
+import { type PortMapping, withHostPorts } from "./ports.ts";
 
 export { formatPorts, type PortMapping } from "./ports.ts";
 
 type Environment = Readonly<Record<string, string | undefined>>;
 
-/** What the flags of `run` say of the network. */
+/** The network that a container is to be on, and its published ports. */
 export interface ChosenNetwork {
   readonly name: string;
   readonly ports: readonly PortMapping[];
 }
 
 /**
- * Published ports want a network, and take the bridge where none is named.
+ * Published ports want a network, and take the bridge where none is named. Those without a port of the host get a free one.
  * @throws NotFound for a network that isn't there; FailedPrecondition for programs that aren't installed; InvalidArgument
  */
-export async function networkOf(
-  { network, publish }: { network: string | undefined; publish: readonly string[] },
+export async function chooseNetwork(
+  { name: wanted, ports }: { name: string | undefined; ports: readonly PortMapping[] },
   env: Environment,
 ): Promise<ChosenNetwork> {
-  const name = network ?? (publish.length > 0 ? "bridge" : "none");
+  const name = wanted ?? (ports.length > 0 ? "bridge" : "none");
   if (name === "none" || name === "host") {
-    if (publish.length > 0)
-      throw invalidArgument(`ports can't be published with --network ${name}: leave -p out, or use --network bridge`);
+    if (ports.length > 0)
+      throw invalidArgument(`ports can't be published on the network "${name}": publish none, or use "bridge"`);
     return { name, ports: [] };
   }
   requirePrograms(networkNamed(name, env), env);
-  return { name, ports: await withHostPorts(publish.flatMap(parsePorts)) };
+  return { name, ports: await withHostPorts(ports) };
 }
 
 /** What is kept of it in the container's record. */
 export const networkLabels = ({ name, ports }: ChosenNetwork): Record<string, string> => ({
-  [labelNames.network]: name,
-  ...(ports.length === 0 ? {} : { [labelNames.ports]: JSON.stringify(ports) }),
+  [networkLabelNames.network]: name,
+  ...(ports.length === 0 ? {} : { [networkLabelNames.ports]: JSON.stringify(ports) }),
 });
 
 /** The ports of a container's record. */
 export function portsOf({ labels }: Pick<Container, "labels">): readonly PortMapping[] {
   try {
-    const ports: unknown = JSON.parse(labels[labelNames.ports] ?? "[]");
+    const ports: unknown = JSON.parse(labels[networkLabelNames.ports] ?? "[]");
     return Array.isArray(ports) ? (ports as PortMapping[]) : [];
   } catch {
     return [];
@@ -119,7 +119,7 @@ export function addressOf(
   namespace: string,
   env: Environment,
 ): { network: string; address: string; gateway: string; mac: string; result: Result } | undefined {
-  const name = container.labels[labelNames.network] ?? "none";
+  const name = container.labels[networkLabelNames.network] ?? "none";
   if (name === "none" || name === "host") return undefined;
   try {
     const result = cniIn(env).resultOf(networkNamed(name, env), attachmentOf(namespace, container.id, "", []));
