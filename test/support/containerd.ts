@@ -20,8 +20,11 @@ export interface Daemon extends Server {
   readonly state: string;
 }
 
-/** Starts the real containerd on folders of its own below `folder`. */
-export async function startContainerd(folder: string): Promise<Daemon> {
+/** Starts the real containerd on folders of its own below `folder`; `behind` is a command that becomes the one which follows it. */
+export async function startContainerd(
+  folder: string,
+  { behind = [] }: { behind?: readonly string[] } = {},
+): Promise<Daemon> {
   mkdirSync(folder, { recursive: true });
   const address = join(folder, "containerd.sock");
   const root = join(folder, "root");
@@ -41,6 +44,6 @@ disabled_plugins = ["io.containerd.grpc.v1.cri"]
   path = "${join(folder, "opt")}"
 `,
   );
-  const server = await startServer([containerdCommand, "-c", config], /successfully booted/);
+  const server = await startServer([...behind, containerdCommand, "-c", config], /successfully booted/);
   return Object.assign(server, { address, root, state });
 }

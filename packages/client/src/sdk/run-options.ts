@@ -28,6 +28,8 @@ import {
   withSeccomp,
   withTty,
 } from "@hull/oci/spec";
+import type { FileOption } from "./file-options.ts";
+import type { NetworkOption, PublishOption } from "./network-options.ts";
 import type { OutputOption, StdinOption } from "./stdio.ts";
 
 /** What a file system of a container is. */
@@ -66,8 +68,12 @@ export interface CreateOptions extends Omit<ProcessOptions, "stdin" | "stdout" |
   readonly labels?: Readonly<Record<string, string>>;
   readonly annotations?: Readonly<Record<string, string>>;
   readonly mounts?: readonly MountOption[];
-  /** `none` (nothing but loopback; the default), the host's, or a network namespace by its path. */
-  readonly network?: "none" | "host" | { readonly namespace: string };
+  /** `none` (nothing but loopback) unless told, or where ports are published, then `bridge`. */
+  readonly network?: NetworkOption;
+  /** Ports that are reached by ports of the host. */
+  readonly publish?: readonly PublishOption[];
+  /** Files that it has beside its image's, copied in. */
+  readonly files?: readonly FileOption[];
   /** Limit of memory, in bytes. */
   readonly memory?: number;
   /** Limit of processor time: 1.5 is one and a half processors. */
@@ -106,9 +112,12 @@ const cpuPeriod = 100_000;
 /** Go's names of the architectures that there are seccomp profiles for. */
 const architectures: Readonly<Record<string, string>> = { x64: "amd64", arm64: "arm64" };
 
-/** The spec of a container, but for its user. @throws InvalidArgument for options that can't be */
-export function specOf(options: CreateOptions, place: { id: string; namespace: string; image: ImageConfig }): Spec {
-  const { id, namespace, image } = place;
+/** The spec of a container, but for its user; `steps` connect it. @throws InvalidArgument for options that can't be */
+export function specOf(
+  options: CreateOptions,
+  place: { id: string; namespace: string; image: ImageConfig; steps: readonly SpecMiddleware[] },
+): Spec {
+  const { id, namespace, image, steps } = place;
   const { command = [], entrypoint, env = {}, network = "none" } = options;
   const own: ImageConfig =
     entrypoint === undefined ? image : { ...image, config: { ...image.config, entrypoint: [...entrypoint], cmd: [] } };
@@ -119,6 +128,7 @@ export function specOf(options: CreateOptions, place: { id: string; namespace: s
     withNoNewPrivileges(options.allowNewPrivileges !== true),
     ...(network === "host" ? [withHostNetwork(hostname)] : [withHostname(hostname)]),
     ...(typeof network === "object" ? [withNamespace({ type: "network", path: network.namespace })] : []),
+    ...steps,
     ...confinement(options),
     ...(options.tty === undefined || options.tty === false ? [] : [withTty]),
     withEnv(Object.entries(env).map(([name, value]) => `${name}=${value}`)),

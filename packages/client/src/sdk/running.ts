@@ -1,5 +1,5 @@
 import { TasksDefinition } from "@hull/api/gen/containerd/services/tasks/v1/tasks";
-import { alreadyExists, canceled, HullError } from "@hull/errors";
+import { alreadyExists, canceled, failedPrecondition, HullError } from "@hull/errors";
 import { hostPlatform } from "@hull/oci/platform";
 import { resolveUser, type Spec, type SpecUser } from "@hull/oci/spec";
 import type { Client } from "../client.ts";
@@ -11,7 +11,9 @@ import {
 } from "../containers.ts";
 import { isUnpacked } from "../images.ts";
 import { type Process as ApiProcess, execProcess, newTask } from "../tasks.ts";
+import { placeFiles } from "./file-options.ts";
 import { type Image, type Images, imageToRun } from "./images.ts";
+import { type ContainerNetwork, networkOfRecord, networkParts } from "./network-options.ts";
 import { type Exit, ignoring, Process } from "./process.ts";
 import { type CreateOptions, type ProcessOptions, type RunOptions, specOf } from "./run-options.ts";
 import { Stdio } from "./stdio.ts";
@@ -24,17 +26,19 @@ export class RunningContainer extends Process {
   readonly id: string;
   readonly #client: Client;
   readonly #record: ContainerRecord;
+  readonly #network: ContainerNetwork;
   #disposed: Promise<void> | undefined;
 
   private constructor(
     client: Client,
     record: ContainerRecord,
-    parts: { task: ApiProcess; stdio: Stdio; exit: Promise<Exit> },
+    parts: { task: ApiProcess; stdio: Stdio; exit: Promise<Exit>; network: ContainerNetwork },
   ) {
     super(parts.task, parts.stdio, parts.exit);
     this.id = record.id;
     this.#client = client;
     this.#record = record;
+    this.#network = parts.network;
   }
 
   /** Starts the first process of a container. */
@@ -49,13 +53,32 @@ export class RunningContainer extends Process {
       throw error;
     }
     const { exit } = await Process.begin(task, stdio);
-    const started = new RunningContainer(client, record, { task, stdio, exit });
+    const network = await networkOfRecord(record, client.namespace);
+    const started = new RunningContainer(client, record, { task, stdio, exit, network });
     if (typeof tty === "object") await started.resize(tty);
     return started;
   }
 
   get labels(): Readonly<Record<string, string>> {
     return this.#record.labels;
+  }
+
+  /** Its address in its network, by which this host and its neighbours reach it; undefined if it is on none. */
+  get address(): string | undefined {
+    return this.#network.address;
+  }
+
+  /**
+   * The port of the host that leads to a port of the container: that which `publish` asked for, or the free one that was found.
+   * @throws FailedPrecondition if it isn't published
+   */
+  port(container: number, protocol: "tcp" | "udp" | "sctp" = "tcp"): number {
+    if (this.#network.host) return container;
+    const found = this.#network.ports.find((one) => one.containerPort === container && one.protocol === protocol);
+    if (found !== undefined) return found.hostPort;
+    throw failedPrecondition(
+      `port ${container}/${protocol} of container "${this.id}" is not published: run it with publish: [{ container: ${container} }]`,
+    );
   }
 
   /** Runs another process in it. */
@@ -173,12 +196,14 @@ export async function createFromOptions(
   const { id = randomId(), snapshotter = defaultSnapshotter, platform = hostPlatform(), labels = {} } = options;
   const platformImage = await image.forPlatform(platform);
   if (!(await isUnpacked(client, platformImage, snapshotter))) await image.unpack({ snapshotter, platform });
-  const spec = specOf(options, { id, namespace: client.namespace, image: platformImage.config });
+  const { namespace, address } = client;
+  const network = await networkParts(options, { id, namespace, address });
+  const spec = specOf(options, { id, namespace, image: platformImage.config, steps: network.steps });
   const user = options.user ?? platformImage.config.config.user;
   try {
     return await createContainer(client, {
       id,
-      labels,
+      labels: { ...labels, ...network.labels },
       runtime: { name: options.runtime ?? defaultRuntime },
       rootfs: {
         image: platformImage,
@@ -188,7 +213,10 @@ export async function createFromOptions(
           ? {}
           : { snapshotLabels: { "containerd.io/snapshot/max-size": String(options.storage) } }),
       },
-      spec: async (mounts) => ({ ...spec, process: { ...spec.process, user: await userOf(user, mounts) } }),
+      spec: async (mounts) => {
+        if (options.files !== undefined && options.files.length > 0) await placeFiles(client, mounts, options.files);
+        return { ...spec, process: { ...spec.process, user: await userOf(user, mounts) } };
+      },
     });
   } catch (error) {
     const known = HullError.from(error);

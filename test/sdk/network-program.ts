@@ -1,0 +1,83 @@
+/**
+ * A program whose containers are on networks, run in a network namespace of its own, under Bun or Node:
+ *
+ *   network-program.ts daemon ADDRESS ARCHIVE
+ *   network-program.ts engine FOLDER ARCHIVE
+ */
+import assert from "node:assert/strict";
+import { createReadStream } from "node:fs";
+import { HullError } from "@hull/client";
+import { openHull } from "./open.ts";
+
+const [kind, place = "", archive = ""] = process.argv.slice(2);
+
+/** Tries until the server inside listens. */
+async function fetchText(url: string): Promise<string> {
+  for (let attempt = 0; ; attempt++) {
+    try {
+      return await (await fetch(url)).text();
+    } catch (error) {
+      if (attempt === 100) throw error;
+      await new Promise((resolve) => setTimeout(resolve, 50));
+    }
+  }
+}
+
+const failureOf = async (work: Promise<unknown>): Promise<HullError> => {
+  const failure = await work.then(
+    () => undefined,
+    (error: unknown) => error,
+  );
+  assert.ok(failure instanceof HullError, `${failure}`);
+  return failure;
+};
+
+await using hull = await openHull(kind, place);
+await hull.images.import(createReadStream(archive));
+{
+  await using web = await hull.run("busybox", {
+    command: ["httpd", "-f", "-h", "/srv/www"],
+    publish: [{ container: 80 }],
+    files: [
+      { path: "/srv/www/index.html", content: "hello from inside\n" },
+      { path: "/srv/secret", content: new Uint8Array([0x61, 0x0a]), mode: 0o600, uid: 12, gid: 34 },
+    ],
+  });
+  assert.match(web.address ?? "", /^10\.\d+\.\d+\.\d+$/);
+  assert.equal(await fetchText(`http://127.0.0.1:${web.port(80)}/`), "hello from inside\n");
+  assert.equal(await fetchText(`http://${web.address}/`), "hello from inside\n");
+  await using listing = await web.exec(["stat", "-c", "%a %u %g %s", "/srv/secret"]);
+  assert.equal(await listing.stdout.text(), "600 12 34 2\n");
+  assert.throws(() => web.port(81), /not published: run it with publish: \[\{ container: 81 \}\]/);
+
+  await using other = await hull.run("busybox", {
+    command: ["wget", "-qO-", `http://${web.address}/`],
+    network: "bridge",
+  });
+  assert.equal((await other.collect()).stdout, "hello from inside\n");
+}
+{
+  await using fixed = await hull.run("busybox", {
+    command: ["httpd", "-f", "-h", "/etc"],
+    publish: [{ container: 80, host: 8099, address: "0.0.0.0" }],
+    files: [{ path: "/etc/motd", content: "fixed" }],
+  });
+  assert.equal(fixed.port(80), 8099);
+  assert.equal(await fetchText("http://127.0.0.1:8099/motd"), "fixed");
+}
+{
+  await using host = await hull.run("busybox", { command: ["httpd", "-f", "-p", "8077"], network: "host" });
+  assert.deepEqual([host.address, host.port(8077)], ["127.0.0.1", 8077]);
+  await using none = await hull.run("busybox", { command: ["ip", "-o", "link"] });
+  assert.equal(none.address, undefined);
+  assert.equal((await none.stdout.text()).trim().split("\n").length, 1);
+}
+const run = (options: Parameters<typeof hull.run>[1]) => failureOf(hull.run("busybox", options));
+assert.match((await run({ network: "nowhere" })).message, /no such network: "nowhere"; there are "none", "host"/);
+assert.equal((await run({ network: "host", publish: [{ container: 80 }] })).code, "invalidArgument");
+assert.match((await run({ publish: [{ container: 0 }] })).message, /port 0 of the container/);
+assert.match((await run({ files: [{ path: "/../x", content: "" }] })).message, /"\/..\/x" can't be a file/);
+process.env.CNI_PATH = "/nowhere";
+assert.match((await run({ network: "bridge" })).message, /needs the CNI plugin "bridge".*install the CNI plugins/);
+assert.deepEqual(await hull.containers.list(), []);
+console.log("all well");
