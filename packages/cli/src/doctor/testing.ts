@@ -17,7 +17,7 @@ const GiB = 2 ** 30;
 
 const features = {
   mountOptions: ["ro", "rro"],
-  linux: { seccomp: { enabled: true }, mountExtensions: { idmap: { enabled: true } } },
+  linux: { seccomp: { enabled: true }, namespaces: ["mount", "user"] },
 };
 
 const conflist = {

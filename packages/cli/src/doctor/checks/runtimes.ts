@@ -89,9 +89,10 @@ async function features(machine: Machine, what: string, program: string): Promis
     );
   const lacks: string[] = [];
   if (told.linux?.seccomp?.enabled !== true) lacks.push("seccomp (containers may make every system call)");
-  if (told.linux?.mountExtensions?.idmap?.enabled !== true) lacks.push("idmapped mounts (pods with hostUsers: false)");
+  // The owners of their mounts hull maps itself, where the runtime can't.
+  if (told.linux?.namespaces?.includes("user") !== true) lacks.push("user namespaces (pods with hostUsers: false)");
   if (told.mountOptions?.includes("rro") !== true) lacks.push("recursive read-only mounts");
-  if (lacks.length === 0) return ok(name, "seccomp, idmapped mounts, recursive read-only mounts");
+  if (lacks.length === 0) return ok(name, "seccomp, user namespaces, recursive read-only mounts");
   return warn(name, `without ${lacks.join(", ")}`, "install a newer one");
 }
 
@@ -99,7 +100,7 @@ interface Features {
   readonly mountOptions?: readonly string[];
   readonly linux?: {
     readonly seccomp?: { readonly enabled?: boolean };
-    readonly mountExtensions?: { readonly idmap?: { readonly enabled?: boolean } };
+    readonly namespaces?: readonly string[];
   };
 }
 
