@@ -39,6 +39,19 @@ describe("containers", () => {
     expect(await fixture.event()).toMatchObject({ topic: "/containers/delete", message: { id: "c1" } });
   });
 
+  test("those with a label are found among many, whatever its name", async () => {
+    await using fixture = new MetadataFixture();
+    const { containers } = fixture.stores;
+    const labels = [{ a: "x" }, { b: "a" }, { 'quoted "name"\\': "y" }, {}];
+    for (const [number, own] of labels.entries())
+      await containers.create(ctx, { ...input, id: `c${number}`, snapshotKey: "", labels: own });
+    const ids = async (...filters: string[]) => (await containers.list(ctx, filters)).map(({ id }) => id);
+    expect(await ids("labels.a")).toEqual(["c0"]);
+    expect(await ids("labels.a==x", "labels.b")).toEqual(["c0", "c1"]);
+    expect(await ids("labels.a==y", "labels.b!=a")).toEqual(["c0", "c2", "c3"]);
+    expect(await ids(`labels.${JSON.stringify('quoted "name"\\')}==y`)).toEqual(["c2"]);
+  });
+
   test.each<[Partial<ContainerInput>, string]>([
     [{ id: "" }, "container.ID: identifier must not be empty"],
     [{ id: "a b" }, 'container.ID: identifier "a b" must match'],

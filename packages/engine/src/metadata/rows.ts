@@ -2,7 +2,7 @@ import { setImmediate } from "node:timers/promises";
 import { internal } from "@hull/errors";
 import type { Context } from "../context.ts";
 import type { Labels, TypedBytes } from "../labels.ts";
-import { type Adaptor, compileFilters, valuesAsked } from "./filters/index.ts";
+import { type Adaptor, compileFilters, labelsAsked, valuesAsked } from "./filters/index.ts";
 import type { SqlDatabase, SqlRow, SqlValue } from "./sql.ts";
 
 /** How values stand in columns: see `schema.ts`. A value of another type than its column's means that the file was damaged. */
@@ -64,7 +64,7 @@ export interface RecordTable {
 /**
  * The records of a namespace that match the filters, in the order of their key. Read in pages between which others get their turn: a
  * record that is there all the while is listed once; one that comes or goes meanwhile may be or not. Filters that name the keys are
- * answered without looking at other records.
+ * answered without looking at other records, those that want a label without decoding the records that haven't it.
  * @throws InvalidArgument if a filter doesn't parse
  */
 export async function listRecords<T>(
@@ -86,12 +86,15 @@ export async function listRecords<T>(
       .map(decode)
       .filter(matches);
   }
+  // Labels are JSON: a name stands there as JSON writes it.
+  const labels = (labelsAsked(filters) ?? []).map((label) => JSON.stringify(label));
+  const labelled = labels.length === 0 ? "" : `AND (${labels.map(() => "instr(labels, ?) > 0").join(" OR ")})`;
   const page = sql.prepare(
-    `SELECT ${columns} FROM ${name} WHERE namespace = ? AND ${key} > ? ORDER BY ${key} LIMIT ${pageSize}`,
+    `SELECT ${columns} FROM ${name} WHERE namespace = ? AND ${key} > ? ${labelled} ORDER BY ${key} LIMIT ${pageSize}`,
   );
   const found: T[] = [];
   for (let last = ""; ; ) {
-    const rows = page.all(ctx.namespace, last);
+    const rows = page.all(ctx.namespace, last, ...labels);
     for (const row of rows) {
       const record = decode(row);
       if (matches(record)) found.push(record);

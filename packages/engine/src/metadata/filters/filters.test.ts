@@ -1,6 +1,6 @@
 import { describe, expect, test } from "bun:test";
 import fc from "fast-check";
-import { type Adaptor, compileFilters, valuesAsked } from "./index.ts";
+import { type Adaptor, compileFilters, labelsAsked, valuesAsked } from "./index.ts";
 import { parseFilter } from "./parser.ts";
 import { compilePattern, plainPattern } from "./pattern.ts";
 import { unquote } from "./scanner.ts";
@@ -24,6 +24,21 @@ describe("filters", () => {
     [[], undefined],
   ])("%p ask for %p only", (filters, values) => {
     expect(valuesAsked(filters, "id")).toEqual(values);
+  });
+
+  test.each([
+    [
+      ['labels."a.b/c"', "labels.x==y,id==b"],
+      ["a.b/c", "x"],
+    ],
+    [["labels.x.y==z"], ["x.y"]],
+    [["labels.x", "id==a"], undefined],
+    [["labels.x!=y"], undefined],
+    [["labels.x~=y"], undefined],
+    [["labels"], undefined],
+    [[], undefined],
+  ])("%p ask for labels %p only", (filters, labels) => {
+    expect(labelsAsked(filters)).toEqual(labels);
   });
 
   test("operators", () => {

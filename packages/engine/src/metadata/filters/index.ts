@@ -38,6 +38,20 @@ export function valuesAsked(filters: readonly string[], field: string): string[]
   return values.length > 0 && values.every((value) => value !== undefined) ? values : undefined;
 }
 
+/**
+ * A label for each filter, if the filters say so: only records with one of these labels can match. Undefined: any can.
+ * @throws InvalidArgument if a filter doesn't parse
+ */
+export function labelsAsked(filters: readonly string[]): string[] | undefined {
+  const names = filters.map((filter) => {
+    const asked = parseFilter(filter).find(
+      ({ path, operator }) => path[0] === "labels" && path.length > 1 && (operator === "==" || operator === "present"),
+    );
+    return asked?.path.slice(1).join(".");
+  });
+  return names.length > 0 && names.every((name) => name !== undefined) ? names : undefined;
+}
+
 function compileSelector<T>({ path, operator, value }: Selector, adaptor: Adaptor<T>): (record: T) => boolean {
   switch (operator) {
     case "present":
