@@ -2,7 +2,7 @@ import { setImmediate } from "node:timers/promises";
 import type { MessageCodec, MessageOf, PartialOf } from "./rpc.ts";
 import { Writer } from "./writer.ts";
 
-/** Messages that stand for bytes which are there already. */
+/** Messages that stand for bytes. */
 const encoded = new WeakMap<object, Uint8Array>();
 
 /** ms of work before others get their turn. */
@@ -27,8 +27,13 @@ export async function encodedInSteps<C extends MessageCodec<unknown>>(
     await setImmediate();
     began = performance.now();
   }
+  return alreadyEncoded<C>(writer.finish());
+}
+
+/** As `encodedInSteps`, of the bytes of a whole message. They must not change any more. */
+export function alreadyEncoded<C extends MessageCodec<unknown>>(bytes: Uint8Array): PartialOf<C> {
   const answer = {};
-  encoded.set(answer, writer.finish());
+  encoded.set(answer, bytes);
   return answer as PartialOf<C>;
 }
 

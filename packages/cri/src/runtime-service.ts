@@ -4,13 +4,16 @@ import {
   type RuntimeServiceDefinition,
 } from "@hull/api/gen/cri/v1/cri";
 import type { ServiceImplementation } from "@hull/api/rpc";
-import { encodedInSteps, pagesOf } from "@hull/api/steps";
 import { restWhenIdle } from "@hull/engine/rest";
 import { unimplemented, unknown } from "@hull/errors";
 import type { Containers } from "./containers/index.ts";
+import { toWireContainer } from "./containers/wire.ts";
+import { EncodedList } from "./encoded-list.ts";
 import type { ContainerEvents } from "./events/index.ts";
+import type { Pod, PodContainer } from "./model.ts";
 import type { PodNetworkManager } from "./network/index.ts";
 import type { Pods } from "./pods/index.ts";
+import { listedPod } from "./pods/status.ts";
 import type { Stats } from "./stats/index.ts";
 import { statsMethods } from "./stats/service.ts";
 import { runtimeConfigOf, type StatusOptions, statusOf, versionOf } from "./status.ts";
@@ -46,6 +49,16 @@ export const runtimeService = (parts: RuntimeParts): ServiceImplementation<Runti
     requireRunning(container);
     return container.id;
   };
+  const podList = new EncodedList<Pod, typeof ListPodSandboxResponse>({
+    codec: ListPodSandboxResponse,
+    message: (pod) => ({ items: [listedPod(pod)] }),
+    version: ({ state }) => state,
+  });
+  const containerList = new EncodedList<PodContainer, typeof ListContainersResponse>({
+    codec: ListContainersResponse,
+    message: (container) => ({ containers: [toWireContainer(container)] }),
+    version: ({ status }) => status,
+  });
   return {
     version: async () => versionOf(),
     status: async ({ verbose }) => await statusOf(parts.status, verbose),
@@ -71,8 +84,7 @@ export const runtimeService = (parts: RuntimeParts): ServiceImplementation<Runti
     },
     podSandboxStatus: async ({ podSandboxId, verbose }) => await pods.status(podSandboxId, verbose),
     async listPodSandbox({ filter }) {
-      const pages = pagesOf(pods.list(filter)).map((items) => ({ items }));
-      return await encodedInSteps(ListPodSandboxResponse, pages);
+      return await podList.answer(pods.matching(filter));
     },
     async *streamPodSandboxes({ filter }) {
       for (const pod of pods.list(filter)) yield { podSandboxes: [pod] };
@@ -100,8 +112,7 @@ export const runtimeService = (parts: RuntimeParts): ServiceImplementation<Runti
       return {};
     },
     async listContainers({ filter }) {
-      const pages = pagesOf(containers.list(filter)).map((page) => ({ containers: page }));
-      return await encodedInSteps(ListContainersResponse, pages);
+      return await containerList.answer(containers.matching(filter));
     },
     async *streamContainers({ filter }) {
       for (const container of containers.list(filter)) yield { containers: [container] };

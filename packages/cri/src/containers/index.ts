@@ -37,7 +37,7 @@ import { startContainer } from "./start.ts";
 import { stopContainer } from "./stop.ts";
 import { streamsOf } from "./streams.ts";
 import { updateResources } from "./update.ts";
-import { toWireContainer, toWireStatus } from "./wire.ts";
+import { toWireContainer, toWireStatus, wireState } from "./wire.ts";
 
 export type { ContainersOptions } from "./context.ts";
 
@@ -104,9 +104,15 @@ export class Containers implements NriContainers {
     return await containerInfo(this.#of, this.#of.options.containers.get(id));
   }
 
+  /** Those that a filter lets through, in the order in which they came. */
   list(filter?: ContainerFilter): WireContainer[] {
+    return this.matching(filter).map(toWireContainer);
+  }
+
+  /** The same as values. */
+  matching(filter?: ContainerFilter): PodContainer[] {
     const { containers, pods } = this.#of.options;
-    const all = containers.list().map(toWireContainer);
+    const all = containers.list();
     if (filter === undefined) return all;
     const id = filter.id === "" ? "" : containers.resolve(filter.id);
     const podId = filter.podSandboxId === "" ? "" : pods.resolve(filter.podSandboxId);
@@ -114,9 +120,11 @@ export class Containers implements NriContainers {
     return all.filter(
       (container) =>
         (id === "" || container.id === id) &&
-        (podId === "" || container.podSandboxId === podId) &&
-        (filter.state === undefined || container.state === filter.state.state) &&
-        labels.every(([key, value]) => Object.hasOwn(container.labels, key) && container.labels[key] === value),
+        (podId === "" || container.podId === podId) &&
+        (filter.state === undefined || wireState(container.status.state) === filter.state.state) &&
+        labels.every(
+          ([key, value]) => Object.hasOwn(container.config.labels, key) && container.config.labels[key] === value,
+        ),
     );
   }
 

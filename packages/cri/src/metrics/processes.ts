@@ -1,7 +1,7 @@
 import { readdirSync, readFileSync, readlinkSync } from "node:fs";
 import { type Cgroup, cgroupProcesses } from "@hull/sys/cgroup";
 import { isErrno } from "@hull/sys/errno";
-import type { Pace } from "../stats/pace.ts";
+import type { Pace } from "../pace.ts";
 
 /** What the processes of a control group, and of those below it, have open. */
 export interface ProcessUse {
