@@ -32,6 +32,7 @@ export const platform = {
  *
  *   entry    the module that users import; files are named for it
  *   seams    `imports` of the workspace's packages, whose implementation by runtime is chosen when the package is loaded
+ *   parts    modules that are loaded, or started, by the path of their file
  *   source   the folder of its README
  */
 export const packages = [
@@ -48,8 +49,7 @@ export const packages = [
       "#host": seam("packages/sys/src/host"),
       "#readiness": seam("packages/sys/src/readiness"),
     },
-    // The thread of Node's #readiness, which loads it by its path.
-    threads: { "readiness-thread": "packages/sys/src/readiness/node-thread.ts" },
+    parts: { "readiness-thread": "packages/sys/src/readiness/node-thread.ts" },
     manifest: {
       peerDependencies: { koffi: dependency("sys", "koffi") },
       peerDependenciesMeta: { koffi: { optional: true } },
@@ -77,6 +77,7 @@ export const packages = [
     description: "Throw-away containers for test suites",
     engines: { node: ">=20" },
     seams: {},
+    parts: { "testing-reaper": "packages/testing/src/reaper/main.ts" },
     manifest: {
       os: ["linux"],
       dependencies: { "@hull/client": version },

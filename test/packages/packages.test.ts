@@ -108,13 +108,23 @@ suite(`the packages${lacking === undefined ? "" : ` (skipped: ${lacking})`}`, ()
       ]);
       for (const file of readdirSync(home).filter((one) => /\.(js|ts)$/.test(one))) {
         const text = readFileSync(join(home, file), "utf8");
-        expect([file, text.includes(project), /from ?"@hull\/(?!client\/internal\/|client")/.test(text)]).toEqual([
+        expect([
           file,
-          false,
-          false,
-        ]);
+          text.includes(project),
+          /(?:from|import\() ?"@hull\/(?!(?:client|engine)(?:\/internal\/|"))/.test(text),
+        ]).toEqual([file, false, false]);
       }
     }
+  });
+
+  test("have a reference in docs/api that is current (npm run docs:api)", async () => {
+    const made = folder.join("api");
+    await succeed(["node", join(project, "scripts/docs-api.mjs"), "--packed", user.packed, made]);
+    for (const name of readdirSync(made))
+      expect([name, readFileSync(join(made, name), "utf8")]).toEqual([
+        name,
+        readFileSync(join(project, "docs/api", name), "utf8"),
+      ]);
   });
 
   for (const moduleResolution of ["nodenext", "bundler"])

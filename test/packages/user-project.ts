@@ -1,5 +1,5 @@
 /** An empty project of a user's, in which the packages are installed as they would be from a registry. */
-import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { hullCommand } from "../support/hull.ts";
 import { type Outcome, runProgram } from "../support/process.ts";
@@ -25,8 +25,9 @@ export async function makeUserProject(folder: string): Promise<UserProject> {
   const home = join(folder, "project");
   mkdirSync(home);
   await succeed(["node", join(project, "scripts/pack.mjs"), packed], { env: { HULL_EXECUTABLE: executable } });
-  const names = ["client", "engine"];
-  const printed = await succeed(["npm", "pack", "--json", "--loglevel=error", ...names.map((name) => `./${name}`)], {
+  const platform = `@hull/linux-${process.arch}`;
+  const folders = readdirSync(packed).filter((name) => `@hull/${name}` !== platform);
+  const printed = await succeed(["npm", "pack", "--json", "--loglevel=error", ...folders.map((name) => `./${name}`)], {
     cwd: packed,
   });
   const tarballs = new Map(
@@ -35,7 +36,6 @@ export async function makeUserProject(folder: string): Promise<UserProject> {
       join(packed, filename),
     ]),
   );
-  const platform = `@hull/linux-${process.arch}`;
   const manifest = {
     private: true,
     type: "module",
