@@ -1,0 +1,161 @@
+import { readFile } from "node:fs/promises";
+import { setTimeout as pause } from "node:timers/promises";
+import { deadlineExceeded, type HullError as Failure, failedPrecondition, HullError } from "@hull/errors";
+import type { TestContainer } from "./container.ts";
+import { abortOf } from "./log.ts";
+
+/** Something that has to come about before a container counts as up. */
+export interface WaitStrategy {
+  /** What is waited for, for messages: `port 5432`. */
+  readonly what: string;
+  /** The container may end meanwhile; without this its end is a failure. */
+  readonly mayEnd?: boolean;
+  /** Resolves when it has come about; the signal says that nobody waits any more. @throws what makes it impossible */
+  wait(container: TestContainer, signal: AbortSignal): Promise<void>;
+}
+
+/** Until a line of the output matches, or as many lines as `times` says (1). */
+export function forLog(pattern: RegExp | string, { times = 1 }: { readonly times?: number } = {}): WaitStrategy {
+  // One with the flag "g" or "y" would go on behind its last match.
+  const matcher =
+    typeof pattern === "string" ? undefined : new RegExp(pattern.source, pattern.flags.replace(/[gy]/g, ""));
+  const matches = (line: string): boolean => matcher?.test(line) ?? line.includes(String(pattern));
+  return {
+    what: `the log line ${typeof pattern === "string" ? JSON.stringify(pattern) : pattern}${times === 1 ? "" : `, ${times} times`}`,
+    mayEnd: true,
+    async wait({ log }, signal) {
+      let left = times;
+      for await (const line of log.lines(signal)) if (matches(line) && --left <= 0) return;
+      if (!signal.aborted) throw failedPrecondition("its output ended without that");
+    },
+  };
+}
+
+/** Until something in the container listens on a TCP port. It needn't be published: nothing connects. */
+export function forPort(port: number): WaitStrategy {
+  return {
+    what: `port ${port}`,
+    async wait({ container }, signal) {
+      // What listens on loopback alone isn't reached by others, unless that is the host's.
+      const loopbackCounts = container.address === undefined || container.address === "127.0.0.1";
+      // The kernel tells nobody when a socket begins to listen.
+      for (let interval = 10; !signal.aborted; interval = Math.min(interval * 1.5, 200)) {
+        if (await listens(container.pid, port, loopbackCounts)) return;
+        await pause(interval, undefined, { signal }).catch(() => {});
+      }
+    },
+  };
+}
+
+/** Until a command in the container ends with 0; it is run every so many milliseconds (200). */
+export function forHealth(
+  command: readonly string[],
+  { intervalMs = 200 }: { readonly intervalMs?: number } = {},
+): WaitStrategy {
+  return {
+    what: `the command "${command.join(" ")}" to succeed`,
+    async wait({ container }, signal) {
+      while (!signal.aborted) {
+        await using process = await container.exec(command, { stdout: "ignore", stderr: "ignore" });
+        const ended = await Promise.race([process.exit, abortOf(signal)]);
+        if (ended?.code === 0) return;
+        await pause(intervalMs, undefined, { signal }).catch(() => {});
+      }
+    },
+  };
+}
+
+/** Until the container ends with a status (0). */
+export function forExit(code = 0): WaitStrategy {
+  return {
+    what: `its end with status ${code}`,
+    mayEnd: true,
+    async wait({ container, log }, signal) {
+      const ended = await Promise.race([container.exit, abortOf(signal)]);
+      if (ended === undefined) return;
+      await log.ended;
+      if (ended.code !== code) throw failedPrecondition(`it ended with status ${ended.code}`);
+    },
+  };
+}
+
+/**
+ * Waits for all of them.
+ * @throws DeadlineExceeded or FailedPrecondition, with what was waited for and the container's output
+ */
+export async function waitForAll(
+  container: TestContainer,
+  strategies: readonly WaitStrategy[],
+  timeoutMs: number,
+): Promise<void> {
+  const controller = new AbortController();
+  const { signal } = controller;
+  const timer = setTimeout(() => controller.abort(), timeoutMs);
+  let current = "";
+  try {
+    await Promise.all(
+      strategies.map(async (strategy) => {
+        const work = strategy.wait(container, signal).catch((error: unknown) => {
+          // An end is what explains the rest: a process in a container that ended, for one, can't be started.
+          if (strategy.mayEnd !== true && container.ended) return endOf(container);
+          current = strategy.what;
+          throw error;
+        });
+        await (strategy.mayEnd === true ? work : Promise.race([work, endOf(container)]));
+        if (signal.aborted) {
+          current = strategy.what;
+          throw deadlineExceeded(`not within ${timeoutMs} ms`);
+        }
+      }),
+    );
+  } catch (error) {
+    throw await explained(HullError.from(error), container, current);
+  } finally {
+    clearTimeout(timer);
+    controller.abort();
+  }
+}
+
+/** Rejects when the container ends. */
+async function endOf({ container }: TestContainer): Promise<never> {
+  const { code } = await container.exit;
+  throw failedPrecondition(`it ended with status ${code}`);
+}
+
+async function explained(
+  { code, message, cause }: Failure,
+  container: TestContainer,
+  what: string,
+): Promise<HullError> {
+  // The last words of one that has ended may be on their way.
+  if (container.ended) await Promise.race([container.log.ended, pause(1000, undefined, { ref: false })]);
+  const output = container.output === "" ? "It said nothing." : `It said:\n${container.output}`;
+  const waited = what === "" ? "" : `, waited for: ${what}`;
+  return new HullError(
+    code,
+    `container of image "${container.image}" did not come up: ${message}${waited}\n${output}`,
+    {
+      cause,
+    },
+  );
+}
+
+/** State "listen" in proc_net_tcp (Linux, Documentation/networking/proc_net_tcp.rst). */
+const listening = "0A";
+/** Addresses as the kernel prints them: words in the order of bytes of the machine. */
+const loopbacks = /^(?:.{6}7F|0{24}01000000|0{16}F{4}0{4}.{6}7F)$/;
+
+/** Whether a socket in the network namespace of a process listens on a port. */
+async function listens(pid: number, port: number, loopbackCounts: boolean): Promise<boolean> {
+  const wanted = port.toString(16).toUpperCase().padStart(4, "0");
+  for (const table of ["tcp", "tcp6"]) {
+    // Without IPv6 there is one of them; without the process, none.
+    const text = await readFile(`/proc/${pid}/net/${table}`, "utf8").catch(() => "");
+    for (const line of text.split("\n").slice(1)) {
+      const [, local = "", , state] = line.trim().split(/\s+/);
+      const [address = "", number] = local.split(":");
+      if (state === listening && number === wanted && (loopbackCounts || !loopbacks.test(address))) return true;
+    }
+  }
+  return false;
+}
