@@ -14,6 +14,15 @@ export { type Code, HullError, isCode } from "@hull/errors";
 export type { Platform } from "@hull/oci/descriptor";
 export type { Spec } from "@hull/oci/spec";
 export type { CallDefaults, ConnectOptions } from "./client.ts";
+export {
+  type AllowedPeer,
+  type Isolation,
+  runSandboxed,
+  type SandboxFile,
+  type SandboxOptions,
+  type SandboxOutcome,
+  type SandboxResult,
+} from "./sandbox/index.ts";
 export { Container, type ContainerState, Containers } from "./sdk/containers.ts";
 export type { BlobInfo, Content } from "./sdk/content.ts";
 export type { EventsOptions, HullEvent, Topic, TopicEvents } from "./sdk/events.ts";

@@ -1,5 +1,6 @@
 import type { CallDefaults, Client } from "../client.ts";
 import { type ConnectOptions, connect as connectClient } from "../client.ts";
+import { runSandboxed, type SandboxOptions, type SandboxResult } from "../sandbox/index.ts";
 import { Containers } from "./containers.ts";
 import { Content } from "./content.ts";
 import { type EventsOptions, type HullEvent, type Topic, typedEvents } from "./events.ts";
@@ -64,6 +65,16 @@ export class Hull implements AsyncDisposable {
    */
   run(image: string | Image, options: RunOptions = {}): Promise<RunningContainer> {
     return runContainer(this.api, this.images, image, options);
+  }
+
+  /**
+   * Runs a program that isn't trusted, within limits of memory, time, processes, files and output, without a network, and takes everything
+   * away again.
+   *
+   *     const { outcome, stdout } = await hull.sandbox("busybox", { command: ["sh", "-c", code], timeMs: 2000 });
+   */
+  sandbox(image: string | Image, options: SandboxOptions): Promise<SandboxResult> {
+    return runSandboxed(this, image, options);
   }
 
   /**
