@@ -134,8 +134,8 @@ export class Session implements AsyncDisposable {
     clearTimeout(this.#idle);
     this.#close();
     await this.#closing;
-    await this.#reaper.dismiss();
     removeFolder(this.#folder);
+    await this.#reaper.dismiss();
   }
 
   async #acquire(): Promise<Hull> {

@@ -20,6 +20,9 @@ export interface ReaperOrder {
 /** The line that ends it without any work. */
 export const dismissal = "dismissed";
 
+/** For the end of one that is dismissed, ms. */
+const patienceMs = 10_000;
+
 export interface Reaper {
   /** There is nothing left to do. */
   dismiss(): Promise<void>;
@@ -44,7 +47,9 @@ export function startReaper(order: ReaperOrder): Reaper {
       child.stdin.write(`${dismissal}\n`);
       child.stdin.flush();
       child.stdin.end();
-      await child.exited;
+      // It doesn't keep this process from ending, but this does.
+      const hold = setTimeout(() => {}, patienceMs);
+      await child.exited.finally(() => clearTimeout(hold));
     },
   };
 }

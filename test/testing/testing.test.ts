@@ -1,0 +1,84 @@
+/** Containers of test suites, each suite with its daemon in a network namespace of the test's own. */
+import { expect, test } from "bun:test";
+import { existsSync, readdirSync } from "node:fs";
+import { join } from "node:path";
+import { connect } from "@hull/client";
+import { writeBusyboxImage } from "../../scripts/image.ts";
+import { noNetworks, openNetworkNamespace } from "../support/network-namespace.ts";
+import { nodeEnvironment } from "../support/node.ts";
+import { runProgram } from "../support/process.ts";
+import { scratch } from "../support/scratch.ts";
+import { ways } from "./ways.ts";
+
+const programs = {
+  program: join(import.meta.dir, "program.ts"),
+  victim: join(import.meta.dir, "victim.ts"),
+};
+
+/** How a test process ends. */
+const ends: readonly (readonly [string, NodeJS.Signals | "leave"])[] = [
+  ["is killed", "SIGKILL"],
+  ["is interrupted", "SIGINT"],
+  ["leaves without a word", "leave"],
+];
+
+for (const { name, why: lacking, runtime, start } of ways) {
+  const why = noNetworks ?? lacking;
+  const skipped = why === undefined ? "" : ` (skipped: ${why})`;
+
+  /** What is the same for all: a folder, an image, a network, a daemon, and where temporary files go. */
+  const open = async (stack: AsyncDisposableStack) => {
+    const folder = stack.use(scratch());
+    const network = stack.use(await openNetworkNamespace());
+    const archive = folder.join("busybox.tar");
+    writeBusyboxImage(archive, "docker.io/library/busybox:latest");
+    const daemon = await start?.(folder.join("daemon"), network);
+    if (daemon !== undefined) stack.use(daemon);
+    const temporary = stack.use(scratch());
+    const env = { ...nodeEnvironment, HULL_SUBNET: network.subnet, TMPDIR: temporary.path };
+    return { network, args: [daemon?.address ?? "engine", archive], daemon, temporary, env };
+  };
+
+  test.skipIf(why !== undefined)(`a test suite's containers, by ${name}${skipped}`, async () => {
+    await using stack = new AsyncDisposableStack();
+    const { network, args, env, temporary } = await open(stack);
+    const { status, stdout, stderr } = await runProgram([...network.behind, ...runtime, programs.program, ...args], {
+      env,
+    });
+    expect({ status, stdout, stderr }).toEqual({ status: 0, stdout: "all well\n", stderr: "" });
+    expect(readdirSync(temporary.path)).toEqual([]);
+  });
+
+  // Ways to die are the kernel's: one place has all of them.
+  for (const [what, signal] of start === undefined ? ends : ends.slice(0, 1))
+    test.skipIf(why !== undefined)(`nothing is left when the test process ${what}, by ${name}${skipped}`, async () => {
+      await using stack = new AsyncDisposableStack();
+      const { args, env, temporary, daemon } = await open(stack);
+      const victim = Bun.spawn([...runtime, programs.victim, ...args, signal], {
+        stdio: ["ignore", "pipe", "inherit"],
+        env: { ...process.env, ...env },
+      });
+      const pids = JSON.parse(await firstLine(victim.stdout)) as number[];
+      expect(pids.map(lives)).toEqual([true, true]);
+      if (signal !== "leave") victim.kill(signal);
+      await victim.exited;
+      const deadline = Date.now() + 20_000;
+      while (readdirSync(temporary.path).length > 0 && Date.now() < deadline) await Bun.sleep(50);
+      expect(readdirSync(temporary.path, { recursive: true })).toEqual([]);
+      expect(pids.map(lives)).toEqual([false, false]);
+      if (daemon === undefined) return;
+      await using hull = await connect({ address: daemon.address });
+      expect(await hull.containers.list()).toEqual([]);
+    });
+}
+
+const lives = (pid: number): boolean => existsSync(`/proc/${pid}`);
+
+async function firstLine(stream: ReadableStream<Uint8Array>): Promise<string> {
+  let text = "";
+  for await (const chunk of stream) {
+    text += new TextDecoder().decode(chunk);
+    if (text.includes("\n")) break;
+  }
+  return text;
+}
