@@ -53,6 +53,7 @@ export async function bundleCode() {
     // Names are left as they are: they stand in the traces that users send.
     minify: { compress: true, mangle: false, codegen: { removeWhitespace: true } },
     comments: false,
+    codeSplitting: { groups: [{ name: groupOf(), debugName: "packages" }] },
   });
   await bundle.close();
   return output.map(({ fileName, code, imports, dynamicImports }) => ({
@@ -61,6 +62,42 @@ export async function bundleCode() {
     imports: [...imports, ...dynamicImports],
     roots: roots.has(fileName) ? [roots.get(fileName)] : [],
   }));
+}
+
+/**
+ * Few files instead of one for each set of modules that some entries share. What is loaded only when it is needed stays so.
+ * @returns what gives the group of a module
+ */
+function groupOf() {
+  const source = (path) => join(project, "packages", path);
+  const lazily = source("api/src/typeurl.ts");
+  /** By the first of these that loads it. */
+  const roots = [
+    ["client", () => [source("client/src/index.ts")]],
+    // Each for a kind of event, too small to be worth a file.
+    ["messages", (moduleOf) => moduleOf(lazily).dynamicallyImportedIds],
+    ["system", () => [source("sys/src/index.ts"), source("sys/src/stream.ts"), source("sys/src/mount.ts")]],
+    // For containerds that can't pull by themselves.
+    ["pull", () => [source("client/src/sdk/here.ts")]],
+  ];
+  let groups;
+  return (id, context) => {
+    groups ??= closures(roots, (one) => context.getModuleInfo(one));
+    return groups.get(id) ?? null;
+  };
+}
+
+/** Which of the groups each module is in: that of the first root that it is loaded with. */
+function closures(roots, getModuleInfo) {
+  const groups = new Map();
+  const add = (id, name) => {
+    const info = getModuleInfo(id);
+    if (info === null || info.isExternal || groups.has(id)) return;
+    groups.set(id, name);
+    for (const imported of info.importedIds) add(imported, name);
+  };
+  for (const [name, idsOf] of roots) for (const id of idsOf(getModuleInfo)) add(id, name);
+  return groups;
 }
 
 /** The thread's file has another name than in the sources. */

@@ -1,7 +1,7 @@
 /** What users install: packed, installed into an empty project, judged, compiled against, and run by Node 20, Node 24 and Bun. */
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { spawnSync } from "node:child_process";
-import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { checkPackage, createPackageFromTarballData } from "@arethetypeswrong/core";
 import { publint } from "publint";
@@ -114,6 +114,28 @@ suite(`the packages${lacking === undefined ? "" : ` (skipped: ${lacking})`}`, ()
           /(?:from|import\() ?"@hull\/(?!(?:client|engine)(?:\/internal\/|"))/.test(text),
         ]).toEqual([file, false, false]);
       }
+    }
+  });
+
+  test("are as large as the README says, or hardly larger", () => {
+    const rows = readFileSync(join(project, "README.md"), "utf8").matchAll(
+      /^\| `(@hull\/\w+)` \| (\d+) \| (\d+) KiB/gm,
+    );
+    const told = new Map(
+      [...rows].map(([, name = "", files, code]) => [name, { files: Number(files), code: Number(code) }]),
+    );
+    for (const [name] of user.tarballs) {
+      const home = join(user.packed, name.replace("@hull/", ""));
+      const files = readdirSync(home);
+      const code = files
+        .filter((file) => file.endsWith(".js"))
+        .reduce((sum, file) => sum + statSync(join(home, file)).size, 0);
+      const limit = told.get(name);
+      expect([name, files.length < 1.2 * (limit?.files ?? 0), code / 1024 < 1.2 * (limit?.code ?? 0)]).toEqual([
+        name,
+        true,
+        true,
+      ]);
     }
   });
 
