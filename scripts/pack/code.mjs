@@ -19,12 +19,13 @@ export async function bundleCode() {
     input[name] = join(project, source);
     roots.set(`${name}.js`, of);
   };
-  for (const { name, folder, entry, seams, parts = {} } of packages) {
+  for (const { name, folder, entry, more = {}, seams, parts = {} } of packages) {
     add(folder, entry, name);
     for (const [seam, { bun, node }] of Object.entries(seams)) {
       add(`${seam.slice(1)}-bun`, bun, name);
       add(`${seam.slice(1)}-node`, node, name);
     }
+    for (const [other, source] of Object.entries(more)) add(other, source, name);
     for (const [part, source] of Object.entries(parts)) add(part, source, name);
   }
   const bundle = await rolldown({

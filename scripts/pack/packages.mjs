@@ -31,6 +31,7 @@ export const platform = {
  * The packages, each behind those that it depends on.
  *
  *   entry    the module that users import; files are named for it
+ *   more     other modules that users import, by the names below the package's
  *   seams    `imports` of the workspace's packages, whose implementation by runtime is chosen when the package is loaded
  *   parts    modules that are loaded, or started, by the path of their file
  *   source   the folder of its README
@@ -41,6 +42,7 @@ export const packages = [
     folder: "client",
     source: "packages/client",
     entry: "packages/client/src/index.ts",
+    more: { services: "packages/client/src/services.ts" },
     description: "Containers from a TypeScript program, by hull's daemon or a containerd",
     engines: { node: ">=20" },
     seams: {
@@ -51,7 +53,7 @@ export const packages = [
     },
     parts: { "readiness-thread": "packages/sys/src/readiness/node-thread.ts" },
     manifest: {
-      peerDependencies: { koffi: dependency("sys", "koffi") },
+      peerDependencies: { koffi: `^${dependency("sys", "koffi")}` },
       peerDependenciesMeta: { koffi: { optional: true } },
     },
   },
@@ -65,7 +67,7 @@ export const packages = [
     seams: { "#sqlite": seam("packages/engine/src/metadata/sqlite") },
     manifest: {
       os: ["linux"],
-      dependencies: { "@hull/client": version, koffi: dependency("sys", "koffi") },
+      dependencies: { "@hull/client": version, koffi: `^${dependency("sys", "koffi")}` },
       optionalDependencies: { [platform.manifest.name]: version },
     },
   },
@@ -94,7 +96,7 @@ export function internalPath({ name }, file) {
 
 /** The `package.json` to publish. */
 export function manifestOf(one) {
-  const { name, folder, description, engines, manifest } = one;
+  const { name, folder, description, engines, manifest, more = {} } = one;
   const { peerDependencies, peerDependenciesMeta, ...rest } = manifest;
   return {
     name,
@@ -105,7 +107,8 @@ export function manifestOf(one) {
     main: `./${folder}.js`,
     types: `./${folder}.d.ts`,
     exports: {
-      ".": { types: `./${folder}.d.ts`, default: `./${folder}.js` },
+      ".": fileOf(folder),
+      ...Object.fromEntries(Object.keys(more).map((other) => [`./${other}`, fileOf(other)])),
       "./internal/*": "./*",
       "./package.json": "./package.json",
     },
@@ -113,6 +116,10 @@ export function manifestOf(one) {
     ...rest,
     ...(peerDependencies === undefined ? {} : { peerDependencies, peerDependenciesMeta }),
   };
+}
+
+function fileOf(entry) {
+  return { types: `./${entry}.d.ts`, default: `./${entry}.js` };
 }
 
 /** Its own seams, and those of packages before it that its files may reach. */

@@ -8,6 +8,13 @@ import { dts } from "rolldown-plugin-dts";
 import { project } from "../setup.mjs";
 import { packages } from "./packages.mjs";
 
+/** What users import, by the names of files. */
+const entries = Object.fromEntries(
+  packages.flatMap(({ name: of, folder, entry, more = {} }) =>
+    Object.entries({ [folder]: entry, ...more }).map(([name, source]) => [name, { source, of }]),
+  ),
+);
+
 /** @returns files with their name, text, what they import, and the packages that have to contain them */
 export async function bundleTypes() {
   const folder = mkdtempSync(join(tmpdir(), "hull-types-"));
@@ -40,7 +47,7 @@ function emit(folder) {
       paths,
     },
     include: [],
-    files: packages.map(({ entry }) => join(project, entry)),
+    files: Object.values(entries).map(({ source }) => join(project, source)),
   };
   writeFileSync(join(folder, "tsconfig.json"), JSON.stringify(config));
   // Types that have no name to write are left out, with an error; if they are needed, bundling misses them.
@@ -51,7 +58,7 @@ async function bundle(folder) {
   const declaration = (source) => join(folder, source.replace(/^packages\//, "").replace(/\.ts$/, ".d.ts"));
   const bundled = await rolldown({
     checks: { pluginTimings: false },
-    input: Object.fromEntries(packages.map(({ folder: name, entry }) => [name, declaration(entry)])),
+    input: Object.fromEntries(Object.entries(entries).map(([name, { source }]) => [name, declaration(source)])),
     cwd: project,
     external: [/^node:/],
     plugins: [resolver(folder), dts({ dtsInput: true, tsconfig: false })],
@@ -63,7 +70,7 @@ async function bundle(folder) {
     // Regions are named by the folder where the declarations were.
     text: code.replace(/^\/\/(?:#(?:end)?region.*| .*\.d\.ts)\n/gm, ""),
     imports: [...imports, ...dynamicImports],
-    roots: packages.filter(({ folder: name }) => fileName === `${name}.d.ts`).map(({ name }) => name),
+    roots: Object.entries(entries).flatMap(([name, { of }]) => (fileName === `${name}.d.ts` ? [of] : [])),
   }));
 }
 

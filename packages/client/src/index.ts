@@ -7,8 +7,8 @@
  *     await using container = await hull.run("alpine", { command: ["echo", "hello"] });
  *     console.log(await container.stdout.text());
  *
- * Errors are of one family, `HullError`, by `code`. The steps below these classes are functions of `@hull/client/containers`, `…/tasks` and
- * so on; the services themselves are `hull.api.service(definition)`.
+ * Errors are of one family, `HullError`, by `code`. The services below these classes are `hull.api.service(definition)`, with the definitions of
+ * `@hull/client/services`.
  */
 export { type Code, HullError, isCode } from "@hull/errors";
 export type { Platform } from "@hull/oci/descriptor";

@@ -19,7 +19,7 @@ import { Snapshots } from "./snapshots.ts";
  * Everything that is made on the way and not yet anybody's is kept by leases, and taken away if a step fails.
  */
 export class Hull implements AsyncDisposable {
-  /** The services as containerd's API has them, for what isn't here. */
+  /** The services as containerd's API has them, for what isn't here: `api.service(definition)`, of `@hull/client/services`. */
   readonly api: Client;
   readonly images: Images;
   readonly containers: Containers;
