@@ -20,6 +20,7 @@ import { cgroupPaths, mainDirectory, processesOf } from "./cgroup.ts";
 import type { Children, ProcessExit } from "./children.ts";
 import type { TaskEvents } from "./events.ts";
 import { startByFifo } from "./exec-fifo.ts";
+import { canCheckpoint } from "./fifo-copy.ts";
 import { createWillFail, execWillFail } from "./foresee.ts";
 import { makeMappedMounts } from "./mapped-mounts.ts";
 import { OciRuntime } from "./oci-runtime.ts";
@@ -147,9 +148,11 @@ export class Container {
         streams.connect(await receiveTerminal((consoleSocket) => start({ consoleSocket, stdio })));
         process.streams = streams;
       } else {
-        const streams = undo.adopt(await ProcessStdio.open({ stdin, stdout, stderr }, owner), (opened) =>
-          opened.close(),
-        );
+        const names = { stdin, stdout, stderr };
+        // No checkpoint holds execs.
+        const checkpointable = process.execId === "" && canCheckpoint();
+        const opened = await ProcessStdio.open(names, owner, { checkpointable });
+        const streams = undo.adopt(opened, () => opened.close());
         // Before the start: the client may close the input as soon as it could write to it.
         process.streams = streams;
         undo.defer(() => {

@@ -7,7 +7,7 @@
  *   stdout,  a reading and writing end until the process has ended, so that the process neither blocks at open nor gets SIGPIPE
  *   stderr   while no client reads
  *
- * For a log the process is given a pipe; see `logs`.
+ * For a log the process is given a pipe; see `logs`. So it is for a FIFO if it is to be checkpointed; see `fifo-copy`.
  *
  * When the process has ended, the last writing end is closed and a reader sees the end. If nobody has come to read yet, the output is kept
  * for a while; see `late-output`.
@@ -18,6 +18,7 @@ import { type HullError, invalidArgument, unimplemented, unknown } from "@hull/e
 import { close, open, openFlags, pipe, setNonBlocking } from "@hull/sys/fd";
 import type { OutputName } from "./cri/log-lines.ts";
 import type { CriStreams, CriTarget } from "./cri/streams.ts";
+import { CopiedInput, CopiedOutput } from "./fifo-copy.ts";
 import { LateOutput } from "./late-output.ts";
 import { LogFile, parseRotation, type Rotation } from "./log-file.ts";
 import { fileSink, LoggerProcess, type LogOwner, LogPipe, type OutputSink } from "./logs.ts";
@@ -119,12 +120,14 @@ export interface StreamOwner extends LogOwner {
 interface Ends {
   stdinEnd: number | undefined;
   outputEnds: number[];
+  input: CopiedInput | undefined;
+  outputs: CopiedOutput[];
   logs: LogPipe[];
   logger: LoggerProcess | undefined;
   cri: CriStreams | undefined;
 }
 
-const noEnds = { stdinEnd: undefined, logger: undefined, cri: undefined };
+const noEnds = { stdinEnd: undefined, input: undefined, logger: undefined, cri: undefined };
 
 /** Open streams of one process without a terminal. */
 export class ProcessStdio implements ProcessStreams {
@@ -138,7 +141,7 @@ export class ProcessStdio implements ProcessStreams {
   private constructor(descriptors: readonly (number | "ignore")[], ends: Partial<Ends> = {}) {
     this.descriptors = descriptors;
     this.#given = [...new Set(descriptors.filter((fd) => fd !== "ignore"))];
-    this.#ends = { ...noEnds, outputEnds: [], logs: [], ...ends };
+    this.#ends = { ...noEnds, outputEnds: [], outputs: [], logs: [], ...ends };
   }
 
   /** Streams that lead nowhere. */
@@ -149,17 +152,21 @@ export class ProcessStdio implements ProcessStreams {
   /**
    * Opens the streams.
    *
-   * A log named for stdout takes stderr as well, unless that is given a place of its own.
+   * A log named for stdout takes stderr as well, unless that is given a place of its own. With `checkpointable` the process gets no FIFO itself.
    *
    * @throws InvalidArgument, Unimplemented (see `parseStream`), Unknown if a logging process can't be started, or the system's error
    */
-  static async open({ stdin, stdout, stderr }: StreamNames, owner: StreamOwner): Promise<ProcessStdio> {
+  static async open(
+    { stdin, stdout, stderr }: StreamNames,
+    owner: StreamOwner,
+    { checkpointable = false }: { checkpointable?: boolean } = {},
+  ): Promise<ProcessStdio> {
     using undo = new DisposableStack();
     const keep = (fd: number): number => {
       undo.defer(() => close(fd));
       return fd;
     };
-    const ends: Ends = { ...noEnds, outputEnds: [], logs: [] };
+    const ends: Ends = { ...noEnds, outputEnds: [], outputs: [], logs: [] };
     const target = parseStream(stdout);
     if (target.kind === "cri") {
       if (stderr !== "" && stderr !== stdout) throw criTogether(stderr);
@@ -176,6 +183,11 @@ export class ProcessStdio implements ProcessStreams {
       }
       const path = fifoOf(name);
       if (path === undefined) return "ignore";
+      if (checkpointable) {
+        ends.input = undo.adopt(new CopiedInput(path), (copy) => copy.close());
+        ends.stdinEnd = keep(ends.input.clientEnd);
+        return keep(ends.input.readEnd);
+      }
       // Opened for reading alone: a process that held a writing end itself would never see the end of its input.
       const fd = keep(open(path, openFlags.readOnly | openFlags.nonBlocking));
       setNonBlocking(fd, false);
@@ -187,6 +199,11 @@ export class ProcessStdio implements ProcessStreams {
         case "none":
           return "ignore";
         case "fifo":
+          if (checkpointable) {
+            const copy = undo.adopt(new CopiedOutput(target.path), (opened) => opened.close());
+            ends.outputs.push(copy);
+            return keep(copy.writeEnd);
+          }
           ends.outputEnds.push(keep(open(target.path, openFlags.readWrite | openFlags.nonBlocking)));
           return keep(open(target.path, openFlags.writeOnly));
         case "file": {
@@ -249,6 +266,7 @@ export class ProcessStdio implements ProcessStreams {
   /** The process has ended: readers see the end of its output, and logs have all of it. */
   finish(): void {
     this.closeStdin();
+    this.#ends.input?.close();
     for (const end of this.#ends.outputEnds) {
       const kept = LateOutput.keep(end);
       if (kept !== undefined) this.#late.push(kept);
@@ -257,8 +275,9 @@ export class ProcessStdio implements ProcessStreams {
     for (const log of this.#ends.logs) log.flush();
   }
 
-  /** A logging process has ended. Nothing else is there to wait for: whoever still writes to a log has no part in the container. */
+  /** Copies are done, a logging process has ended. Nothing else is there to wait for: whoever still writes to a log has no part in the container. */
   async drained(): Promise<void> {
+    await Promise.all(this.#ends.outputs.map(({ drained }) => drained));
     await this.#ends.logger?.stop();
   }
 
@@ -267,6 +286,7 @@ export class ProcessStdio implements ProcessStreams {
     this.finish();
     for (const log of this.#ends.logs) log.close();
     this.#ends.logs = [];
+    for (const copy of this.#ends.outputs) copy.close();
     this.#ends.cri?.close();
     this.#ends.logger?.kill();
     for (const kept of this.#late) kept[Symbol.dispose]();
