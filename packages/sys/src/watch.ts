@@ -7,6 +7,7 @@ import { canceled } from "@hull/errors";
 import { readiness } from "#readiness";
 import { close } from "./fd.ts";
 import { openProcess } from "./process.ts";
+import type { Wait } from "./readiness/index.ts";
 
 const EPOLLIN = 1;
 const EPOLLOUT = 4;
@@ -28,15 +29,30 @@ export async function ready(fd: number, side: "read" | "write", options: WaitOpt
   const { signal, keepAlive = true } = options;
   if (signal?.aborted) throw canceled(`waiting for descriptor ${fd} was canceled`, { cause: signal.reason });
   const wait = await readiness.wait(fd, side === "read" ? EPOLLIN : EPOLLOUT, keepAlive);
-  const giveUp = () => wait.giveUp();
-  if (signal?.aborted) giveUp();
-  signal?.addEventListener("abort", giveUp, { once: true });
+  if (signal?.aborted) wait.giveUp();
+  const waits = signal === undefined ? undefined : waitsOf(signal);
+  waits?.add(wait);
   try {
     await wait.settled;
   } finally {
-    signal?.removeEventListener("abort", giveUp);
+    waits?.delete(wait);
   }
   if (signal?.aborted) throw canceled(`waiting for descriptor ${fd} was canceled`, { cause: signal.reason });
+}
+
+/** The waits that a signal ends. It has one listener for all that come and go: adding one to a signal takes as long as a wait. */
+const waitsBySignal = new WeakMap<AbortSignal, Set<Wait>>();
+
+function waitsOf(signal: AbortSignal): Set<Wait> {
+  const known = waitsBySignal.get(signal);
+  if (known !== undefined) return known;
+  const waits = new Set<Wait>();
+  waitsBySignal.set(signal, waits);
+  const giveUp = () => {
+    for (const wait of waits) wait.giveUp();
+  };
+  signal.addEventListener("abort", giveUp, { once: true });
+  return waits;
 }
 
 /**
