@@ -54,6 +54,8 @@ const frugal = {
   BUN_JSC_numberOfGCMarkers: "1",
   BUN_JSC_useConcurrentGC: "0",
   BUN_JSC_useConcurrentJIT: "0",
+  // The shim tidies up itself when it comes to rest. The runtime would wake three times a second to see whether there is something to collect.
+  BUN_GC_TIMER_DISABLE: "1",
   // The allocator gives memory back at once instead of keeping a thread for it.
   MIMALLOC_PURGE_DELAY: "0",
 };
