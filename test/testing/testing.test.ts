@@ -4,8 +4,9 @@ import { existsSync, readdirSync } from "node:fs";
 import { join } from "node:path";
 import { connect } from "@hull/client";
 import { writeBusyboxImage } from "../../scripts/image.ts";
+import { startHull } from "../support/hull.ts";
 import { noNetworks, openNetworkNamespace } from "../support/network-namespace.ts";
-import { nodeEnvironment } from "../support/node.ts";
+import { node, nodeEnvironment, noNode } from "../support/node.ts";
 import { runProgram } from "../support/process.ts";
 import { scratch } from "../support/scratch.ts";
 import { ways } from "./ways.ts";
@@ -62,14 +63,42 @@ for (const { name, why: lacking, runtime, start } of ways) {
       expect(pids.map(lives)).toEqual([true, true]);
       if (signal !== "leave") victim.kill(signal);
       await victim.exited;
-      const deadline = Date.now() + 20_000;
-      while (readdirSync(temporary.path).length > 0 && Date.now() < deadline) await Bun.sleep(50);
-      expect(readdirSync(temporary.path, { recursive: true })).toEqual([]);
+      await emptied(temporary.path);
       expect(pids.map(lives)).toEqual([false, false]);
       if (daemon === undefined) return;
       await using hull = await connect({ address: daemon.address });
       expect(await hull.containers.list()).toEqual([]);
     });
+}
+
+/** Node's test runner has an end when nothing goes on in the process any more. */
+for (const place of ["daemon", "engine"]) {
+  const why = noNode;
+  test.skipIf(why !== undefined)(
+    `Node's test runner ends by itself, with an ${place}${why === undefined ? "" : ` (skipped: ${why})`}`,
+    async () => {
+      await using stack = new AsyncDisposableStack();
+      const folder = stack.use(scratch());
+      const archive = folder.join("busybox.tar");
+      writeBusyboxImage(archive, "docker.io/library/busybox:latest");
+      const daemon = stack.use(await startHull(folder.join("daemon")));
+      const temporary = stack.use(scratch());
+      const { status, stdout } = await runProgram([node ?? "", "--test", join(import.meta.dir, "runner-file.ts")], {
+        env: { ...nodeEnvironment, HULL_ADDRESS: daemon.address, IMAGE: archive, PLACE: place, TMPDIR: temporary.path },
+      });
+      expect({ status, stdout }).toEqual({ status: 0, stdout: expect.stringContaining("pass 4") });
+      await emptied(temporary.path);
+      await using hull = await connect({ address: daemon.address });
+      expect(await hull.containers.list()).toEqual([]);
+    },
+  );
+}
+
+/** Resolves when nothing is in a folder any more. */
+async function emptied(folder: string): Promise<void> {
+  const deadline = Date.now() + 20_000;
+  while (readdirSync(folder).length > 0 && Date.now() < deadline) await Bun.sleep(50);
+  expect(readdirSync(folder, { recursive: true })).toEqual([]);
 }
 
 const lives = (pid: number): boolean => existsSync(`/proc/${pid}`);
