@@ -109,4 +109,5 @@ export function hasHooks({ hooks }: Spec): boolean {
 export interface Spec extends ForeseenSpec, Omit<MappedSpec, "mounts"> {
   mounts?: ForeseenSpec["mounts"] & MappedSpec["mounts"];
   hooks?: Readonly<Record<string, readonly unknown[] | null>>;
+  annotations?: Readonly<Record<string, string>>;
 }

@@ -26,6 +26,7 @@ import { makeMappedMounts } from "./mapped-mounts.ts";
 import { OciRuntime } from "./oci-runtime.ts";
 import { OomWatch } from "./oom.ts";
 import { removeRuncRecord } from "./runtime-record.ts";
+import { keepsStatistics, type Statistics, statisticsOf } from "./statistics.ts";
 import { ProcessStdio, type StreamOwner } from "./stdio.ts";
 import { type StreamRequest, TaskProcess } from "./task-process.ts";
 import { receiveTerminal, TerminalStreams } from "./terminal.ts";
@@ -66,6 +67,8 @@ export class Container {
   /** Starting and deleting it has no side to it that only the runtime's commands know of. */
   #plain = false;
   #cleanup: Promise<void> | undefined;
+  #keepsStatistics = false;
+  #lastStatistics: Statistics | undefined;
   /** Contents of /proc/<pid>/cgroup of the first process. */
   #cgroup = "";
 
@@ -104,6 +107,7 @@ export class Container {
     }
     const { noPivotRoot, noNewKeyring } = runtime.options;
     const spec = readSpec(bundle);
+    this.#keepsStatistics = keepsStatistics(spec);
     if (request.checkpoint !== "") {
       recordRuntime(bundle, runtime);
       this.#sharedPids = sharesPidNamespace(spec);
@@ -394,6 +398,15 @@ export class Container {
     return this.#cgroup;
   }
 
+  /** What it has used. @throws NotFound if it has stopped, and its spec doesn't say that they are to be kept */
+  async statistics(): Promise<Statistics> {
+    if (this.init.status === "stopped" && this.#keepsStatistics) {
+      await this.#startCleanup().catch(() => {});
+      if (this.#lastStatistics !== undefined) return this.#lastStatistics;
+    }
+    return await statisticsOf(this.cgroup);
+  }
+
   /** Exec ids by pid. */
   get execPids(): ReadonlyMap<number, string> {
     return new Map([...this.#execs.values()].map(({ process }) => [process.pid, process.execId]));
@@ -439,6 +452,7 @@ export class Container {
   }
 
   async #clean(force: boolean): Promise<void> {
+    if (this.#keepsStatistics) this.#lastStatistics ??= await statisticsOf(this.#cgroup);
     const removed = !force && this.#plain && !this.#sharedPids && removeRuncRecord(this.#record);
     if (!removed) await this.#runtime.delete(this.id, { force });
     unmountAll(this.#paths.rootfs);

@@ -139,14 +139,7 @@ export function taskService(shim: ShimProcess): ServiceImplementation<typeof Tas
       return { processes: pids.map((pid) => ({ pid, info: processInfo(execs.get(pid)) })) };
     },
     async stats({ id }) {
-      const paths = cgroupPaths(find(id).cgroup);
-      // Loaded when first asked for: most shims never are.
-      if (paths.v1.has("memory") || paths.v2 === undefined) {
-        const { metricsV1 } = await import("./metrics-v1.ts");
-        return { stats: { typeUrl: "io.containerd.cgroups.v1.Metrics", value: metricsV1(paths) } };
-      }
-      const { metricsV2 } = await import("./metrics-v2.ts");
-      return { stats: { typeUrl: "io.containerd.cgroups.v2.Metrics", value: metricsV2(paths.v2) } };
+      return { stats: await find(id).statistics() };
     },
     async checkpoint({ id, path, options }) {
       await find(id).checkpoint(path, checkpointOptions(options));

@@ -130,10 +130,13 @@ class Attempt {
       ended = await untilEnd(this.#client, running, this.#options, limits, startedAt);
     }
     const filling = workspace.filling();
-    const { counted, ...rest } = ended;
+    const { code, stdout, stderr, truncated, counted } = ended;
     return {
-      ...rest,
       outcome: outcomeOf(ended, filling.full),
+      code,
+      stdout,
+      stderr,
+      truncated,
       files: workspace.take(take),
       usage: {
         cpuMs: counted.cpuMs,

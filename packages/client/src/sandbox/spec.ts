@@ -8,6 +8,7 @@ import {
   type Spec,
   type SpecMiddleware,
   type SpecMount,
+  withAnnotations,
   withArgs,
   withCapabilities,
   withCpu,
@@ -48,6 +49,8 @@ export interface SandboxPlace {
 const cpuPeriod = 100_000;
 /** The kernel's own: half of what a process may have, so that the host's programs outlive a sandbox's. */
 const oomScore = 500;
+/** Hull's shim forgets what a container has used when it ends, unless told so; containerd's does when it is deleted. */
+const keepStatistics = "hull.dev/keep-statistics";
 /** Go's names of the architectures that there are seccomp profiles for. */
 const architectures: Readonly<Record<string, string>> = { x64: "amd64", arm64: "arm64" };
 
@@ -92,6 +95,7 @@ export function sandboxSpec(options: SandboxOptions, place: SandboxPlace): Spec 
     withPidsLimit(limits.pids),
     withRlimits(rlimitsOf(limits)),
     withOomScore(oomScore),
+    withAnnotations({ [keepStatistics]: "true" }),
     ...(ids === undefined ? [] : [withMapping(ids)]),
   );
 }

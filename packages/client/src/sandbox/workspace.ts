@@ -69,7 +69,7 @@ export class Workspace implements Disposable {
       }
       chmodSync(this.temporary, 0o1777);
     } catch (error) {
-      removeWorkspace(id);
+      this[Symbol.dispose]();
       const known = HullError.from(error);
       if (!isCode(known, "permissionDenied")) throw known;
       throw failedPrecondition("a sandbox's files are a file system of their own: run this program as root", {
@@ -122,8 +122,7 @@ export class Workspace implements Disposable {
   }
 
   [Symbol.dispose](): void {
-    unmountTree(this.#fileSystem);
-    rmSync(this.folder, { recursive: true, force: true });
+    remove(this.folder);
   }
 }
 
@@ -131,8 +130,12 @@ const folderOf = (id: string): string => join(tmpdir(), `hull-sandbox-${id}`);
 
 /** Takes away what a sandbox's folder has, for one whose program is gone. */
 export function removeWorkspace(id: string): void {
-  const folder = folderOf(id);
-  unmountTree(join(folder, "files"));
+  remove(folderOf(id));
+}
+
+/** With all that is mounted there. */
+function remove(folder: string): void {
+  unmountTree(folder);
   rmSync(folder, { recursive: true, force: true });
 }
 
