@@ -4,6 +4,7 @@ import { spawnSync } from "node:child_process";
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { checkPackage, createPackageFromTarballData, type Problem } from "@arethetypeswrong/core";
+import { connect } from "@hull/client";
 import { publint } from "publint";
 import { formatMessage } from "publint/utils";
 import { busyboxLayer, writeBusyboxImage, writeLayout } from "../../scripts/image.ts";
@@ -35,13 +36,21 @@ const runtimes: readonly Runtime[] = [
   { name: "Node 20 or later, compiled, the client's alone", command: "node", old: true },
 ];
 
+/** All that has programs in it is compiled. */
 const guides = [
   "README.md",
-  "docs/guides/sdk.md",
-  "docs/guides/engine.md",
-  "packages/client/README.md",
-  "packages/embed/README.md",
-];
+  ...readdirSync(join(project, "docs/guides")).map((name) => `docs/guides/${name}`),
+  ...readdirSync(join(project, "packages")).map((name) => `packages/${name}/README.md`),
+].filter((guide) => existsSync(join(project, guide)));
+/** What these say is done; images of databases and the like are the business of other tests. */
+const isRun = ({ guide }: { guide: string }) =>
+  [
+    "README.md",
+    "docs/guides/sdk.md",
+    "docs/guides/engine.md",
+    "packages/client/README.md",
+    "packages/embed/README.md",
+  ].includes(guide);
 const snippets = guides.flatMap((guide) => snippetsOf(guide).map((snippet) => ({ guide, ...snippet })));
 
 const suite = lacking === undefined ? describe : describe.skip;
@@ -202,10 +211,40 @@ suite(`the packages${lacking === undefined ? "" : ` (skipped: ${lacking})`}`, ()
     }
   });
 
+  test("@hull/testing takes away what a killed program of Node 20 or later leaves", async () => {
+    const program = user.write(
+      "killed.mjs",
+      `import { startContainer } from "@hull/testing";
+       const { id } = await startContainer("alpine", { command: ["sleep", "1000"] });
+       console.log(id);
+       process.kill(process.pid, "SIGKILL");`,
+    );
+    await using hull = await connect({ address: daemon.address });
+    const gone = new Set<string>();
+    const end = new AbortController();
+    const events = hull.events({
+      topics: ["/containers/delete"],
+      signal: AbortSignal.any([end.signal, AbortSignal.timeout(30_000)]),
+    });
+    const told = Promise.withResolvers<void>();
+    const watching = (async () => {
+      for await (const { event } of events) {
+        gone.add(event.id);
+        told.resolve();
+      }
+    })().catch(told.reject);
+    const { stdout, status } = await runProgram(["node", program], { cwd: user.folder, env: environment() });
+    expect(status).toBe(128 + 9);
+    await told.promise;
+    expect([...gone]).toEqual([stdout.trim()]);
+    end.abort();
+    await watching;
+  });
+
   for (const { name, command, old = false } of runtimes)
     test.skipIf(command === undefined)(`the guides' programs print what is said (${name})`, async () => {
       rmSync(root(), { recursive: true, force: true });
-      const programs = snippets.filter(({ engine }) => !(old && engine));
+      const programs = snippets.filter((snippet) => isRun(snippet) && !(old && snippet.engine));
       const setup = user.write(
         "setup.mjs",
         old

@@ -23,7 +23,7 @@ export function snippetsOf(guide: string): Snippet[] {
   return [...blocks].map(({ 1: body = "", 2: output = "", index }, at) => ({
     file: `${basename(guide, ".md").toLowerCase()}-${at + 1}.ts`,
     line: text.slice(0, index).split("\n").length,
-    code: `${/\b(connect|Engine\.open)\(/.test(body) ? "" : prelude}${body}export {};\n`,
+    code: `${/\b(connect|Engine\.open|startContainer|openSession)\(/.test(body) ? "" : prelude}${body}export {};\n`,
     output,
     engine: body.includes("Engine.open("),
   }));
