@@ -48,6 +48,7 @@ const isRun = ({ guide }: { guide: string }) =>
     "README.md",
     "docs/guides/sdk.md",
     "docs/guides/engine.md",
+    "docs/guides/sandbox.md",
     "packages/client/README.md",
     "packages/embed/README.md",
   ].includes(guide);

@@ -82,7 +82,10 @@ export const cases: readonly Case[] = [
   {
     name: "ends what forks for ever",
     async run(hull) {
-      const { outcome, stderr, usage } = await sh(hull, "f() { f | f & }; f; while :; do :; done", { timeMs, pids: 32 });
+      const { outcome, stderr, usage } = await sh(hull, "f() { f | f & }; f; while :; do :; done", {
+        timeMs,
+        pids: 32,
+      });
       assert.ok(outcome === "timeout" || outcome === "memory", outcome);
       assert.match(stderr, /can't fork/);
       assert.ok(usage.wallMs < timeMs + 5000, `${usage.wallMs} ms`);
