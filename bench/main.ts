@@ -14,15 +14,19 @@ import { writeBusyboxImage } from "../scripts/image.ts";
 import { CriDaemon, writePodImages } from "../test/support/cri.ts";
 import { scratch } from "../test/support/scratch.ts";
 import { contentCases } from "./cases/content.ts";
+import { footprintCase } from "./cases/footprint.ts";
 import { importCase, writeLargeImage } from "./cases/import.ts";
 import { latencyCase } from "./cases/latency.ts";
+import { lifeCase } from "./cases/life.ts";
 import { lifecycleCase } from "./cases/lifecycle.ts";
 import { memoryCases } from "./cases/memory.ts";
 import { nodeCases, podCases } from "./cases/pods.ts";
+import { ratesCase } from "./cases/rates.ts";
 import { runCase } from "./cases/run.ts";
 import { makeContainers, startCase } from "./cases/start.ts";
+import { streamCase } from "./cases/stream.ts";
 import { startPeers } from "./peers.ts";
-import { table, toJson } from "./report.ts";
+import { plainTable, type Table, table, toJson } from "./report.ts";
 import type { Sample } from "./sample.ts";
 
 const { values } = parseArgs({
@@ -33,6 +37,7 @@ const wants = (name: string): boolean => wanted === undefined || wanted.includes
 const rounds = (count: number): number => (values.quick ? Math.max(3, Math.ceil(count / 5)) : count);
 const image = "docker.io/library/busybox:latest";
 const samples: Sample[] = [];
+const tables: Table[] = [];
 const step = (text: string): void => void process.stderr.write(`bench: ${text}\n`);
 
 using folder = scratch();
@@ -56,7 +61,7 @@ if (wants("start")) {
   samples.push(await startCase("daemon start, 500 containers", folders, rounds(10)));
 }
 
-{
+if (["run", "lifecycle", "latency", "memory", "content", "import"].some(wants)) {
   await using peers = await startPeers(folder.join("p"));
   for (const peer of [peers.hull, peers.containerd]) await peer.ctr("images", "import", archive);
 
@@ -138,10 +143,29 @@ if (wants("pods") || wants("node")) {
   }
 }
 
-console.log(table(samples));
+if (wants("engine")) {
+  step("the engine in a program, and an OCI runtime driven by hand");
+  tables.push(await lifeCase(folder, archive, rounds(40)));
+}
+if (wants("stream")) {
+  step("bytes through a container");
+  tables.push(
+    await streamCase(folder, { archive, rounds: rounds(5), bytes: values.quick ? 128 * 2 ** 20 : 1024 * 2 ** 20 }),
+  );
+}
+if (wants("rates")) {
+  step("lives of containers, 8 at a time");
+  tables.push(await ratesCase(folder, { archive, image, count: rounds(200), workers: 8 }));
+}
+if (wants("footprint")) {
+  step("start and memory of programs");
+  tables.push(await footprintCase(folder, rounds(10)));
+}
+
+console.log([...(samples.length > 0 ? [table(samples)] : []), ...tables.map(plainTable)].join("\n\n"));
 const machine = { cpus: cpus().length, model: cpus()[0]?.model, kernel: release(), bun: Bun.version };
 const results = join(import.meta.dir, "results");
 mkdirSync(results, { recursive: true });
 const file = join(results, `${new Date().toISOString().replaceAll(":", "-")}.json`);
-writeFileSync(file, toJson(samples, machine));
+writeFileSync(file, toJson(samples, tables, machine));
 step(`figures in ${file}`);

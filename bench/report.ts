@@ -1,7 +1,19 @@
 import { lessIsBetter, median, met, ratio, type Sample } from "./sample.ts";
 
-const round = (figure: number): string =>
-  figure >= 100 ? figure.toFixed(0) : figure >= 10 ? figure.toFixed(1) : figure.toFixed(2);
+/** Figures that aren't of hull and containerd alone. */
+export interface Table {
+  readonly title: string;
+  readonly header: readonly string[];
+  readonly rows: readonly (readonly string[])[];
+}
+
+/** A figure with three digits or more. */
+export const figure = (value: number): string =>
+  value >= 100 ? value.toFixed(0) : value >= 10 ? value.toFixed(1) : value.toFixed(2);
+
+/** A target, and whether it is met. */
+export const verdict = (value: number, sign: "≤" | "≥", target: number): string =>
+  `${sign} ${target.toFixed(2)} ${(sign === "≤" ? value <= target : value >= target) ? "✓" : "✗"}`;
 
 /** A bar for a ratio: one block a tenth, so that 1.0 (as containerd) is ten blocks. */
 function bar(value: number): string {
@@ -17,20 +29,32 @@ export function table(samples: readonly Sample[]): string {
     const sign = lessIsBetter(sample.unit) ? "≤" : "≥";
     return [
       sample.name,
-      round(median(sample.hull)),
-      round(median(sample.containerd)),
+      figure(median(sample.hull)),
+      figure(median(sample.containerd)),
       sample.unit,
       ratio(sample).toFixed(2),
       sample.target === undefined ? "" : `${sign} ${sample.target.toFixed(2)}${verdict ? " ✓" : " ✗"}`,
       bar(ratio(sample)),
     ];
   });
+  return aligned(header, rows, (column) => column === 0 || column > 4);
+}
+
+/** Another table, under its title. */
+export const plainTable = ({ title, header, rows }: Table): string =>
+  `${title}\n${aligned(header, rows, (column) => !rows.every((row) => /^-?[\d.]+$/.test(row[column] ?? "")))}`;
+
+function aligned(
+  header: readonly string[],
+  rows: readonly (readonly string[])[],
+  left: (column: number) => boolean,
+): string {
   const widths = header.map((title, column) =>
     Math.max(title.length, ...rows.map((row) => (row[column] ?? "").length)),
   );
   const line = (cells: readonly string[]): string => {
     const padded = cells.map((cell, column) =>
-      column === 0 || column > 4 ? cell.padEnd(widths[column] ?? 0) : cell.padStart(widths[column] ?? 0),
+      left(column) ? cell.padEnd(widths[column] ?? 0) : cell.padStart(widths[column] ?? 0),
     );
     return padded.join("  ").trimEnd();
   };
@@ -38,12 +62,16 @@ export function table(samples: readonly Sample[]): string {
 }
 
 /** The samples with their medians and ratios, for a program. */
-export function toJson(samples: readonly Sample[], machine: Readonly<Record<string, unknown>>): string {
+export function toJson(
+  samples: readonly Sample[],
+  tables: readonly Table[],
+  machine: Readonly<Record<string, unknown>>,
+): string {
   const results = samples.map((sample) => ({
     ...sample,
     medians: { hull: median(sample.hull), containerd: median(sample.containerd) },
     ratio: ratio(sample),
     met: met(sample),
   }));
-  return `${JSON.stringify({ machine, results }, null, 2)}\n`;
+  return `${JSON.stringify({ machine, results, tables }, null, 2)}\n`;
 }
