@@ -133,6 +133,10 @@ export const runtimeTable = configTable({
   stats_collect_period: duration("1s", "How far samples of processor use lie apart"),
   stats_retention_period: duration("2m0s", "How long samples are kept"),
   enable_criu: flag(true, "Make checkpoints of containers"),
+  enable_experimental_restore_via_create: flag(
+    false,
+    "Make containers from checkpoints, by archives or images of them",
+  ),
 });
 
 /** The server. */

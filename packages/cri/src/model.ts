@@ -14,6 +14,7 @@ import type {
   PodSandboxConfig,
 } from "@hull/api/gen/cri/v1/cri";
 import type { Nanoseconds } from "@hull/engine/labels";
+import type { Descriptor } from "@hull/oci/descriptor";
 import type { ImageConfig } from "@hull/oci/manifest";
 
 /** The namespace of all that Kubernetes has here. */
@@ -122,6 +123,8 @@ export interface LocalImage {
   /** Key of the snapshot that its containers start from. */
   readonly chainId: string;
   readonly pinned: boolean;
+  /** Layers of what is no file system but a container's checkpoint. */
+  readonly checkpoint?: readonly Descriptor[];
 }
 
 /** The part of the images that pods and containers need. */

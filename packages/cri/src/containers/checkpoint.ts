@@ -7,23 +7,21 @@ import type { ContentStore } from "@hull/engine/content/index";
 import { type Context, contextFor } from "@hull/engine/context";
 import type { Differ } from "@hull/engine/diff/index";
 import { unlessGone } from "@hull/engine/unless-gone";
-import { HullError, unknown } from "@hull/errors";
+import { unknown } from "@hull/errors";
 import { isErrno } from "@hull/sys/errno";
-import { startProgram, which } from "@hull/sys/program";
 import { criNamespace, type PodContainer } from "../model.ts";
 import { goJson } from "../records/index.ts";
 import { wrapped } from "../wrap.ts";
 import type { ContainersContext } from "./context.ts";
+import { requireCriu } from "./criu.ts";
 import { stateName, toWireStatus } from "./wire.ts";
 
 /** What archives are made with. */
 export interface CheckpointParts {
   readonly differ: Differ;
-  readonly content: Pick<ContentStore, "path">;
+  readonly content: Pick<ContentStore, "path" | "writer">;
 }
 
-/** The oldest CRIU that can do it: 3.16. */
-const oldestCriu = 31_600;
 const tarType = "application/vnd.oci.image.layer.v1.tar";
 
 /**
@@ -34,11 +32,7 @@ export async function checkpointContainer(
   of: ContainersContext,
   { containerId, location }: { readonly containerId: string; readonly location: string },
 ): Promise<void> {
-  if (!of.options.config.runtime.enable_criu)
-    throw unknown(
-      `failed to checkpoint container ${JSON.stringify(containerId)}: criu support is disabled by configuration`,
-    );
-  await requireCriu(containerId);
+  await requireCriu(of.options.config.runtime, `failed to checkpoint container ${JSON.stringify(containerId)}`);
   const container = of.options.containers.get(
     containerId,
     `an error occurred when trying to find container the container status ${JSON.stringify(containerId)}: ` +
@@ -130,22 +124,4 @@ async function copyIfThere(from: string, to: string): Promise<void> {
   } catch (error) {
     if (!isErrno(error, "ENOENT")) throw error;
   }
-}
-
-/** @throws Unknown if there is no CRIU that can do it */
-async function requireCriu(id: string): Promise<void> {
-  const what = `failed to checkpoint container ${JSON.stringify(id)}`;
-  const program = which("criu");
-  if (program === null) throw unknown(`${what}: criu binary not found in shim path or system PATH`);
-  let text: string;
-  try {
-    const child = startProgram([program, "--version"], { stdio: ["ignore", "pipe", "ignore"] });
-    text = await new Response(child.stdout).text();
-  } catch (error) {
-    throw wrapped(`${what}: failed to retrieve criu version`, HullError.from(error));
-  }
-  const [, major = "0", minor = "0", sub = "0"] = /Version: (\d+)\.(\d+)(?:\.(\d+))?/.exec(text) ?? [];
-  const version = Number(major) * 10_000 + Number(minor) * 100 + Number(sub);
-  if (version < oldestCriu)
-    throw unknown(`${what}: checkpoint/restore requires at least CRIU ${oldestCriu}, current version is ${version}`);
 }

@@ -23,6 +23,7 @@ import { newId } from "../stores/index.ts";
 import { within, withinLater } from "../wrap.ts";
 import type { ContainersContext } from "./context.ts";
 import { containerExtension, type RecordedContainer } from "./record.ts";
+import { checkpointIn, Restoration } from "./restore.ts";
 import { newRun, writeRun } from "./run-file.ts";
 import { runningTarget } from "./target.ts";
 import { fillVolumes } from "./volumes.ts";
@@ -55,8 +56,12 @@ export async function createContainer(of: ContainersContext, request: CreateCont
   );
   try {
     return await nri.shared(async () => {
+      const checking = checkpointIn(of, config.image?.image ?? "");
+      const checkpoint = await withinLater("failed to check if this is a checkpoint image", checking);
       const placed = await withPlacedImages(of, pod, config);
-      return await new Creation(of, { id, name, pod, config: placed, podConfig }).run();
+      const restoration = checkpoint && (await Restoration.open(of, id, checkpoint, placed));
+      const wanted = { id, name, pod, config: restoration?.config ?? placed, podConfig, restoration };
+      return await new Creation(of, wanted).run();
     });
   } catch (error) {
     containers.releaseName(name, id);
@@ -78,6 +83,7 @@ interface Wanted {
   readonly pod: Pod;
   readonly config: ContainerConfig;
   readonly podConfig: PodSandboxConfig;
+  readonly restoration: Restoration | undefined;
 }
 
 /** One creation under way. */
@@ -93,16 +99,15 @@ class Creation {
   }
 
   async run(): Promise<string> {
-    const { id, pod, config } = this.#wanted;
+    const { id, pod, config, restoration } = this.#wanted;
     const { images, handlers, nri, containers, onEvent } = this.#of.options;
-    const reference = config.image?.image ?? "";
-    const image = await withinLater("failed to check if this is a checkpoint image", images.get(reference));
-    const handler = within("failed to get sandbox runtime", () => handlers.get(pod.runtimeHandler));
     await using undo = new AsyncDisposableStack();
+    undo.defer(() => this.#removeDirectories());
+    const image = restoration?.base ?? (await images.get(config.image?.image ?? ""));
+    const handler = within("failed to get sandbox runtime", () => handlers.get(pod.runtimeHandler));
     undo.defer(() => this.#forgetRootfs(handler));
     const snapshotOf = async (lease?: string) => await this.#prepare(handler, image, lease);
     await this.#makeDirectories();
-    undo.defer(() => this.#removeDirectories());
     const made = await this.#spec(handler, image, snapshotOf);
     undo.defer(() => this.#of.options.releaseLabel(made.processLabel === pod.processLabel ? "" : made.processLabel));
     const container = this.#recorded(image, made.processLabel);
@@ -113,6 +118,8 @@ class Creation {
     await this.#record({ container, labels, spec, handler, snapshotOf, undo });
     if (made.volumes.length > 0 && this.#rootfs !== undefined)
       await withinLater("failed to create containerd container", fillVolumes(await this.#rootfs, made.volumes));
+    if (restoration !== undefined && this.#rootfs !== undefined)
+      await withinLater("failed to restore files", restoration.fill(await this.#rootfs, container.logPath));
     const run = newRun(nowNanos(), resourcesOfSpec(spec));
     writeRun(this.#of.root(id), run);
     const value: PodContainer = {

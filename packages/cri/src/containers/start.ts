@@ -6,6 +6,7 @@ import type { PodContainer } from "../model.ts";
 import { withinLater, wrapped } from "../wrap.ts";
 import type { ContainersContext } from "./context.ts";
 import { watchExit } from "./exit.ts";
+import { forgetCheckpoint, processesOf } from "./restore.ts";
 import { namesOf, streamsOf } from "./streams.ts";
 import { runningTarget } from "./target.ts";
 import { stateName } from "./wire.ts";
@@ -58,25 +59,31 @@ async function start(of: ContainersContext, container: PodContainer): Promise<vo
   live.rootfs = undefined;
   if (handler.config.io_type === "streaming")
     throw unimplemented(`runtime handler "${handler.name}": io_type "streaming" is not supported: leave it empty`);
-  const task = { id, rootfs, ...namesOf(of, container), runtimePath: handler.runtimePath };
+  const checkpoint = processesOf(of, id);
+  const task = { id, rootfs, ...namesOf(of, container), runtimePath: handler.runtimePath, checkpoint };
   // A shim that isn't ours waits for readers.
   if (!handler.own) streamsOf(of, container);
-  const { pid } = await withinLater("failed to create containerd task", tasks.create(of.engine, task));
+  let { pid } = await withinLater("failed to create containerd task", tasks.create(of.engine, task));
   let ended: Promise<unknown> | undefined;
   try {
     // Asked for before it runs: its end can't be missed.
     const exit = tasks.wait(of.engine, id);
     ended = exit.catch(() => undefined);
     await withinLater("NRI container start failed", nri.startContainer(pod, container, pid));
-    await withinLater(`failed to start containerd task ${JSON.stringify(id)}`, tasks.start(of.engine, id));
+    const failure =
+      checkpoint === "" ? `failed to start containerd task ${JSON.stringify(id)}` : "failed to restore containerd task";
+    // One that is restored has a pid from now on.
+    ({ pid } = await withinLater(failure, tasks.start(of.engine, id)));
     of.save(container, { state: "running", pid, startedAt: nowNanos() });
     watchExit(of, container, exit);
   } catch (error) {
     await nri.stopContainer(pod, container);
-    await deleteTask(of, id, ended);
+    // Before it is restored there is nothing to end.
+    await deleteTask(of, id, pid === 0 ? undefined : ended);
     live.streams?.close();
     throw error;
   }
+  if (checkpoint !== "") await forgetCheckpoint(of, id);
   onEvent(ContainerEventType.CONTAINER_STARTED_EVENT, container);
   await nri.postStartContainer(pod, container);
 }
@@ -85,8 +92,10 @@ async function start(of: ContainersContext, container: PodContainer): Promise<vo
 async function deleteTask({ options, engine }: ContainersContext, id: string, ended: Promise<unknown> | undefined) {
   const { tasks, log } = options;
   try {
-    await unlessGone(() => tasks.kill(engine, id, { signal: SIGKILL, all: true }));
-    await ended;
+    if (ended !== undefined) {
+      await unlessGone(() => tasks.kill(engine, id, { signal: SIGKILL, all: true }));
+      await ended;
+    }
     await unlessGone(() => tasks.delete(engine, id));
   } catch (error) {
     log.log("error", "a task that could not be started was not deleted", { id, error: wrapped("", error).message });

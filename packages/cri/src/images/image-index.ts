@@ -226,7 +226,8 @@ function imageOf(id: string, entry: Entry): IndexedImage {
 
 function shownOf(id: string, { content, target, names, pinned }: Entry): IndexedImage {
   const { tags, digests } = repositoryNames(names);
-  const { size, config, chainId, platform } = content;
+  const { size, config, chainId, platform, checkpoint } = content;
   const ordered = [...names].sort((a, b) => Number(a === id) - Number(b === id));
-  return { id, tags, digests, size, config, chainId, platform, target, pinned: pinned.size > 0, names: ordered };
+  const image = { id, tags, digests, size, config, chainId, platform, target, pinned: pinned.size > 0, names: ordered };
+  return checkpoint === undefined ? image : { ...image, checkpoint };
 }

@@ -16,7 +16,12 @@ export interface ImageContent {
   /** Bytes of its index, manifest, config and layers, also of those that were let go. */
   readonly size: number;
   readonly platform: Platform;
+  /** See `LocalImage`. */
+  readonly checkpoint?: readonly Descriptor[];
 }
+
+/** An image with it is a container's checkpoint, its value the container's name (checkpoint-restore/checkpointctl, lib/metadata.go). */
+const checkpointAnnotation = "org.criu.checkpoint.container.name";
 
 /**
  * Reads the image that a record leads to: the one of that id if it is among them, else the one for the first of the platforms.
@@ -45,6 +50,7 @@ export async function readImage(
         chainId: config.diffIds.length === 0 ? "" : chainId(config.diffIds),
         size: parts.reduce((sum, { size }) => sum + size, index),
         platform,
+        checkpoint: manifest.annotations?.[checkpointAnnotation] === undefined ? undefined : manifest.layers,
       };
       if (id === undefined || found.id === id) return found;
       first ??= found;
