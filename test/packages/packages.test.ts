@@ -191,6 +191,20 @@ suite(`the packages${lacking === undefined ? "" : ` (skipped: ${lacking})`}`, ()
       await succeed([join(project, "node_modules/.bin/tsc"), "-p", config]);
     });
 
+  test("compile without the types of any runtime", async () => {
+    const names = ["@hull/client", "@hull/client/services", "@hull/engine", "@hull/testing"];
+    user.write("all.ts", names.map((name, at) => `export * as part${at} from "${name}";\n`).join(""));
+    const compilerOptions = {
+      lib: ["es2023", "esnext.disposable", "dom"],
+      module: "nodenext",
+      strict: true,
+      noEmit: true,
+      types: [],
+    };
+    const config = user.write("tsconfig.all.json", JSON.stringify({ compilerOptions, files: ["all.ts"] }));
+    await succeed([join(project, "node_modules/.bin/tsc"), "-p", config]);
+  });
+
   test("run under Node 20 or later, compiled: on hull, and on the real containerd", async () => {
     await using containerd = await startContainerd(folder.join("containerd"));
     const first = "./out/packages/client/README.md/readme-1.js";
