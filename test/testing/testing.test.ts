@@ -75,7 +75,7 @@ for (const { name, why: lacking, runtime, start } of ways) {
 for (const place of ["daemon", "engine"]) {
   const why = noNode;
   test.skipIf(why !== undefined)(
-    `Node's test runner ends by itself, with an ${place}${why === undefined ? "" : ` (skipped: ${why})`}`,
+    `Node's test runner ends by itself, with ${place === "engine" ? "an engine" : "a daemon"}${why === undefined ? "" : ` (skipped: ${why})`}`,
     async () => {
       await using stack = new AsyncDisposableStack();
       const folder = stack.use(scratch());

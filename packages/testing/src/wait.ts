@@ -1,6 +1,6 @@
 import { readFile } from "node:fs/promises";
 import { setTimeout as pause } from "node:timers/promises";
-import { deadlineExceeded, type HullError as Failure, failedPrecondition, HullError } from "@hull/errors";
+import { deadlineExceeded, failedPrecondition, HullError } from "@hull/errors";
 import type { TestContainer } from "./container.ts";
 import { abortOf } from "./log.ts";
 
@@ -91,30 +91,36 @@ export async function waitForAll(
   const controller = new AbortController();
   const { signal } = controller;
   const timer = setTimeout(() => controller.abort(), timeoutMs);
-  let current = "";
   try {
-    await Promise.all(
-      strategies.map(async (strategy) => {
-        const work = strategy.wait(container, signal).catch((error: unknown) => {
-          // An end is what explains the rest: a process in a container that ended, for one, can't be started.
-          if (strategy.mayEnd !== true && container.ended) return endOf(container);
-          current = strategy.what;
-          throw error;
-        });
-        await (strategy.mayEnd === true ? work : Promise.race([work, endOf(container)]));
-        if (signal.aborted) {
-          current = strategy.what;
-          throw deadlineExceeded(`not within ${timeoutMs} ms`);
-        }
-      }),
-    );
-  } catch (error) {
-    throw await explained(HullError.from(error), container, current);
+    await Promise.all(strategies.map((strategy) => waitFor(container, strategy, signal, timeoutMs)));
   } finally {
     clearTimeout(timer);
+    // The others need wait no longer.
     controller.abort();
   }
 }
+
+async function waitFor(
+  container: TestContainer,
+  strategy: WaitStrategy,
+  signal: AbortSignal,
+  timeoutMs: number,
+): Promise<void> {
+  const end = strategy.mayEnd === true ? [] : [endOf(container)];
+  try {
+    await Promise.race([strategy.wait(container, signal), abortOf(signal), ...end]);
+    if (signal.aborted) throw deadlineExceeded(`not within ${timeoutMs} ms`);
+  } catch (error) {
+    // An end is what explains the rest: no command runs in a container that has ended.
+    const why = await Promise.race([...end, pause(end.length === 0 ? 0 : endMs, error)]).catch(
+      (ended: unknown) => ended,
+    );
+    throw await explained(HullError.from(why), container, strategy.what);
+  }
+}
+
+/** From the failure of something in a container to the news of its end, at most, ms. */
+const endMs = 300;
 
 /** Rejects when the container ends. */
 async function endOf({ container }: TestContainer): Promise<never> {
@@ -122,22 +128,12 @@ async function endOf({ container }: TestContainer): Promise<never> {
   throw failedPrecondition(`it ended with status ${code}`);
 }
 
-async function explained(
-  { code, message, cause }: Failure,
-  container: TestContainer,
-  what: string,
-): Promise<HullError> {
+async function explained({ code, message, cause }: HullError, container: TestContainer, what: string) {
   // The last words of one that has ended may be on their way.
-  if (container.ended) await Promise.race([container.log.ended, pause(1000, undefined, { ref: false })]);
+  if (container.ended) await Promise.race([container.log.ended, pause(1000)]);
   const output = container.output === "" ? "It said nothing." : `It said:\n${container.output}`;
-  const waited = what === "" ? "" : `, waited for: ${what}`;
-  return new HullError(
-    code,
-    `container of image "${container.image}" did not come up: ${message}${waited}\n${output}`,
-    {
-      cause,
-    },
-  );
+  const failure = `container of image "${container.image}" did not come up: ${message}, waited for: ${what}`;
+  return new HullError(code, `${failure}\n${output}`, { cause });
 }
 
 /** State "listen" in proc_net_tcp (Linux, Documentation/networking/proc_net_tcp.rst). */
