@@ -13,7 +13,10 @@ export const hullCommand: readonly string[] =
 export async function startHull(
   folder: string,
   config = "",
-  { behind = [], ...options }: { env?: Record<string, string | undefined>; behind?: readonly string[] } = {},
+  {
+    behind = [],
+    ...options
+  }: { env?: Record<string, string | undefined>; behind?: readonly string[]; limitMs?: number } = {},
 ): Promise<Daemon> {
   mkdirSync(folder, { recursive: true });
   const address = join(folder, "hull.sock");

@@ -93,11 +93,16 @@ export interface Server extends AsyncDisposable {
   stop(signal?: NodeJS.Signals): Promise<number>;
 }
 
-/** Starts a server and waits until its stderr shows `ready`. `descriptors` become its 3, 4 and so on. @throws Error with the log if it ends or takes over 20 s before that */
+/** Starts a server and waits until its stderr shows `ready`. `descriptors` become its 3, 4 and so on. @throws Error with the log if it ends or takes over `limitMs` (20 s) before that */
 export async function startServer(
   command: readonly string[],
   ready: RegExp,
-  options: { env?: Record<string, string | undefined>; cwd?: string; descriptors?: readonly number[] } = {},
+  options: {
+    env?: Record<string, string | undefined>;
+    cwd?: string;
+    descriptors?: readonly number[];
+    limitMs?: number;
+  } = {},
 ): Promise<Server> {
   const child = Bun.spawn([...command], {
     stdio: ["ignore", "ignore", "pipe", ...(options.descriptors ?? [])],
@@ -116,7 +121,8 @@ export async function startServer(
       if (ready.test(text)) found();
     }
   })();
-  const late = new Promise<"late">((resolve) => setTimeout(resolve, 20_000, "late").unref());
+  const { limitMs = 20_000 } = options;
+  const late = new Promise<"late">((resolve) => setTimeout(resolve, limitMs, "late").unref());
   const first = await Promise.race([
     seen.then(() => "ready" as const),
     child.exited.then(() => "ended" as const),
@@ -125,7 +131,9 @@ export async function startServer(
   if (first !== "ready") {
     child.kill("SIGKILL");
     await reading;
-    throw new Error(`"${command.join(" ")}" ${first === "ended" ? "ended" : "was not ready after 20 s"}:\n${text}`);
+    throw new Error(
+      `"${command.join(" ")}" ${first === "ended" ? "ended" : `was not ready after ${limitMs / 1000} s`}:\n${text}`,
+    );
   }
   const stop = async (signal: NodeJS.Signals = "SIGTERM"): Promise<number> => {
     if (child.exitCode === null && child.signalCode === null) child.kill(signal);
