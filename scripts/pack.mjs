@@ -61,13 +61,20 @@ function ownersOf(files) {
 }
 
 /** The text of a file, with what is in another package imported from there. */
-function linked({ text, imports }, one) {
+function linked({ name, text, imports }, one) {
   let result = text;
-  for (const name of imports) {
-    const there = owners.get(name);
+  for (const imported of imports) {
+    const there = owners.get(imported);
     if (there === undefined || there === one) continue;
-    const specifier = `./${name.replace(/\.d\.ts$/, ".js")}`;
-    result = result.replaceAll(`"${specifier}"`, JSON.stringify(internalPath(there, specifier)));
+    const specifier = `./${imported.replace(/\.d\.ts$/, ".js")}`;
+    // What is loaded when it is needed has its name in other quotes.
+    for (const quote of ['"', "`"])
+      result = result.replaceAll(quote + specifier + quote, quote + internalPath(there, specifier) + quote);
+  }
+  for (const [, file] of result.matchAll(/(?:from|import\()\s*["'`]\.\/([\w.-]+)\.js["'`]/g)) {
+    const other = `${file}${name.endsWith(".d.ts") ? ".d.ts" : ".js"}`;
+    if (owners.get(other) !== one)
+      throw new Error(`"${name}" of ${one.name} loads "${other}", which isn't in that package`);
   }
   return result;
 }
