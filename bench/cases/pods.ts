@@ -1,4 +1,5 @@
 import { readdirSync, readFileSync } from "node:fs";
+import { NamespaceMode } from "@hull/api/gen/cri/v1/cri";
 import type { CriDaemon } from "../../test/support/cri.ts";
 import { scriptContainer } from "../../test/support/cri.ts";
 import { type Sample, timed } from "../sample.ts";
@@ -13,12 +14,16 @@ export interface Nodes {
 /** What idle containers run: their memory isn't the node's. */
 const idle = "exec sleep 1000000";
 
-/** Runs a pod with containers that do nothing, as the kubelet does: each is started before the next is made. */
-async function runPod(node: CriDaemon, name: string, containers: number): Promise<string> {
-  const sandboxConfig = node.podConfig(name);
+/**
+ * Runs a pod with containers that do nothing, as the kubelet does: each is started before the next is made. Unless they share their processes,
+ * which `shareProcessNamespace` asks for, the kubelet says that each has its own.
+ */
+async function runPod(node: CriDaemon, name: string, containers: number, pid: NamespaceMode): Promise<string> {
+  const linux = { securityContext: { namespaceOptions: { pid } } };
+  const sandboxConfig = node.podConfig(name, { linux });
   const { podSandboxId } = await node.runtime.runPodSandbox({ config: sandboxConfig });
   for (let number = 0; number < containers; number++) {
-    const config = scriptContainer(`c${number}`, idle);
+    const config = scriptContainer(`c${number}`, idle, { linux });
     const { containerId } = await node.runtime.createContainer({ podSandboxId, config, sandboxConfig });
     await node.runtime.startContainer({ containerId });
   }
@@ -30,16 +35,21 @@ async function removePod(node: CriDaemon, podSandboxId: string): Promise<void> {
   await node.runtime.removePodSandbox({ podSandboxId });
 }
 
-/** A pod from RunPodSandbox to the answer to StartContainer of its one container; and its end. */
+/** A pod from RunPodSandbox to the answer to StartContainer of its one container; and its end. Both as most are, and with shared processes. */
 export async function podCases(nodes: Nodes, rounds: number): Promise<Sample[]> {
+  const ordinary = await livesOfPods(nodes, rounds, "pod", NamespaceMode.CONTAINER);
+  return [...ordinary, ...(await livesOfPods(nodes, rounds, "pod of shared processes", NamespaceMode.POD))];
+}
+
+async function livesOfPods(nodes: Nodes, rounds: number, what: string, pid: NamespaceMode): Promise<Sample[]> {
   const sample = (name: string): Sample => ({ name, unit: "ms", hull: [], containerd: [], paired: true });
-  const start = sample("pod: run, create, start");
-  const end = sample("pod with a container: stop, remove");
+  const start = { ...sample(`${what}: run, create, start`), target: 0.7 };
+  const end = sample(`${what}: stop, remove`);
   for (let round = -1; round < rounds; round++) {
     for (const side of ["hull", "containerd"] as const) {
       let id = "";
       const started = await timed(async () => {
-        id = await runPod(nodes[side], `start-${round}`, 1);
+        id = await runPod(nodes[side], `start-${round}-${pid}`, 1, pid);
       });
       const ended = await timed(() => removePod(nodes[side], id));
       if (round < 0) continue; // the first warms both up
@@ -55,31 +65,43 @@ export async function nodeCases(
   nodes: Nodes,
   { pods, seconds, restMs }: { pods: number; seconds: number; restMs: number },
 ): Promise<Sample[]> {
-  const sample = (name: string, unit: Sample["unit"]): Sample => ({ name, unit, hull: [], containerd: [] });
+  const sample = (name: string, unit: Sample["unit"]): Sample => ({ name, unit, hull: [], containerd: [], target: 1 });
   const start = sample(`${pods} pods of 2 containers: until all run`, "ms");
   const cpu = sample(`… processor for that, node's processes`, "ms");
   const perPod = sample(`… memory of a pod's shims and pause: PSS`, "MiB");
-  const daemon = sample(`… daemon: RSS`, "MiB");
-  const polling = sample(`… processor a second, asked as the kubelet asks`, "ms");
+  const daemon = sample(`… daemon at rest: RSS`, "MiB");
+  const polling = sample(`… processor a second, asked as the kubelet asks: daemon`, "ms");
+  const pollingAll = sample(`… the same with shims`, "ms");
+  const asked = sample(`… daemon asked so: RSS`, "MiB");
+  const askedPss = sample(`… daemon asked so: PSS`, "MiB");
   const end = sample(`… until all are removed`, "ms");
   for (const side of ["hull", "containerd"] as const) {
     const node = nodes[side];
     const names = Array.from({ length: pods }, (_, number) => `node-${number}`);
     const ids: string[] = [];
     const before = processorOf(node);
-    start[side].push(await timed(() => sideBySide(names, async (name) => void ids.push(await runPod(node, name, 2)))));
+    start[side].push(
+      await timed(() =>
+        sideBySide(names, async (name) => void ids.push(await runPod(node, name, 2, NamespaceMode.CONTAINER))),
+      ),
+    );
     cpu[side].push(processorOf(node) - before);
     // What the last calls left behind is put away.
     await Bun.sleep(restMs);
     const others = processesOf(node).filter((pid) => pid !== node.server.pid && !isIdle(pid));
     perPod[side].push(others.reduce((sum, pid) => sum + memoryOf(pid, "Pss"), 0) / pods);
     daemon[side].push(memoryOf(node.server.pid, "VmRSS"));
-    const atRest = processorOf(node);
+    // What is found out once, when it is asked for, is no part of it.
+    await pollAsKubelet(node, 2);
+    const atRest = { all: processorOf(node), daemon: ticksOf(node.server.pid) };
     await pollAsKubelet(node, seconds);
-    polling[side].push((processorOf(node) - atRest) / seconds);
+    pollingAll[side].push((processorOf(node) - atRest.all) / seconds);
+    polling[side].push((ticksOf(node.server.pid) - atRest.daemon) / seconds);
+    asked[side].push(memoryOf(node.server.pid, "VmRSS"));
+    askedPss[side].push(memoryOf(node.server.pid, "Pss"));
     end[side].push(await timed(() => sideBySide(ids, (id) => removePod(node, id))));
   }
-  return [start, cpu, perPod, daemon, polling, end];
+  return [start, cpu, perPod, daemon, polling, pollingAll, asked, askedPss, end];
 }
 
 /** Lists every second, stats every ten, as the kubelet's PLEG and its eviction manager do. */
@@ -117,14 +139,13 @@ function processesOf(node: CriDaemon): number[] {
 
 const isIdle = (pid: number): boolean => contentOf(`/proc/${pid}/cmdline`) === "sleep\x001000000\0";
 
-/** Milliseconds of processor that a node's processes have taken, with those that they have waited for. proc(5): ticks of 10 ms. */
-function processorOf(node: CriDaemon): number {
-  let ticks = 0;
-  for (const pid of processesOf(node)) {
-    const fields = contentOf(`/proc/${pid}/stat`).split(") ").at(-1)?.split(" ") ?? [];
-    for (const field of [11, 12, 13, 14]) ticks += Number(fields[field] ?? 0);
-  }
-  return ticks * 10;
+/** Milliseconds of processor that a node's processes have taken, with those that they have waited for. */
+const processorOf = (node: CriDaemon): number => processesOf(node).reduce((sum, pid) => sum + ticksOf(pid), 0);
+
+/** The same of one process. proc(5): ticks of 10 ms. */
+function ticksOf(pid: number): number {
+  const fields = contentOf(`/proc/${pid}/stat`).split(") ").at(-1)?.split(" ") ?? [];
+  return [11, 12, 13, 14].reduce((sum, field) => sum + Number(fields[field] ?? 0), 0) * 10;
 }
 
 /** A file of a process; empty if it has ended. */
