@@ -75,8 +75,8 @@ const facts = JSON.parse(
 const vendoredCri = "vendor/k8s.io/cri-api/pkg/apis/runtime/v1/api.proto";
 const servedCri = "cri_head.proto";
 
-/** What is here beyond the facts: Google's own types, gRPC's health service, pprof's profiles. */
-const beyondFacts = /^(google\.(protobuf|rpc)|grpc\.health\.v1|perftools\.profiles)\./;
+/** What is here beyond the facts: Google's own types, gRPC's health service, pprof's profiles, and services of hull's own. */
+const beyondFacts = /^(google\.(protobuf|rpc)|grpc\.health\.v1|hull|perftools\.profiles)\./;
 /** Fields of hull's own have numbers from here on and names that say so. */
 const ownFields = /^\d{5,} \S+ hull_/;
 

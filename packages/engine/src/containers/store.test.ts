@@ -42,7 +42,7 @@ describe("containers", () => {
   test("those with a label are found among many, whatever its name", async () => {
     await using fixture = new MetadataFixture();
     const { containers } = fixture.stores;
-    const labels = [{ a: "x" }, { b: "a" }, { 'quoted "name"\\': "y" }, {}];
+    const labels: Record<string, string>[] = [{ a: "x" }, { b: "a" }, { 'quoted "name"\\': "y" }, {}];
     for (const [number, own] of labels.entries())
       await containers.create(ctx, { ...input, id: `c${number}`, snapshotKey: "", labels: own });
     const ids = async (...filters: string[]) => (await containers.list(ctx, filters)).map(({ id }) => id);
