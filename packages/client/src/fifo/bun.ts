@@ -9,7 +9,7 @@ import { readStream, writeAll } from "@hull/sys/stream";
 import { type FifoEnd, type Fifos, rootFolder } from "./index.ts";
 
 /** More than the 64 KiB of a new FIFO: fewer turns for the same bytes. Not so much that they leave the processor's cache meanwhile. */
-const capacity = 256 * 1024;
+const capacity = 512 * 1024;
 const chunkSize = 256 * 1024;
 
 export const { makeFifos, openOutput, openInput, removeFifoFolder }: Fifos = {
