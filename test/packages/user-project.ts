@@ -44,6 +44,8 @@ export async function makeUserProject(folder: string): Promise<UserProject> {
       // By its folder: packing 120 MB takes longer than all else here.
       [platform]: `file:${join(packed, platform.replace("@hull/", ""))}`,
       "@types/node": versionOf("@types/node"),
+      // What a guide has a database for.
+      "@types/pg": versionOf("@types/pg"),
     },
   };
   const write = (name: string, text: string): string => {

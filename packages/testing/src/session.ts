@@ -16,7 +16,7 @@ export interface SessionOptions {
    * A daemon's socket, or `engine` for an engine in this process whatever is there. Unless told: what `HULL_ADDRESS` or
    * `CONTAINERD_ADDRESS` names; else the daemon that runs at the usual place of hull or containerd; else an engine in this process.
    */
-  readonly address?: "engine" | (string & Record<never, never>);
+  readonly address?: "engine" | (string & Record<never, never>) | undefined;
   /** `default` unless told. */
   readonly namespace?: string;
   /** Of an engine in this process: where it keeps images from one session to the next. A temporary folder unless told. */
