@@ -179,9 +179,10 @@ suite(`the packages${lacking === undefined ? "" : ` (skipped: ${lacking})`}`, ()
             module: moduleResolution === "nodenext" ? "nodenext" : "esnext",
             moduleResolution,
             strict: true,
-            exactOptionalPropertyTypes: true,
             noUncheckedIndexedAccess: true,
             types: ["node"],
+            // What a guide uses beside.
+            paths: { pg: [join(project, "node_modules/@types/pg/index.d.mts")] },
             rootDir: "src",
             outDir: "out",
           },
