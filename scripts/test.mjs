@@ -51,10 +51,11 @@ if (only.length === 0) {
 process.env.HULL_EXECUTABLE = ensureBuilt();
 if (only.length === 0 || only.includes("test/clients")) process.env.HULL_DOCKER_PREFIX ??= ensureDockerUnpacked();
 
-/** Folders with tests: every package, and every folder (or lone file) of test/. */
+/** Folders with tests: every package, every folder (or lone file) of test/, and the examples. */
 const areas = [
   ...readdirSync(join(project, "packages")).map((name) => `packages/${name}`),
   ...(existsSync(join(project, "test")) ? readdirSync(join(project, "test")).map((name) => `test/${name}`) : []),
+  "examples",
 ].filter((area) => only.length === 0 || only.some((wanted) => area === wanted.replace(/\/$/, "")));
 
 const hasTests = (area) =>

@@ -236,6 +236,7 @@ export const cases: readonly Case[] = [
     async run(hull) {
       const { stdout, confinement, files } = await sh(hull, "dmesg | head -1; cat in >out", {
         isolation: "gvisor",
+        pids: 8,
         files: { in: "through" },
         take: ["out"],
       });

@@ -38,7 +38,7 @@ export interface SandboxOptions {
   readonly disk?: number;
   /** Processors: 1 unless told; 0.5 is half of one's time. */
   readonly cpus?: number;
-  /** Processes and threads: 64 unless told. */
+  /** Processes and threads: 64 unless told. In gVisor it may be some more, as its kernel's threads can't be told apart. */
   readonly pids?: number;
   /** Bytes of output, stdout and stderr together: 1 MiB unless told. With the first byte beyond it is killed. */
   readonly output?: number;

@@ -171,6 +171,7 @@ class Attempt {
       user,
       ids,
       network: steps,
+      isolation,
     });
     return await createContainer(this.#client, {
       id,

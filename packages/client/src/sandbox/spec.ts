@@ -30,7 +30,7 @@ import {
   withUserNamespace,
 } from "@hull/oci/spec";
 import type { IdBlock } from "./isolation.ts";
-import type { SandboxLimits, SandboxOptions } from "./options.ts";
+import type { Isolation, SandboxLimits, SandboxOptions } from "./options.ts";
 import type { Workspace } from "./workspace.ts";
 
 export interface SandboxPlace {
@@ -43,7 +43,11 @@ export interface SandboxPlace {
   /** Ids of its user namespace; undefined without one. */
   readonly ids: IdBlock | undefined;
   readonly network: readonly SpecMiddleware[];
+  readonly isolation: Isolation;
 }
+
+/** What gVisor's kernel itself may have beside the sandbox's processes, in the same control group: with too few it dies. */
+const gvisorThreads = 128;
 
 /** µs over which processor time is counted. */
 const cpuPeriod = 100_000;
@@ -56,7 +60,7 @@ const architectures: Readonly<Record<string, string>> = { x64: "amd64", arm64: "
 
 /** All that holds a sandbox, in the terms of the OCI runtime specification. */
 export function sandboxSpec(options: SandboxOptions, place: SandboxPlace): Spec {
-  const { id, namespace, image, limits, workspace, user, ids, network } = place;
+  const { id, namespace, image, limits, workspace, user, ids, network, isolation } = place;
   const [program] = options.command;
   if (program === undefined) throw invalidArgument("a sandbox needs a command: say what to run");
   const shared = ["nosuid", "nodev"];
@@ -92,7 +96,7 @@ export function sandboxSpec(options: SandboxOptions, place: SandboxPlace): Spec 
     withMemoryLimit(limits.memory),
     withoutSwap(limits.memory),
     withCpu({ quota: Math.max(Math.round(limits.cpus * cpuPeriod), 1000), period: cpuPeriod }),
-    withPidsLimit(limits.pids),
+    withPidsLimit(limits.pids + (isolation === "gvisor" ? gvisorThreads : 0)),
     withRlimits(rlimitsOf(limits)),
     withOomScore(oomScore),
     withAnnotations({ [keepStatistics]: "true" }),
