@@ -1,7 +1,7 @@
-import { readFile } from "node:fs/promises";
 import { setTimeout as pause } from "node:timers/promises";
 import { deadlineExceeded, failedPrecondition, HullError } from "@hull/errors";
 import type { TestContainer } from "./container.ts";
+import { listens } from "./listening.ts";
 import { abortOf } from "./log.ts";
 
 /** Something that has to come about before a container counts as up. */
@@ -134,24 +134,4 @@ async function explained({ code, message, cause }: HullError, container: TestCon
   const output = container.output === "" ? "It said nothing." : `It said:\n${container.output}`;
   const failure = `container of image "${container.image}" did not come up: ${message}, waited for: ${what}`;
   return new HullError(code, `${failure}\n${output}`, { cause });
-}
-
-/** State "listen" in proc_net_tcp (Linux, Documentation/networking/proc_net_tcp.rst). */
-const listening = "0A";
-/** Addresses as the kernel prints them: words in the order of bytes of the machine. */
-const loopbacks = /^(?:.{6}7F|0{24}01000000|0{16}F{4}0{4}.{6}7F)$/;
-
-/** Whether a socket in the network namespace of a process listens on a port. */
-async function listens(pid: number, port: number, loopbackCounts: boolean): Promise<boolean> {
-  const wanted = port.toString(16).toUpperCase().padStart(4, "0");
-  for (const table of ["tcp", "tcp6"]) {
-    // Without IPv6 there is one of them; without the process, none.
-    const text = await readFile(`/proc/${pid}/net/${table}`, "utf8").catch(() => "");
-    for (const line of text.split("\n").slice(1)) {
-      const [, local = "", , state] = line.trim().split(/\s+/);
-      const [address = "", number] = local.split(":");
-      if (state === listening && number === wanted && (loopbackCounts || !loopbacks.test(address))) return true;
-    }
-  }
-  return false;
 }
