@@ -51,6 +51,7 @@ const defaultSnapshotter = "overlayfs";
 /** The images of a namespace. */
 export class Images {
   readonly #client: Client;
+  readonly #known = new KnownImages();
 
   constructor(client: Client) {
     this.#client = client;
@@ -60,13 +61,17 @@ export class Images {
   async list(...filters: string[]): Promise<Image[]> {
     const { images } = await this.#client.service(ImagesDefinition).list({ filters });
     return images.flatMap(({ name, target, labels }) =>
-      target === undefined ? [] : [new Image(this.#client, { name, target: fromWireDescriptor(target), labels })],
+      target === undefined ? [] : [this.#image({ name, target: fromWireDescriptor(target), labels })],
     );
   }
 
   /** @throws NotFound */
   async get(reference: string): Promise<Image> {
-    return new Image(this.#client, await getImage(this.#client, fullName(reference)));
+    return this.#image(await getImage(this.#client, fullName(reference)));
+  }
+
+  #image(record: ImageRecord): Image {
+    return new Image(this.#client, record, this.#known);
   }
 
   /** Undefined if there is none. */
@@ -113,15 +118,38 @@ export class Images {
   }
 }
 
+/** How many images' manifests and configs are kept in memory. */
+const mostKnown = 32;
+
+/** What has been read of images. It never changes: its name is its digest. */
+class KnownImages {
+  readonly #images = new Map<string, Promise<PlatformImage>>();
+
+  get({ digest }: Descriptor, platform: Platform, read: () => Promise<PlatformImage>): Promise<PlatformImage> {
+    const key = JSON.stringify([digest, platform]);
+    const known = this.#images.get(key);
+    if (known !== undefined) return known;
+    const image = read();
+    this.#images.set(key, image);
+    const [oldest] = this.#images.keys();
+    if (this.#images.size > mostKnown && oldest !== undefined) this.#images.delete(oldest);
+    // What isn't here may come.
+    image.catch(() => this.#images.delete(key));
+    return image;
+  }
+}
+
 /** An image's record. */
 export class Image implements ImageRecord {
   readonly name: string;
   readonly target: Descriptor;
   readonly labels: Readonly<Record<string, string>>;
   readonly #client: Client;
+  readonly #known: KnownImages;
 
-  constructor(client: Client, { name, target, labels }: ImageRecord) {
+  constructor(client: Client, { name, target, labels }: ImageRecord, known = new KnownImages()) {
     this.#client = client;
+    this.#known = known;
     this.name = name;
     this.target = target;
     this.labels = labels;
@@ -134,7 +162,7 @@ export class Image implements ImageRecord {
 
   /** What of it is for a platform, this host's unless told. @throws NotFound if there is nothing */
   async forPlatform(platform: Platform = hostPlatform()): Promise<PlatformImage> {
-    return await platformImage(this.#client, this.target, platform);
+    return await this.#known.get(this.target, platform, () => platformImage(this.#client, this.target, platform));
   }
 
   /** What it runs, and how, on a platform. */
@@ -158,7 +186,7 @@ export class Image implements ImageRecord {
   async tag(reference: string): Promise<Image> {
     const name = fullName(reference);
     await tagImage(this.#client, this.name, name);
-    return new Image(this.#client, { name, target: this.target, labels: {} });
+    return new Image(this.#client, { name, target: this.target, labels: {} }, this.#known);
   }
 
   /** Uploads it, under its own name unless told. */

@@ -2,7 +2,7 @@
  * Spares of hull's own shim: started ahead of need, so that no process start and no module loading is on a container's way.
  *
  *   started ──► spare ──take──► assigned ──giveBack──► spare …
- *                 └── stop, or its daemon's end ──► (gone)
+ *                 └── stop, the end of a rush, or its daemon's end ──► (gone)
  *
  * A shim learns on its standard input whom it works for, and that it is released. While it is assigned, the end of that input means nothing
  * to it: it outlives the daemon. A spare ends with the daemon.
@@ -20,7 +20,7 @@ import { connectShim, type ShimConnection } from "./shim-connection.ts";
 /** A shim's process that this daemon started. */
 export interface SpareShim extends ShimConnection {
   readonly pid: number;
-  readonly input: { write(text: string): unknown; flush(): unknown };
+  readonly input: { write(text: string): unknown; flush(): unknown; end(): unknown };
   /** How many containers it has served. */
   uses: number;
 }
@@ -41,8 +41,10 @@ const maximumUses = 200;
  * a container that is over soon gives its shim back.
  */
 const refillMs = 500;
-/** How many more than `count` are kept when they come back. */
+/** How many more than `count` are kept when they come back, */
 const surplus = 2;
+/** and how many more for a moment, until no shim has come or gone for so long: many containers at a time follow each other without a start. */
+const rush = { surplus: 16, ms: 2000 };
 
 /**
  * How the JavaScript engine is to run in a shim, which does little and waits long: without the compilers and threads that make long work
@@ -66,6 +68,7 @@ export class SpareShims {
   readonly #spares: SpareShim[] = [];
   readonly #socketDirectory: string;
   #refilling: ReturnType<typeof setTimeout> | undefined;
+  #calming: ReturnType<typeof setTimeout> | undefined;
   #starting = 0;
   #stopped = false;
 
@@ -90,11 +93,12 @@ export class SpareShims {
   /** Takes a shim back that has no container any more. @returns false if it is not wanted, and is to be shut down */
   giveBack(shim: SpareShim): boolean {
     const { count } = this.#options;
-    if (this.#stopped || count === 0 || shim.uses >= maximumUses || this.#spares.length >= count + surplus)
+    if (this.#stopped || count === 0 || shim.uses >= maximumUses || this.#spares.length >= count + rush.surplus)
       return false;
     void shim.input.write("\n");
     void shim.input.flush();
     this.#keep(shim);
+    if (this.#spares.length > count + surplus) this.#calmDownLater();
     return true;
   }
 
@@ -108,7 +112,17 @@ export class SpareShims {
   async stop(): Promise<void> {
     this.#stopped = true;
     clearTimeout(this.#refilling);
-    await Promise.all(this.#spares.splice(0).map(({ connection }) => connection.close()));
+    clearTimeout(this.#calming);
+    await Promise.all(this.#spares.splice(0).map(end));
+  }
+
+  /** Ends those that a rush has left. */
+  #calmDownLater(): void {
+    clearTimeout(this.#calming);
+    this.#calming = setTimeout(() => {
+      void Promise.all(this.#spares.splice(this.#options.count + surplus).map(end));
+    }, rush.ms);
+    this.#calming.unref();
   }
 
   #keep(shim: SpareShim): void {
@@ -144,6 +158,12 @@ export class SpareShims {
       this.#starting--;
     }
   }
+}
+
+/** The end of its input tells a spare that nobody needs it. */
+async function end({ input, connection }: SpareShim): Promise<void> {
+  void input.end();
+  await connection.close();
 }
 
 async function ready(child: Program): Promise<void> {
