@@ -205,6 +205,14 @@ export async function startCri(init: PluginInit<CriGrpcConfig>, config: CriConfi
     drainTimeoutMs: config.runtime.drain_exec_sync_io_timeout,
     log,
   };
+  /** Names of containers' snapshots, which stay: the kubelet asks every ten seconds, and a record with its spec is long. */
+  const layers = new WeakMap<PodContainer, { readonly snapshotter: string; readonly snapshotKey: string }>();
+  const layerOf = async (container: PodContainer) => {
+    const { snapshotter, snapshotKey } = await records.get(contextFor(criNamespace), container.id);
+    const layer = { snapshotter, snapshotKey };
+    layers.set(container, layer);
+    return layer;
+  };
   const stats = new Stats({
     pods: podStore,
     containers: containerStore,
@@ -212,7 +220,7 @@ export async function startCri(init: PluginInit<CriGrpcConfig>, config: CriConfi
     cgroupOf: async (container) => (handlerOf(container).own ? await containers.cgroupOf(container) : undefined),
     shimStats: ({ id }) => tasks.stats(contextFor(criNamespace), id),
     writableLayer: async (container) => {
-      const { snapshotter, snapshotKey } = await records.get(contextFor(criNamespace), container.id);
+      const { snapshotter, snapshotKey } = layers.get(container) ?? (await layerOf(container));
       return await images.disk.ofLayer(snapshotter, snapshotKey);
     },
     layerDirectory: (container) => rootOf(handlerOf(container).snapshotter),
