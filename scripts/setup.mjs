@@ -41,6 +41,8 @@ export const testPackages = {
   mandoc: "/usr/bin/mandoc",
   zsh: "/usr/bin/zsh",
   procps: "/usr/bin/ps",
+  nftables: "/usr/sbin/nft",
+  chromium: "/usr/bin/chromium",
 };
 
 /** Ends the program with a message that says what to do. */

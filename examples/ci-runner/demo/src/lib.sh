@@ -1,0 +1,3 @@
+greeting() {
+  echo "hello, $1"
+}
