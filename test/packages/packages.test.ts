@@ -88,12 +88,15 @@ suite(`the packages${lacking === undefined ? "" : ` (skipped: ${lacking})`}`, ()
   }, 60_000);
   afterAll(async () => {
     await stack.disposeAsync();
-    rmSync(join("/run/hull-engine", rootName()), { recursive: true, force: true });
+    removeRoot();
   });
 
   /** Where the engines of guides are. */
   const root = () => folder.join("engine");
-  const rootName = () => root().replaceAll("/", "-").slice(1);
+  const removeRoot = () => {
+    for (const path of [root(), join("/run/hull-engine", root().replaceAll("/", "-").slice(1))])
+      rmSync(path, { recursive: true, force: true });
+  };
   const ownPlaces = ({ code }: Snippet) =>
     code
       .replaceAll("/var/lib/my-program/hull", root())
@@ -258,31 +261,37 @@ suite(`the packages${lacking === undefined ? "" : ` (skipped: ${lacking})`}`, ()
   });
 
   for (const { name, command, old = false } of runtimes)
-    test.skipIf(command === undefined)(`the guides' programs print what is said (${name})`, async () => {
-      rmSync(root(), { recursive: true, force: true });
-      const programs = snippets.filter((snippet) => isRun(snippet) && !(old && snippet.engine));
-      const setup = user.write(
-        "setup.mjs",
-        old
-          ? ""
-          : `import { createReadStream } from "node:fs";
+    test.skipIf(command === undefined)(
+      `the guides' programs print what is said (${name})`,
+      async () => {
+        removeRoot();
+        const programs = snippets.filter((snippet) => isRun(snippet) && !(old && snippet.engine));
+        const setup = user.write(
+          "setup.mjs",
+          old
+            ? ""
+            : `import { createReadStream } from "node:fs";
          import { Engine } from "@hull/engine";
          const hull = await Engine.open({ root: ${JSON.stringify(root())} });
          await hull.images.import(createReadStream(${JSON.stringify(folder.join("alpine.tar"))}));
          await hull[Symbol.asyncDispose]();`,
-      );
-      const files = programs.map(({ guide, file }) =>
-        old ? `./out/${guide}/${file.replace(".ts", ".js")}` : `./src/${guide}/${file}`,
-      );
-      const { stdout, stderr } = await runProgram([command ?? "", "runner.mjs", setup, ...files], {
-        cwd: user.folder,
-        env: environment(),
-      });
-      const results = resultsOf(stdout).slice(1);
-      const told = programs.map(({ guide, line }, at) => ({ at: `${guide}:${line}`, ...results[at] }));
-      expect(told.filter(({ failure }) => failure !== undefined)).toEqual([]);
-      expect(told.map(({ at, output = stderr }) => [at, output.trimEnd()])).toEqual(
-        programs.map(({ guide, line, output }) => [`${guide}:${line}`, output.trimEnd()]),
-      );
-    });
+        );
+        const files = programs.map(({ guide, file }) =>
+          old ? `./out/${guide}/${file.replace(".ts", ".js")}` : `./src/${guide}/${file}`,
+        );
+        const { stdout, stderr } = await runProgram([command ?? "", "runner.mjs", setup, ...files], {
+          cwd: user.folder,
+          env: environment(),
+          // Told apart from the test's own end: what has been printed until then says where it hangs.
+          timeoutMs: 100_000,
+        });
+        const results = resultsOf(stdout).slice(1);
+        const told = programs.map(({ guide, line }, at) => ({ at: `${guide}:${line}`, ...results[at] }));
+        expect(told.filter(({ failure }) => failure !== undefined)).toEqual([]);
+        expect(told.map(({ at, output = stderr }) => [at, output.trimEnd()])).toEqual(
+          programs.map(({ guide, line, output }) => [`${guide}:${line}`, output.trimEnd()]),
+        );
+      },
+      120_000,
+    );
 });
