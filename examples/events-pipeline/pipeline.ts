@@ -71,7 +71,7 @@ export async function* alerting(
   const told = new Map<string, number>();
   for await (const one of happenings) {
     const { service, kind, at } = one;
-    if (kind === "out of memory" && at.getTime() - (told.get(service) ?? 0) >= 60_000) {
+    if (kind === "out of memory" && at.getTime() - (told.get(service) ?? Number.NEGATIVE_INFINITY) >= 60_000) {
       told.set(service, at.getTime());
       alert(`service "${service}" is out of memory`);
     }
