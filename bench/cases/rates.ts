@@ -1,5 +1,4 @@
 import { createReadStream, writeFileSync } from "node:fs";
-import { basename } from "node:path";
 import { connect } from "@hull/client";
 import { Engine, type Hull } from "@hull/embed";
 import Docker from "dockerode";
@@ -77,7 +76,6 @@ export async function ratesCase(folder: Scratch, options: RatesOptions): Promise
       });
     }
   }
-  removeLeftovers(basename(folder.path));
   return {
     title: `${options.count} lives of containers, ${options.workers} at a time: how many a second, and the milliseconds of one`,
     header: ["way in", "per s", "median", "95 of 100"],

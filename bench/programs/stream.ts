@@ -93,7 +93,6 @@ async function heldBack(hull: Engine, image: Image): Promise<StreamFigures["held
 await using hull = await Engine.open({
   root: join(folder, "root"),
   state: join(folder, "state"),
-  namespace: "bench",
   containers: "end",
   plugins: { "io.containerd.runtime.v2.task": { oci_runtime: "runc" } },
 });
