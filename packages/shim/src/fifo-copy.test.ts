@@ -2,7 +2,7 @@ import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { mkdtempSync, readlinkSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { close, open, openFlags, write } from "@hull/sys/fd";
+import { close, open, openFlags, read, write } from "@hull/sys/fd";
 import { makeFifo } from "@hull/sys/files";
 import { Children } from "./children.ts";
 import { ProcessStdio } from "./stdio.ts";
@@ -61,6 +61,18 @@ describe("FIFOs of a process that is to be checkpointed", () => {
     expect((await readAll(names.stdout)).length).toBe(1_000_000);
     expect(await child.exited).toBe(0);
     stdio.finish();
+    await stdio.drained();
+    stdio.close();
+  });
+
+  test("what the process has written is in the FIFO when its end is told", async () => {
+    const { names, stdio, child } = await started("echo now");
+    const reader = open(names.stdout, openFlags.readOnly | openFlags.nonBlocking);
+    expect(await child.exited).toBe(0);
+    stdio.finish();
+    const bytes = new Uint8Array(16);
+    expect(read(reader, bytes)).toBe(4);
+    close(reader);
     await stdio.drained();
     stdio.close();
   });

@@ -81,6 +81,8 @@ export class CopiedOutput {
   /** Resolves when nobody writes any more and all is in the FIFO. */
   readonly drained: Promise<void>;
   readonly #stop = new AbortController();
+  /** Both ends of the copy, while it goes on. */
+  #copy: { readonly from: number; readonly to: number } | undefined;
   #late: LateOutput | undefined;
 
   /** @throws the system's error */
@@ -88,17 +90,37 @@ export class CopiedOutput {
     const fifo = open(path, openFlags.readWrite | openFlags.nonBlocking);
     const { read, write } = pipe();
     this.writeEnd = write;
+    this.#copy = { from: read, to: fifo };
     setNonBlocking(read, true);
     this.drained = moveAll(read, fifo, this.#stop.signal).then(
       () => {
-        close(read);
+        this.#ended(read);
         this.#late = LateOutput.keep(fifo);
       },
       () => {
-        close(read);
+        this.#ended(read);
         close(fifo);
       },
     );
+  }
+
+  /**
+   * Moves what there is, as far as the FIFO takes it. To be called before the process's end is told: clients such as containerd's before
+   * version 1.7 stop reading when they are.
+   */
+  flush(): void {
+    if (this.#copy === undefined) return;
+    try {
+      while (move("splice", this.#copy.from, this.#copy.to, most));
+    } catch (error) {
+      // The copy itself finds it as well.
+      if (!isErrno(error, "EPIPE")) throw error;
+    }
+  }
+
+  #ended(from: number): void {
+    this.#copy = undefined;
+    close(from);
   }
 
   close(): void {

@@ -273,6 +273,7 @@ export class ProcessStdio implements ProcessStreams {
     }
     this.#ends.outputEnds = [];
     for (const log of this.#ends.logs) log.flush();
+    for (const copy of this.#ends.outputs) copy.flush();
   }
 
   /** Copies are done, a logging process has ended. Nothing else is there to wait for: whoever still writes to a log has no part in the container. */
