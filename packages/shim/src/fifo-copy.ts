@@ -7,15 +7,18 @@
  * The bytes stay in the kernel (splice(2)).
  */
 
+import { existsSync } from "node:fs";
 import { isErrno } from "@hull/sys/errno";
 import { close, move, open, openFlags, pipe, setNonBlocking } from "@hull/sys/fd";
-import { which } from "@hull/sys/program";
 import { ready } from "@hull/sys/watch";
 import { LateOutput } from "./late-output.ts";
 
-/** Whether processes can be checkpointed on this host: runc and crun have it done by this program. */
+/** What CRIU has found out of the kernel, written when that first went well since the boot (criu, include/kerndat.h). */
+const criuRecord = "/run/criu.kdat";
+
+/** Whether processes can be checkpointed on this host: CRIU is there, and has worked. The daemon has it try when it starts. */
 export function canCheckpoint(): boolean {
-  return which("criu") !== null;
+  return existsSync(criuRecord);
 }
 
 /** More than a pipe holds. */

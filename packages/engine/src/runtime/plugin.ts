@@ -1,4 +1,5 @@
 import { dirname } from "node:path";
+import { startProgram, which } from "@hull/sys/program";
 import type { ContainerStore } from "../containers/index.ts";
 import type { EventExchange } from "../events/index.ts";
 import type { MountManager } from "../mount/manager/index.ts";
@@ -49,7 +50,19 @@ export const tasksPlugin = definePlugin({
       mounts: all<MountManager>(pluginTypes.mountManager).values().next().value,
       log,
     });
+    tryCriu();
     onStop(() => tasks.close());
     return tasks;
   },
 });
+
+/** Has CRIU, where it is installed, find out whether it works here: shims go by the record that it leaves then. */
+function tryCriu(): void {
+  const criu = which("criu");
+  if (criu === null) return;
+  try {
+    startProgram([criu, "check"], { stdio: ["ignore", "ignore", "ignore"] });
+  } catch {
+    // One that can't be run doesn't work.
+  }
+}
