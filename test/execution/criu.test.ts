@@ -108,7 +108,7 @@ suite(`CRIU${lacking === undefined ? "" : ` (skipped: ${lacking})`}`, () => {
   );
 
   test(
-    "FIFOs of a client are joined anew, and the process that came out of a checkpoint can go into another",
+    "FIFOs of a client are joined anew",
     async () => {
       await ctr("run", "-d", image, "talks", "sh", "-c", `${mark} echo $m $i; sleep 0.1; done`);
       // The client that attaches ends when nobody reads what it prints.
@@ -122,9 +122,7 @@ suite(`CRIU${lacking === undefined ? "" : ` (skipped: ${lacking})`}`, () => {
       const lines = await heard("talks2");
       expect(lines.map(({ mark }) => mark)).toEqual(lines.map(() => before?.mark ?? ""));
       expect(lines.length).toBe(3);
-      await moved("talks2", "talks3");
-      expect((await heard("talks3"))[0]?.mark).toBe(before?.mark ?? "");
-      await removed("talks3");
+      await removed("talks2");
     },
     slowMs,
   );
