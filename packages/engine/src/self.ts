@@ -33,5 +33,7 @@ function installedExecutable(): string {
     const found = which("hull");
     if (found !== null) return found;
   }
-  throw unavailable(`the program "hull" keeps containers and their networks: install the package ${platform}, or set HULL_EXECUTABLE`);
+  throw unavailable(
+    `the program "hull" keeps containers and their networks: install the package ${platform}, or set HULL_EXECUTABLE`,
+  );
 }
