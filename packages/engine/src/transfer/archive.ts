@@ -1,6 +1,7 @@
 import { Readable } from "node:stream";
-import { createGunzip, createZstdDecompress } from "node:zlib";
-import { HullError, invalidArgument } from "@hull/errors";
+// As a whole: Node 20 and 22 can be without zstd, and a name that isn't there would end the import.
+import zlib from "node:zlib";
+import { HullError, invalidArgument, unimplemented } from "@hull/errors";
 import { detectCompression, detectionLength } from "../diff/compression/index.ts";
 
 /**
@@ -34,7 +35,9 @@ export async function* uncompressed(source: AsyncIterable<Uint8Array>): AsyncGen
     })(),
     { objectMode: false },
   );
-  const output = compression === "gzip" ? createGunzip() : createZstdDecompress();
+  if (compression === "zstd" && zlib.createZstdDecompress === undefined)
+    throw unimplemented(`an archive in zstd: Node ${process.versions.node} can't read it, use 24 or later`);
+  const output = compression === "gzip" ? zlib.createGunzip() : zlib.createZstdDecompress();
   input.on("error", (error) => output.destroy(error));
   input.pipe(output);
   try {
