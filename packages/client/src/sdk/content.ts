@@ -1,6 +1,7 @@
 import { ContentDefinition } from "@hull/api/gen/containerd/services/content/v1/content";
 import type { Client } from "../client.ts";
 import { readContent, writeContent } from "../content.ts";
+import { readableOf } from "./readable.ts";
 
 /** What is known of a blob. */
 export interface BlobInfo {
@@ -26,17 +27,7 @@ export class Content {
 
   /** The bytes of a blob from `offset` on. @throws NotFound */
   read(digest: string, options: { readonly offset?: number } = {}): ReadableStream<Uint8Array> {
-    const chunks = readContent(this.#client, digest, options);
-    return new ReadableStream({
-      async pull(controller) {
-        const { done, value } = await chunks.next();
-        if (done) controller.close();
-        else controller.enqueue(value);
-      },
-      async cancel() {
-        await chunks.return();
-      },
-    });
+    return readableOf(readContent(this.#client, digest, options));
   }
 
   /** Stores bytes and gives their digest. */

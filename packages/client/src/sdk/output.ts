@@ -1,3 +1,5 @@
+import { readableOf } from "./readable.ts";
+
 /** What a process writes: bytes as they come, once. Whoever doesn't read holds the process up when its pipe is full. */
 export class Output implements AsyncIterable<Uint8Array> {
   readonly #source: AsyncIterable<Uint8Array>;
@@ -15,17 +17,7 @@ export class Output implements AsyncIterable<Uint8Array> {
 
   /** The same as a Web stream. */
   get readable(): ReadableStream<Uint8Array> {
-    const chunks = this[Symbol.asyncIterator]();
-    return new ReadableStream({
-      async pull(controller) {
-        const { done, value } = await chunks.next();
-        if (done) controller.close();
-        else controller.enqueue(value);
-      },
-      async cancel() {
-        await chunks.return?.();
-      },
-    });
+    return readableOf(this[Symbol.asyncIterator]());
   }
 
   /**

@@ -5,6 +5,7 @@ import type { CallOptions, ServiceClient, ServiceDefinition } from "@hull/api/rp
 import { canceled, HullError, internal, invalidArgument, unavailable } from "@hull/errors";
 import { Connection } from "@hull/http2";
 import { type LinkTarget, linkFactory } from "@hull/link";
+import type { ClientConnection } from "../client.ts";
 import { type CallEvents, GrpcCall } from "./grpc-call.ts";
 
 /**
@@ -15,14 +16,7 @@ import { type CallEvents, GrpcCall } from "./grpc-call.ts";
  * A call that finds the connection lost opens it anew; a call that was under way when it was lost rejects with Unavailable and is
  * not sent again, since it may have been carried out.
  */
-export interface GrpcConnection extends AsyncDisposable {
-  /** What was connected to, for messages. */
-  readonly address: string;
-  /** A typed client of a service; `metadata` goes with every call. */
-  client<D extends ServiceDefinition>(
-    definition: D,
-    options?: { metadata?: Readonly<Record<string, string>> },
-  ): ServiceClient<D>;
+export interface GrpcConnection extends ClientConnection, AsyncDisposable {
   /** Ends what is under way and closes. Calls after that reject. */
   close(): Promise<void>;
 }

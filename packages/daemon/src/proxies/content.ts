@@ -15,6 +15,7 @@ import { nanosOfTimestamp, nowNanos, rfc3339OfNanos } from "@hull/api/timestamp"
 import type { ContentWriter } from "@hull/client/content-writer";
 import type { ByteRange } from "@hull/engine/content/blobs";
 import type { BlobBytes, IngestBytes, IngestState, OpenIngest } from "@hull/engine/content/bytes";
+import { Pins } from "@hull/engine/content/pins";
 import { isCode } from "@hull/errors";
 import { isDigest, parseDigest } from "@hull/oci/digest";
 import { toSafe } from "../services/wire.ts";
@@ -35,7 +36,7 @@ type Content = ServiceClient<typeof ContentDefinition>;
 export class ProxyBlobs implements BlobBytes {
   readonly #link: Link;
   readonly #copies: string;
-  readonly #pins = new Map<string, number>();
+  readonly #pins = new Pins();
   readonly #copying = new Map<string, Promise<string>>();
   /** Blobs on their way out: whoever brings one again waits for that. */
   readonly #removing = new Map<string, Promise<unknown>>();
@@ -71,14 +72,7 @@ export class ProxyBlobs implements BlobBytes {
   }
 
   pin(digest: string): Disposable {
-    this.#pins.set(digest, (this.#pins.get(digest) ?? 0) + 1);
-    return {
-      [Symbol.dispose]: () => {
-        const left = (this.#pins.get(digest) ?? 1) - 1;
-        if (left === 0) this.#pins.delete(digest);
-        else this.#pins.set(digest, left);
-      },
-    };
+    return this.#pins.pin(digest);
   }
 
   async collect(isKnown: (digest: string) => boolean, durable: () => Promise<void>): Promise<number> {

@@ -6,6 +6,7 @@ import { parseDigest } from "@hull/oci/digest";
 import { isErrno } from "@hull/sys/errno";
 import type { BlobBytes } from "./bytes.ts";
 import { ioError, readFile } from "./io.ts";
+import { Pins } from "./pins.ts";
 
 /** Part of a blob, in bytes: from `offset` (0) for `size` (0: to the end). */
 export interface ByteRange {
@@ -36,7 +37,7 @@ export class BlobFiles implements BlobBytes {
   readonly #root: string;
   /** Whatever is here and no ingest of ours is removed by the next collection: a good place for what is on its way out. */
   readonly #ingests: string;
-  readonly #pins = new Map<string, number>();
+  readonly #pins = new Pins();
 
   constructor(root: string) {
     this.#root = join(root, "blobs");
@@ -102,14 +103,7 @@ export class BlobFiles implements BlobBytes {
 
   /** Keeps the blob's file from the collector until disposed. */
   pin(digest: string): Disposable {
-    this.#pins.set(digest, (this.#pins.get(digest) ?? 0) + 1);
-    return {
-      [Symbol.dispose]: () => {
-        const left = (this.#pins.get(digest) ?? 1) - 1;
-        if (left === 0) this.#pins.delete(digest);
-        else this.#pins.set(digest, left);
-      },
-    };
+    return this.#pins.pin(digest);
   }
 
   /**
