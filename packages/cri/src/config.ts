@@ -79,7 +79,8 @@ const runtimeKeys = {
   snapshotter: text("", "Snapshotter of this runtime's containers; empty: the common one"),
   sandboxer: text("podsandbox", "Sandbox controller: podsandbox, or shim for shims that are one"),
   disable_pause_image_pull: flag(false, "Don't fetch the image of pause processes: the shim needs none"),
-  io_type: oneOf(["", "fifo", "streaming"], "", "How output leaves the container; empty: fifo"),
+  // containerd has "streaming" too, for shims that carry output over their sandbox's connection.
+  io_type: oneOf(["", "fifo"], "", "How output leaves the container; empty: fifo"),
 };
 
 /** How pods and containers are made. */

@@ -1,7 +1,7 @@
 import { ContainerEventType, NamespaceMode } from "@hull/api/gen/cri/v1/cri";
 import { nowNanos } from "@hull/api/timestamp";
 import { unlessGone } from "@hull/engine/unless-gone";
-import { HullError, unimplemented, unknown } from "@hull/errors";
+import { HullError, unknown } from "@hull/errors";
 import type { PodContainer } from "../model.ts";
 import { withinLater, wrapped } from "../wrap.ts";
 import type { ContainersContext } from "./context.ts";
@@ -57,8 +57,6 @@ async function start(of: ContainersContext, container: PodContainer): Promise<vo
   const live = of.live.of(id);
   const rootfs = live.rootfs ?? (await of.snapshotter(handler.snapshotter).mounts(of.engine, id));
   live.rootfs = undefined;
-  if (handler.config.io_type === "streaming")
-    throw unimplemented(`runtime handler "${handler.name}": io_type "streaming" is not supported: leave it empty`);
   const checkpoint = processesOf(of, id);
   const task = { id, rootfs, ...namesOf(of, container), runtimePath: handler.runtimePath, checkpoint };
   // A shim that isn't ours waits for readers.
