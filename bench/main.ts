@@ -1,9 +1,9 @@
 /**
  * The side-by-side benchmark: the same work on hull and on a real containerd, turn by turn in one run.
  *
- *   npm run bench [-- --quick] [-- --only run,import,pods,node,…] [-- --pods 110]
+ *   npm run bench [-- --quick] [-- --only run,import,pods,node,…] [-- --pods 110] [-- --markdown]
  *
- * Prints a table of medians and ratios and writes `bench/results/<time>.json`. Figures of a noisy machine mean little by themselves; the
+ * Prints a table of medians and ratios (as Markdown, to paste into a guide, with `--markdown`) and writes `bench/results/<time>.json`. Figures of a noisy machine mean little by themselves; the
  * ratios are what counts.
  */
 import { mkdirSync, writeFileSync } from "node:fs";
@@ -26,11 +26,16 @@ import { runCase } from "./cases/run.ts";
 import { makeContainers, startCase } from "./cases/start.ts";
 import { streamCase } from "./cases/stream.ts";
 import { startPeers } from "./peers.ts";
-import { plainTable, type Table, table, toJson } from "./report.ts";
+import { markdownTable, plainTable, type Table, table, tableOf, toJson } from "./report.ts";
 import type { Sample } from "./sample.ts";
 
 const { values } = parseArgs({
-  options: { quick: { type: "boolean", default: false }, only: { type: "string" }, pods: { type: "string" } },
+  options: {
+    quick: { type: "boolean", default: false },
+    only: { type: "string" },
+    pods: { type: "string" },
+    markdown: { type: "boolean", default: false },
+  },
 });
 const wanted = values.only?.split(",");
 const wants = (name: string): boolean => wanted === undefined || wanted.includes(name);
@@ -155,14 +160,19 @@ if (wants("stream")) {
 }
 if (wants("rates")) {
   step("lives of containers, 8 at a time");
-  tables.push(await ratesCase(folder, { archive, image, count: rounds(200), workers: 8 }));
+  tables.push(
+    await ratesCase(folder, { archive, image, count: rounds(200), workers: 8, restMs: values.quick ? 500 : 3000 }),
+  );
 }
 if (wants("footprint")) {
   step("start and memory of programs");
   tables.push(await footprintCase(folder, rounds(10)));
 }
 
-console.log([...(samples.length > 0 ? [table(samples)] : []), ...tables.map(plainTable)].join("\n\n"));
+const shown = values.markdown
+  ? [...(samples.length > 0 ? [tableOf(samples)] : []), ...tables].map(markdownTable)
+  : [...(samples.length > 0 ? [table(samples)] : []), ...tables.map(plainTable)];
+console.log(shown.join("\n\n"));
 const machine = { cpus: cpus().length, model: cpus()[0]?.model, kernel: release(), bun: Bun.version };
 const results = join(import.meta.dir, "results");
 mkdirSync(results, { recursive: true });

@@ -23,6 +23,12 @@ function bar(value: number): string {
 
 /** The samples as a table to read in a terminal. */
 export function table(samples: readonly Sample[]): string {
+  const { header, rows } = tableOf(samples);
+  return aligned(header, rows, (column) => column === 0 || column > 4);
+}
+
+/** The samples as a table, with a bar for each ratio. */
+export function tableOf(samples: readonly Sample[]): Table {
   const header = ["work", "hull", "containerd", "unit", "ratio", "target", ""];
   const rows = samples.map((sample) => {
     const verdict = met(sample);
@@ -37,12 +43,22 @@ export function table(samples: readonly Sample[]): string {
       bar(ratio(sample)),
     ];
   });
-  return aligned(header, rows, (column) => column === 0 || column > 4);
+  return { title: "hull and containerd, medians", header, rows };
 }
 
 /** Another table, under its title. */
 export const plainTable = ({ title, header, rows }: Table): string =>
-  `${title}\n${aligned(header, rows, (column) => !rows.every((row) => /^-?[\d.]+$/.test(row[column] ?? "")))}`;
+  `${title}\n${aligned(header, rows, (column) => !isOfFigures(rows, column))}`;
+
+const isOfFigures = (rows: Table["rows"], column: number): boolean =>
+  rows.every((row) => /^-?[\d.]+$/.test(row[column] ?? ""));
+
+/** The same as Markdown, for the guides. */
+export function markdownTable({ title, header, rows }: Table): string {
+  const line = (cells: readonly string[]): string => `| ${cells.join(" | ")} |`;
+  const rule = header.map((_, column) => (isOfFigures(rows, column) ? "---:" : "---"));
+  return [`${title}:`, "", line(header), line(rule), ...rows.map(line)].join("\n");
+}
 
 function aligned(
   header: readonly string[],

@@ -19,6 +19,12 @@ export function median(figures: readonly number[]): number {
   return sorted.length % 2 === 1 ? upper : (upper + (sorted[middle - 1] ?? Number.NaN)) / 2;
 }
 
+/** The figure that so much of them (of 1) is at most: 0.95 for the 95th percentile. */
+export function quantile(figures: readonly number[], part: number): number {
+  const sorted = [...figures].sort((a, b) => a - b);
+  return sorted[Math.max(0, Math.ceil(sorted.length * part) - 1)] ?? Number.NaN;
+}
+
 /**
  * What hull needs of what containerd needs. Where every round did one after the other, the median of the rounds' ratios: what else the machine
  * did then, it did to both. Else hull's median over containerd's.
@@ -42,4 +48,27 @@ export async function timed(work: () => Promise<unknown>): Promise<number> {
   const start = performance.now();
   await work();
   return performance.now() - start;
+}
+
+/** The milliseconds of all together, and of each. */
+export interface Abreast {
+  readonly ms: number;
+  readonly latencies: readonly number[];
+}
+
+/** Does a work `count` times, several at a time; it gets numbers from `first` on. */
+export async function abreast(
+  work: (number: number) => Promise<unknown>,
+  { count, first, workers }: { readonly count: number; readonly first: number; readonly workers: number },
+): Promise<Abreast> {
+  const latencies: number[] = [];
+  let begun = 0;
+  const worker = async () => {
+    while (begun < count) {
+      const number = first + begun++;
+      latencies.push(await timed(() => work(number)));
+    }
+  };
+  const ms = await timed(() => Promise.all(Array.from({ length: workers }, worker)));
+  return { ms, latencies };
 }
