@@ -28,6 +28,8 @@ export type KeeperKind = "none" | "pause" | "shim";
 
 /** The kind that a pod needs. */
 export function keeperKind(config: PodSandboxConfig, { own, config: { sandboxer } }: RuntimeHandler): KeeperKind {
+  // Our own shim is a process of the host, whose pid namespace must not become the pod's.
+  if (own && sharesPids(config)) return "pause";
   if (sandboxer === "shim") return "shim";
-  return own && !sharesPids(config) ? "none" : "pause";
+  return own ? "none" : "pause";
 }

@@ -11,6 +11,7 @@ import type { Sandbox, SandboxInput } from "@hull/engine/sandbox/index";
 import type { RuntimeHandler } from "../handlers.ts";
 import type { Pod } from "../model.ts";
 import { extensionOf, goJson, labelsOfRecord, metadataOf, parseGoJson } from "../records/index.ts";
+import { keeperKind } from "./keeper.ts";
 
 /** Names of the extensions of sandboxes: containerd's, and ours. */
 const names = { metadata: "metadata", updated: "updated-resources", own: "hull.cri.pod" } as const;
@@ -72,7 +73,7 @@ export function podRecord(pod: Pod, handler: RuntimeHandler): SandboxInput {
       ...(pod.processLabel === "" ? {} : { selinux_label: pod.processLabel }),
     }),
     runtime: { name: handler.runtime, ...(handler.options === undefined ? {} : { options: handler.options }) },
-    sandboxer: handler.config.sandboxer,
+    sandboxer: keeperKind(pod.config, handler) === "pause" ? "podsandbox" : handler.config.sandboxer,
     extensions: {
       ...(metadata === undefined ? {} : { [names.metadata]: metadata }),
       [names.own]: { typeUrl: "hull.cri.Pod", value: bytes(own) },
