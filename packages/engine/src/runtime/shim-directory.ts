@@ -343,6 +343,7 @@ export class ShimDirectory {
   prepare(): void {
     this.#prepared = setTimeout(() => {
       this.#spares.fill().catch((error: unknown) => {
+        if (this.#closing.signal.aborted) return;
         this.#options.log.log("warn", "no spare shim could be started", { error: String(error) });
       });
     }, 20);

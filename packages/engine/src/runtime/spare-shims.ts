@@ -12,7 +12,7 @@ import { createHash } from "node:crypto";
 import { mkdirSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { unavailable } from "@hull/errors";
+import { type HullError, unavailable } from "@hull/errors";
 import { type Program, startProgram } from "@hull/sys/program";
 import type { RuntimeDirectories } from "./bundle.ts";
 import { connectShim, type ShimConnection } from "./shim-connection.ts";
@@ -69,7 +69,8 @@ export class SpareShims {
   readonly #socketDirectory: string;
   #refilling: ReturnType<typeof setTimeout> | undefined;
   #calming: ReturnType<typeof setTimeout> | undefined;
-  #starting = 0;
+  /** What is being started, until it is kept, taken or ended. */
+  readonly #starting = new Map<Program, Promise<SpareShim>>();
   #stopped = false;
 
   constructor(options: SpareOptions) {
@@ -80,8 +81,9 @@ export class SpareShims {
       near.length < 80 ? near : join(tmpdir(), `hull-${createHash("sha256").update(near).digest("hex").slice(0, 16)}`);
   }
 
-  /** A shim that is this caller's; assigned to the namespace by the time it reads its next request. @throws Unavailable */
+  /** A shim that is this caller's; assigned to the namespace by the time it reads its next request. @throws Unavailable, when stopped too */
   async take(namespace: string, eventsAddress: string): Promise<SpareShim> {
+    if (this.#stopped) throw stopping();
     const shim = this.#spares.shift() ?? (await this.#start());
     shim.uses++;
     await shim.input.write(`${JSON.stringify({ namespace, eventsAddress })}\n`);
@@ -104,16 +106,17 @@ export class SpareShims {
 
   /** Starts what is missing. */
   async fill(): Promise<void> {
-    while (!this.#stopped && this.#spares.length + this.#starting < this.#options.count)
+    while (!this.#stopped && this.#spares.length + this.#starting.size < this.#options.count)
       this.#keep(await this.#start());
   }
 
-  /** Ends the spares. */
+  /** Ends the spares, and those that were being started. */
   async stop(): Promise<void> {
     this.#stopped = true;
     clearTimeout(this.#refilling);
     clearTimeout(this.#calming);
-    await Promise.all(this.#spares.splice(0).map(end));
+    for (const { stdin } of this.#starting.keys()) void stdin.end();
+    await Promise.all([...this.#spares.splice(0).map(end), Promise.allSettled(this.#starting.values())]);
   }
 
   /** Ends those that a rush has left. */
@@ -142,23 +145,35 @@ export class SpareShims {
     this.#refilling.unref();
   }
 
+  /** @throws Unavailable if it can't be started, or is no longer wanted */
   async #start(): Promise<SpareShim> {
-    this.#starting++;
+    mkdirSync(this.#socketDirectory, { recursive: true, mode: 0o711 });
+    const socket = join(this.#socketDirectory, crypto.randomUUID().slice(0, 18));
+    const argv = [...this.#options.command, "-socket", socket, "spare"];
+    const env = { ...process.env, ...frugal };
+    const child = startProgram(argv, { cwd: "/", env, stdio: ["pipe", "pipe", "ignore"], detached: true });
+    child.unref();
+    const started = this.#greet(child, socket);
+    this.#starting.set(child, started);
     try {
-      mkdirSync(this.#socketDirectory, { recursive: true, mode: 0o711 });
-      const socket = join(this.#socketDirectory, crypto.randomUUID().slice(0, 18));
-      const argv = [...this.#options.command, "-socket", socket, "spare"];
-      const env = { ...process.env, ...frugal };
-      const child = startProgram(argv, { cwd: "/", env, stdio: ["pipe", "pipe", "ignore"], detached: true });
-      child.unref();
-      await ready(child);
-      const bootstrap = { version: 3, address: `unix://${socket}`, protocol: "ttrpc" };
-      return { ...(await connectShim(bootstrap)), pid: child.pid, input: child.stdin, uses: 0 };
+      return await started;
     } finally {
-      this.#starting--;
+      this.#starting.delete(child);
     }
   }
+
+  async #greet(child: Program, socket: string): Promise<SpareShim> {
+    await ready(child);
+    if (this.#stopped) throw stopping();
+    const bootstrap = { version: 3, address: `unix://${socket}`, protocol: "ttrpc" };
+    const shim = { ...(await connectShim(bootstrap)), pid: child.pid, input: child.stdin, uses: 0 };
+    if (!this.#stopped) return shim;
+    await end(shim);
+    throw stopping();
+  }
 }
+
+const stopping = (): HullError => unavailable("no shims are started any more: hull is being stopped");
 
 /** The end of its input tells a spare that nobody needs it. */
 async function end({ input, connection }: SpareShim): Promise<void> {
@@ -166,6 +181,7 @@ async function end({ input, connection }: SpareShim): Promise<void> {
   await connection.close();
 }
 
+/** Waits until it listens. @throws Unavailable if it ends before */
 async function ready(child: Program): Promise<void> {
   const reader = child.stdout.getReader();
   const { value } = await reader.read();
