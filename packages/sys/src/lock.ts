@@ -22,6 +22,14 @@ export function tryLock(fd: number, kind: "exclusive" | "shared" = "exclusive"):
   throw new SysError(error, "flock", `descriptor ${fd}`);
 }
 
+/** Takes the lock for this open file alone, and waits for it in the thread: for processes that have nothing else to do. */
+export function lock(fd: number): void {
+  while (libc.flock(fd, LOCK_EX) === -1) {
+    const error = lastErrno();
+    if (error !== errno.EINTR) throw new SysError(error, "flock", `descriptor ${fd}`);
+  }
+}
+
 /** Gives the lock up early. */
 export function unlock(fd: number): void {
   if (libc.flock(fd, LOCK_UN) === -1) throw new SysError(lastErrno(), "flock", `descriptor ${fd}`);

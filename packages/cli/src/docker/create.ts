@@ -7,6 +7,7 @@ import type { Client } from "@hull/client/client";
 import { type Container, createContainer, removeContainer } from "@hull/client/containers";
 import type { Image, PlatformImage } from "@hull/client/images";
 import { type ChosenNetwork, hostResolver, networkLabels } from "@hull/client/network/index";
+import { writeNaming } from "@hull/client/network/names";
 import { alreadyExists, invalidArgument, isCode } from "@hull/errors";
 import type { ImageConfig } from "@hull/oci/manifest";
 import { clientDirectory } from "./client-directory.ts";
@@ -17,13 +18,13 @@ import { withGroupsAndDevices } from "./host-steps.ts";
 import { labelNames } from "./labels.ts";
 import { logUri } from "./logs.ts";
 import { checkName, newContainerId, randomName, shortId } from "./names.ts";
-import { nameFiles, placeNameFiles } from "./network/files.ts";
-import { networkOf } from "./network/flags.ts";
+import { attaches, nameFiles, placeNameFiles } from "./network/files.ts";
+import { aliasesOf, heldNamespaces, networkOf } from "./network/flags.ts";
 import { labelsForRestart } from "./restart.ts";
 import type { RunFlags } from "./run-flags.ts";
 import { parseSignal } from "./signals.ts";
 import { parseSize } from "./size.ts";
-import { specOf, withUserOf } from "./spec.ts";
+import { hostnameOf, specOf, withUserOf } from "./spec.ts";
 import { fillVolumes, openVolumes, place, volumeLabels, wishesOf } from "./volumes/index.ts";
 
 /** What the shim of containers is called that name none: every containerd client's default. */
@@ -69,6 +70,14 @@ export async function createFromFlags({
     ? join(await clientDirectory(client, "containers", placeOf(globals).root), client.namespace)
     : "";
   const named = ownFiles ? placeNameFiles(files, join(places, id), undo) : [];
+  const hostname = hostnameOf(flags, network.name, id);
+  const naming = attaches(network.name) ? join(places, id, "names.json") : undefined;
+  if (naming !== undefined)
+    writeNaming(naming, {
+      names: [name, ...aliasesOf(flags, network.name, host.env), shortId(id)],
+      hostname,
+      file: join(places, id, "hosts"),
+    });
   const source = {
     // What a user mounts there counts more.
     mounts: [...named, ...placed.map(({ mount }) => mount)],
@@ -79,7 +88,9 @@ export async function createFromFlags({
     image: platformImage,
     env: host.env,
     network,
-    namespaceDirectory: join(dirname(placeOf(globals).address), "netns"),
+    hostname,
+    naming,
+    namespaceDirectory: heldNamespaces(globals),
   };
   const spec = specOf(source);
   const user = flags.user ?? platformImage.config.config.user;

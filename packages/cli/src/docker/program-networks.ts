@@ -1,10 +1,36 @@
-import { type Command, command, defineFlags } from "../command/index.ts";
+import { type Command, command, defineFlags, type FlagValues } from "../command/index.ts";
 
-/** `hull network …`: making and removing one is writing and removing a configuration of CNI. */
+/** Flags of `network create`. */
+const createFlags = defineFlags({
+  driver: { kind: "text", aliases: ["d"], value: "NAME", default: "bridge", summary: "Only bridge is known" },
+  subnet: { kind: "list", value: "SUBNET", summary: "Its addresses, e.g. 10.1.2.0/24; a free one unless given" },
+  gateway: { kind: "list", value: "IP", summary: "The host's address in a subnet; its first unless given" },
+  "ip-range": { kind: "list", value: "SUBNET", summary: "The part of a subnet that containers get addresses of" },
+  ipv6: { kind: "switch", summary: "Also addresses of IPv6" },
+  internal: { kind: "switch", summary: "No way out, nor in" },
+  label: { kind: "list", value: "KEY=VALUE", summary: "Set a label" },
+  opt: {
+    kind: "list",
+    aliases: ["o"],
+    value: "KEY=VALUE",
+    summary: "com.docker.network.driver.mtu=BYTES, com.docker.network.bridge.name=NAME",
+  },
+});
+
+export type CreateNetworkFlags = FlagValues<typeof createFlags>;
+
+/** `hull network …` */
 export const networkCommands: Command = {
   name: "network",
-  summary: "Look at networks",
+  summary: "Look after networks",
   commands: [
+    command({
+      name: "create",
+      summary: "Make a network, whose containers find each other by name",
+      usage: "[flags] NETWORK",
+      flags: createFlags,
+      load: async () => (await import("./commands/network-create.ts")).createNetworks,
+    }),
     command({
       name: "ls",
       aliases: ["list"],
@@ -24,6 +50,23 @@ export const networkCommands: Command = {
         format: { kind: "text", aliases: ["f"], value: "FORMAT", summary: "json, or a template of Go" },
       }),
       load: async () => (await import("./commands/network.ts")).inspectNetworks,
+    }),
+    command({
+      name: "rm",
+      aliases: ["remove"],
+      summary: "Remove networks that hull made",
+      usage: "[flags] NETWORK...",
+      flags: defineFlags({
+        force: { kind: "switch", aliases: ["f"], summary: "One that isn't there is no error" },
+      }),
+      load: async () => (await import("./commands/network-remove.ts")).removeNetworks,
+    }),
+    command({
+      name: "prune",
+      summary: "Remove networks that hull made and no container is for",
+      usage: "[flags]",
+      flags: defineFlags({ force: { kind: "switch", aliases: ["f"], summary: "Don't ask" } }),
+      load: async () => (await import("./commands/network-remove.ts")).pruneNetworks,
     }),
   ],
 };

@@ -57,9 +57,16 @@ export interface SpecSource {
   readonly network: ChosenNetwork;
   /** What the flags and the image mount. */
   readonly mounts: readonly SpecMount[];
+  readonly hostname: string;
+  /** File that says by what it is found on its network, if it is on one. */
+  readonly naming: string | undefined;
   /** Where network namespaces are held while containers are on networks. */
   readonly namespaceDirectory: string;
 }
+
+/** What a container calls itself. */
+export const hostnameOf = ({ hostname: wanted }: RunFlags, network: string, id: string): string =>
+  wanted ?? (network === "host" ? hostname() : id.slice(0, 12));
 
 /** Open files that a program may have: what Docker gives under systemd, as far as we may ourselves. */
 function openFiles(): Rlimit {
@@ -77,9 +84,8 @@ const leastMemory = 6 * 2 ** 20;
  * @throws InvalidArgument, Unimplemented for flags that can't be
  */
 export function specOf(source: SpecSource): Spec {
-  const { flags, id, namespace, image, args, env } = source;
+  const { flags, id, namespace, image, args, env, hostname: name } = source;
   const host = source.network.name === "host";
-  const name = flags.hostname ?? (host ? hostname() : id.slice(0, 12));
   return buildSpec(
     defaultSpec({ namespace, id, cgroup2: cgroupMode() === "v2" }),
     withImageConfig(imageDefaults(image.config, flags, args), args),

@@ -1,9 +1,11 @@
 import { existsSync, mkdirSync, rmSync, writeFileSync, writeSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { text } from "node:stream/consumers";
+import { addressesOf } from "@hull/cni";
 import { HullError, invalidArgument } from "@hull/errors";
 import { mountAll, unmountAll } from "@hull/sys/mount";
-import { attachmentOf, cniIn, networkNamed } from "./networks.ts";
+import { joinNames, leaveNames, namesDirectory, readNaming } from "./names.ts";
+import { attachmentOf, cniIn, hasNames, networkNamed } from "./networks.ts";
 import type { PortMapping } from "./ports.ts";
 
 /** What a hook is told by its one argument: all that it takes to find the network again, whoever starts the container. */
@@ -15,6 +17,8 @@ export interface HookRequest {
   readonly ports: readonly PortMapping[];
   /** Directory where the container's network namespace is held. */
   readonly directory: string;
+  /** File that says by what it is found, see `writeNaming`; containers of earlier versions have none. */
+  readonly naming?: string;
 }
 
 /**
@@ -24,11 +28,13 @@ export interface HookRequest {
  */
 export async function networkHook([request = ""]: readonly string[]): Promise<number> {
   try {
-    const { action, network: name, namespace, id, ports, directory } = parseRequest(request);
+    const { action, network: name, namespace, id, ports, directory, naming } = parseRequest(request);
     const network = networkNamed(name, process.env);
     const cni = cniIn(process.env);
-    const attachment = attachmentOf(namespace, id, join(directory, `${namespace}-${id}`), ports);
+    const key = `${namespace}-${id}`;
+    const attachment = attachmentOf(namespace, id, join(directory, key), ports);
     if (action === "detach") {
+      leaveNames(namesDirectory(directory), name, key);
       await cni.remove(network, existsSync(attachment.netns) ? attachment : { ...attachment, netns: "" });
       letGo(attachment.netns);
     } else {
@@ -36,7 +42,16 @@ export async function networkHook([request = ""]: readonly string[]): Promise<nu
       if (typeof pid !== "number" || pid <= 0) throw invalidArgument("the runtime told no pid of the container");
       hold(pid, attachment.netns);
       try {
-        await cni.add(network, attachment);
+        const addresses = addressesOf(await cni.add(network, attachment)).map(({ address }) =>
+          address.replace(/\/.*/, ""),
+        );
+        if (naming !== undefined)
+          joinNames(
+            namesDirectory(directory),
+            name,
+            { key, addresses, ...readNaming(naming) },
+            { peers: hasNames(network, process.env) },
+          );
       } catch (error) {
         letGo(attachment.netns);
         throw error;

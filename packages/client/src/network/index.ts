@@ -41,7 +41,12 @@ export async function chooseNetwork(
       throw invalidArgument(`ports can't be published on the network "${name}": publish none, or use "bridge"`);
     return { name, ports: [] };
   }
-  requirePrograms(networkNamed(name, env), env);
+  const network = networkNamed(name, env);
+  if (ports.length > 0 && !network.plugins.some(({ capabilities }) => capabilities?.portMappings === true))
+    throw invalidArgument(
+      `ports can't be published on the network "${name}": it is internal, or no plugin of its configuration has the capability "portMappings"`,
+    );
+  requirePrograms(network, env);
   return { name, ports: await withHostPorts(ports) };
 }
 
@@ -61,14 +66,20 @@ export function portsOf({ labels }: Pick<Container, "labels">): readonly PortMap
   }
 }
 
-/** The steps of the spec that put a container on its network; none for "none" and "host". */
+/** The steps of the spec that put a container on its network; none for "none" and "host". `naming`: see `writeNaming`. */
 export function networkSteps(
   { name, ports }: ChosenNetwork,
-  { namespace, id, env, directory }: { namespace: string; id: string; env: Environment; directory: string },
+  {
+    namespace,
+    id,
+    env,
+    directory,
+    naming,
+  }: { namespace: string; id: string; env: Environment; directory: string; naming?: string | undefined },
 ): SpecMiddleware[] {
   if (name === "none" || name === "host") return [];
   const hook = (action: HookRequest["action"]): Hook => {
-    const request: HookRequest = { action, network: name, namespace, id, ports, directory };
+    const request: HookRequest = { action, network: name, namespace, id, ports, directory, ...(naming && { naming }) };
     const [path = "", ...args] = selfCommand("network-hook");
     return { path, args: [path, ...args, JSON.stringify(request)], env: hookEnvironment(env), timeout: 60 };
   };

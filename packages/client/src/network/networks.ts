@@ -1,5 +1,5 @@
 import { accessSync, constants } from "node:fs";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { type Attachment, Cni, loadNetworks, type Network, parseNetwork } from "@hull/cni";
 import { failedPrecondition, notFound } from "@hull/errors";
 import type { PortMapping } from "./ports.ts";
@@ -13,6 +13,9 @@ const defaultSubnet = "10.88.64.0/20";
 
 export const configurationsIn = (env: Environment): string => env.NETCONFPATH ?? defaultConfigurations;
 const pluginsIn = (env: Environment): readonly string[] => env.CNI_PATH?.split(":").filter(Boolean) ?? defaultPlugins;
+
+/** The plugin that keeps hull's bridges apart: what comes in by one of them goes out by no other. */
+export const apartFromOthers = { type: "firewall", ingressPolicy: "same-bridge" } as const;
 
 /**
  * The network that hull brings along, under the name "bridge": a bridge of this host, whose addresses reach the outside by its own, with
@@ -33,14 +36,31 @@ function ownBridge(env: Environment): Network {
         ipam: { type: "host-local", ranges: [[{ subnet }]], routes: [{ dst: "0.0.0.0/0" }] },
       },
       { type: "portmap", capabilities: { portMappings: true } },
+      apartFromOthers,
     ],
   };
   return parseNetwork(JSON.stringify(document), "hull's own bridge");
 }
 
+/** Apart from the host's other configurations, the first of which is the pods'. */
+export const ownConfigurations = (env: Environment): string => join(configurationsIn(env), "hull.d");
+
+/** Names of networks that are always there. */
+export const reservedNames: readonly string[] = ["none", "host", "bridge", "default"];
+
+/** The host's configurations of CNI, and the networks that hull made. */
+export const networksIn = (env: Environment): Network[] => [
+  ...loadNetworks(configurationsIn(env)),
+  ...loadNetworks(ownConfigurations(env)),
+];
+
+/** True for networks whose containers find each other by name: those that hull made. */
+export const hasNames = (network: Network, env: Environment): boolean =>
+  dirname(network.file) === ownConfigurations(env);
+
 /** The network of this name: of the host's configuration, else hull's own bridge. @throws NotFound, saying which there are */
 export function networkNamed(name: string, env: Environment): Network {
-  const configured = loadNetworks(configurationsIn(env));
+  const configured = networksIn(env);
   const found = configured.find((network) => network.name === name);
   if (found !== undefined) return found;
   if (name === "bridge") return ownBridge(env);

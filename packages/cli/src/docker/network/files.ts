@@ -1,6 +1,7 @@
 import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { isIP } from "node:net";
 import { join } from "node:path";
+import { hostsHead } from "@hull/client/network/names";
 import { invalidArgument } from "@hull/errors";
 import type { SpecMount } from "@hull/oci/spec";
 import { defineFlags, type FlagValues } from "../../command/index.ts";
@@ -10,22 +11,14 @@ export const nameFlags = defineFlags({
   dns: { kind: "list", value: "IP", summary: "A server to ask for names, in place of the host's" },
   "dns-search": { kind: "list", value: "DOMAIN", summary: "A domain that names are looked for in; . for none" },
   "dns-option": { kind: "list", aliases: ["dns-opt"], value: "OPTION", summary: "An option of resolv.conf" },
+  "network-alias": { kind: "list", value: "NAME", summary: "Another name for it on its network" },
   "add-host": { kind: "list", value: "NAME:IP", summary: "A line of /etc/hosts" },
 });
 
 type NameFlags = FlagValues<typeof nameFlags>;
 
-/** As docker writes it, before what is added. */
-const hostsHead = `127.0.0.1\tlocalhost
-::1\tlocalhost ip6-localhost ip6-loopback
-fe00::0\tip6-localnet
-ff00::0\tip6-mcastprefix
-ff02::1\tip6-allnodes
-ff02::2\tip6-allrouters
-`;
-
 /**
- * The contents of /etc/hosts and /etc/resolv.conf of a container, where the flags ask for their own; `resolver` is the host's
+ * The contents of /etc/hosts and /etc/resolv.conf of a container, where the flags or its network ask for its own; `resolver` is the host's
  * resolv.conf, from which comes what they don't say. @throws InvalidArgument
  */
 export function nameFiles(
@@ -37,10 +30,14 @@ export function nameFiles(
   const head = network === "host" && existsSync("/etc/hosts") ? readFileSync("/etc/hosts", "utf8") : hostsHead;
   const asked = [...flags.dns, ...flags["dns-search"], ...flags["dns-option"]].length > 0;
   return {
-    ...(hosts.length === 0 ? {} : { hosts: head + hosts.join("") }),
+    // On a network the names of it come in, when it is attached.
+    ...(hosts.length === 0 && !attaches(network) ? {} : { hosts: head + hosts.join("") }),
     ...(asked ? { "resolv.conf": resolvConf(flags, resolver) } : {}),
   };
 }
+
+/** True for networks that a container has an address on: hull's hook attaches it. */
+export const attaches = (network: string): boolean => network !== "none" && network !== "host";
 
 function hostLine(text: string): string {
   const [, name = "", address = ""] = /^([^:=\s]+)[:=]\[?([^\]\s]+)\]?$/.exec(text) ?? [];
