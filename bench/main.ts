@@ -1,15 +1,17 @@
 /**
  * The side-by-side benchmark: the same work on hull and on a real containerd, turn by turn in one run.
  *
- *   npm run bench [-- --quick] [-- --only run,import,pods,node,…] [-- --pods 110] [-- --markdown]
+ *   npm run bench [-- --quick] [-- --only run,import,pods,node,…] [-- --pods 110] [-- --ways REGEXP] [-- --markdown]
  *
- * Prints a table of medians and ratios (as Markdown, to paste into a guide, with `--markdown`) and writes `bench/results/<time>.json`. Figures of a noisy machine mean little by themselves; the
- * ratios are what counts.
+ * Prints a table of medians and ratios (as Markdown, to paste into a guide, with `--markdown`) and writes `bench/results/<time>.json`.
+ * `--ways` chooses among those of `streaming` (exec, attach, port-forward). Figures of a noisy machine mean little by themselves; the ratios
+ * are what counts.
  */
 import { mkdirSync, writeFileSync } from "node:fs";
 import { cpus, release } from "node:os";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
+import { mount } from "@hull/sys/mount";
 import { writeBusyboxImage } from "../scripts/image.ts";
 import { CriDaemon, writePodImages } from "../test/support/cri.ts";
 import { scratch } from "../test/support/scratch.ts";
@@ -25,6 +27,7 @@ import { ratesCase } from "./cases/rates.ts";
 import { runCase } from "./cases/run.ts";
 import { makeContainers, startCase } from "./cases/start.ts";
 import { streamCase } from "./cases/stream.ts";
+import { streamingCase } from "./cases/streaming.ts";
 import { startPeers } from "./peers.ts";
 import { markdownTable, plainTable, type Table, table, tableOf, toJson } from "./report.ts";
 import type { Sample } from "./sample.ts";
@@ -34,6 +37,7 @@ const { values } = parseArgs({
     quick: { type: "boolean", default: false },
     only: { type: "string" },
     pods: { type: "string" },
+    ways: { type: "string" },
     markdown: { type: "boolean", default: false },
   },
 });
@@ -129,9 +133,13 @@ if (["run", "lifecycle", "latency", "memory", "content", "import"].some(wants)) 
   }
 }
 
-if (wants("pods") || wants("node")) {
+if (["pods", "node", "streaming"].some(wants)) {
   const images = folder.join("pods.tar");
   writePodImages(images);
+  const data = folder.join("pattern");
+  mkdirSync(data);
+  // Mounted before there are machines, which have this machine's mounts.
+  if (wants("streaming")) mount({ type: "tmpfs", source: "tmpfs", target: data });
   await using hull = await CriDaemon.start("hull", folder.join("n", "h"), images);
   await using containerd = await CriDaemon.start("containerd", folder.join("n", "c"), images);
   const nodes = { hull, containerd };
@@ -144,6 +152,18 @@ if (wants("pods") || wants("node")) {
     step(`a node of ${pods} pods`);
     samples.push(
       ...(await nodeCases(nodes, { pods, seconds: values.quick ? 10 : 30, restMs: values.quick ? 4000 : 20_000 })),
+    );
+  }
+  if (wants("streaming")) {
+    step("exec, attach and port-forward");
+    const bytes = (values.quick ? 256 : 1024) * 2 ** 20;
+    tables.push(
+      await streamingCase(nodes, {
+        bytes,
+        data,
+        rounds: rounds(5),
+        only: values.ways === undefined ? undefined : new RegExp(values.ways),
+      }),
     );
   }
 }

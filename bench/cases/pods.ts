@@ -125,7 +125,7 @@ async function sideBySide<T>(all: readonly T[], work: (one: T) => Promise<void>)
 }
 
 /** All processes of a node: those below its machine's first one and below its daemon. */
-function processesOf(node: CriDaemon): number[] {
+export function processesOf(node: CriDaemon): number[] {
   const children = new Map<number, number[]>();
   for (const entry of readdirSync("/proc")) {
     const [, parent] = /\) \S (\d+) /.exec(contentOf(`/proc/${entry}/stat`)) ?? [];
@@ -142,10 +142,11 @@ const isIdle = (pid: number): boolean => contentOf(`/proc/${pid}/cmdline`) === "
 /** Milliseconds of processor that a node's processes have taken, with those that they have waited for. */
 const processorOf = (node: CriDaemon): number => processesOf(node).reduce((sum, pid) => sum + ticksOf(pid), 0);
 
-/** The same of one process. proc(5): ticks of 10 ms. */
-function ticksOf(pid: number): number {
+/** The same of one process, with the `children` that it has waited for or without. proc(5): ticks of 10 ms. */
+export function ticksOf(pid: number, { children = true } = {}): number {
   const fields = contentOf(`/proc/${pid}/stat`).split(") ").at(-1)?.split(" ") ?? [];
-  return [11, 12, 13, 14].reduce((sum, field) => sum + Number(fields[field] ?? 0), 0) * 10;
+  const wanted = children ? [11, 12, 13, 14] : [11, 12];
+  return wanted.reduce((sum, field) => sum + Number(fields[field] ?? 0), 0) * 10;
 }
 
 /** A file of a process; empty if it has ended. */

@@ -106,6 +106,7 @@ export const calls = {
   connect: { args: [int, "bytes", "uint"], result: int },
   shutdown: { args: [int, int], result: int },
   getsockopt: { args: [int, int, int, "bytes", "bytes"], result: int },
+  setsockopt: { args: [int, int, int, "bytes", "uint"], result: int },
   sendmsg: { args: [int, "bytes", int], result: "long" },
   recvmsg: { args: [int, "bytes", int], result: "long" },
 
@@ -127,6 +128,17 @@ export const calls = {
   setgroups: { args: ["ulong", "bytes"], result: int },
   setresgid: { args: ["uint", "uint", "uint"], result: int },
   setresuid: { args: ["uint", "uint", "uint"], result: int },
+
+  // Threads. These give an error number as their result, and leave errno alone.
+  dlsym: { args: ["bytes", "string"], result: "ulong" },
+  pthread_create: { args: ["bytes", "bytes", "ulong", "pointer"], result: int },
+  pthread_attr_init: { args: ["bytes"], result: int },
+  pthread_attr_setstacksize: { args: ["bytes", "ulong"], result: int },
+  pthread_sigmask: { args: [int, "bytes", "bytes"], result: int },
+  pthread_getcpuclockid: { args: ["ulong", "bytes"], result: int },
+  pthread_join: { args: ["ulong", "bytes"], result: int },
+  sem_init: { args: ["bytes", int, "uint"], result: int },
+  sem_post: { args: ["bytes"], result: int },
 } as const satisfies Record<string, Call>;
 
 /** The name of a call in the table. */
