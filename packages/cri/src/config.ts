@@ -130,6 +130,11 @@ export const runtimeTable = configTable({
   enable_cdi: flag(true, "Give devices by their CDI names"),
   cdi_spec_dirs: texts(["/etc/cdi", "/var/run/cdi"], "Where devices of CDI are described"),
   drain_exec_sync_io_timeout: duration("0s", "How long output of an ended exec is waited for; 0s: until it ends"),
+  pods_per_shim: integer(
+    2,
+    "How many pods a shim of hull's own keeps at most, of one runtime with the same options; they end together if it crashes",
+    { min: 1, max: 16 },
+  ),
   ignore_deprecation_warnings: texts([], "Deprecations that the status doesn't tell of"),
   stats_collect_period: duration("1s", "How far samples of processor use lie apart"),
   stats_retention_period: duration("2m0s", "How long samples are kept"),

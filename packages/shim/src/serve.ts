@@ -44,8 +44,8 @@ const flushMs = 5000;
 /** A shim that serves. */
 export interface Serving {
   /**
-   * The daemon that started it has gone. Another finds it by the containers that it keeps: without any it ends, now or with the last one,
-   * for nobody would ever tell it to.
+   * The daemon that started it has gone. Another finds it by the containers that it keeps, and tells it when it is done: without any, and
+   * without anybody who is connected, it ends, for nobody would ever tell it to.
    */
   orphan(): void;
 }
@@ -59,8 +59,10 @@ export async function serve(socket: string, identity: () => Promise<Identity>): 
   becomeIndependent();
   let idle = true;
   let keepsSandbox = false;
-  /** Nobody will tell it to end: it does with the last thing that it keeps. */
+  /** It ends with the last thing that it keeps, */
   let leaving = false;
+  /** or with that, if nobody is there to tell it to. */
+  let orphaned = false;
   let current: { identity: Identity; publisher: Publisher; events: TaskEvents } | undefined;
   const tracing = isTraced(process.env) ? await startTracing() : undefined;
   const exit = async (): Promise<void> => {
@@ -68,10 +70,12 @@ export async function serve(socket: string, identity: () => Promise<Identity>): 
     await Promise.all([current?.publisher.flush(flushMs), tracing?.[Symbol.asyncDispose]()]);
     process.exit(0);
   };
+  const isDone = (): boolean => idle && !keepsSandbox && (leaving || (orphaned && server.connections === 0));
   const leaveIfDone = (): void => {
-    // A turn later, when the answer has been written.
-    if (leaving && idle && !keepsSandbox) setImmediate(exit);
+    // A turn later, when the answer has been written; unless somebody has come by then.
+    if (isDone()) setImmediate(() => void (isDone() && exit()));
   };
+  const server = new TtrpcServer({ onAlone: leaveIfDone });
   const containers = new Map<string, Container>();
   const service = taskService({
     children: new Children(),
@@ -109,9 +113,7 @@ export async function serve(socket: string, identity: () => Promise<Identity>): 
     },
   };
   process.on("SIGTERM", () => void exit());
-  const server = new TtrpcServer()
-    .register(TaskDefinition, service)
-    .register<typeof taskDefinitionV2>(taskDefinitionV2, service);
+  server.register(TaskDefinition, service).register<typeof taskDefinitionV2>(taskDefinitionV2, service);
   registerLazily(server, sandboxNames, async () => {
     const { boundSandboxService } = await import("./sandbox-service.ts");
     return boundSandboxService(sandboxHost);
@@ -125,7 +127,7 @@ export async function serve(socket: string, identity: () => Promise<Identity>): 
   Bun.shrink();
   return {
     orphan() {
-      leaving = true;
+      orphaned = true;
       leaveIfDone();
     },
   };

@@ -77,6 +77,8 @@ export function taskService(shim: ShimProcess): ServiceImplementation<typeof Tas
       const { pid, exit } = await find(id).delete(execId);
       if (execId === "") containers.delete(id);
       if (isIdle()) rest();
+      // Others may go on here for days.
+      else if (execId === "") restWhenIdle();
       return { pid, exitStatus: exit?.status ?? 0, exitedAt: timestampOfNanos(exit?.at) };
     },
     async exec({ id, execId, terminal, stdin, stdout, stderr, spec }) {

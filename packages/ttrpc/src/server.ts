@@ -16,6 +16,12 @@ export interface ListenOptions {
   authorize?: (peer: Peer) => boolean;
 }
 
+/** Options of a server. */
+export interface ServerOptions {
+  /** Told when the last connection that was open has closed. */
+  onAlone?: () => void;
+}
+
 /**
  * A ttrpc server.
  *
@@ -25,7 +31,12 @@ export class TtrpcServer implements AsyncDisposable {
   readonly #services = new Map<string, ReadonlyMap<string, BoundMethod>>();
   readonly #connections = new Set<ServerConnection>();
   readonly #listeners: LinkListener[] = [];
+  readonly #onAlone: (() => void) | undefined;
   #stopping = false;
+
+  constructor({ onAlone }: ServerOptions = {}) {
+    this.#onAlone = onAlone;
+  }
 
   /** Serves a service from now on; one that was registered under the same name is replaced. */
   register<D extends ServiceDefinition>(definition: D, implementation: ServiceImplementation<D>): this {
@@ -48,7 +59,10 @@ export class TtrpcServer implements AsyncDisposable {
 
   /** Serves one connection that was made elsewhere. */
   accept(link: ByteLink): void {
-    const connection = new ServerConnection(link, this.#services, () => this.#connections.delete(connection));
+    const connection = new ServerConnection(link, this.#services, () => {
+      this.#connections.delete(connection);
+      if (this.#connections.size === 0) this.#onAlone?.();
+    });
     this.#connections.add(connection);
   }
 

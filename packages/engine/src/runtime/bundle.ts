@@ -9,6 +9,7 @@
  *     bootstrap.json    the shim's address, protocol and version
  *     shim-binary-path  the shim's program; none for our own
  *     sandbox           id of the sandbox whose shim keeps the task
+ *     company           which other groups may have their tasks in the shim too (hull's own)
  *
  * The layout is containerd's. A name that starts with a dot is a bundle that is being deleted.
  */
@@ -101,6 +102,16 @@ export class Bundle {
   /** Records in whose sandbox the task is. */
   recordSandbox(id: string): void {
     writeFileSync(join(this.path, "sandbox"), id);
+  }
+
+  /** Records with which groups the task's own may share its shim. */
+  recordCompany(company: string): void {
+    writeFileSync(join(this.path, "company"), company);
+  }
+
+  /** The company that was recorded. */
+  company(): string | undefined {
+    return this.#read("company");
   }
 
   /** The spec that the container was made of; empty if it can't be read. */

@@ -66,6 +66,11 @@ export interface CreateTask {
   sandboxApi?: { readonly address: string; readonly version: number };
   /** Path of a shim binary that replaces the one that the runtime's name leads to. */
   runtimePath?: string;
+  /**
+   * How many groups of containers (pods) may be in one shim of hull's own: this one, and others of the same namespace and options that allow
+   * it as well. Default: 1.
+   */
+  groupsPerShim?: number;
 }
 
 export interface ExecProcess {

@@ -2,7 +2,9 @@ import { describe, expect, test } from "bun:test";
 import { mkdirSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
+import type { Spec } from "@hull/oci/spec";
 import { kill, processStat } from "@hull/sys/process";
+import { processEnd } from "@hull/sys/watch";
 import { FifoReader, missing, RuntimeFixture } from "./fixture.ts";
 import type { CreateTask } from "./index.ts";
 import type { CrashInput } from "./restart.fixture.ts";
@@ -95,6 +97,37 @@ for (const runtime of ["io.containerd.runc.v2", debianShim]) {
 }
 
 describe.skipIf(missing !== undefined)(`restart${why}`, () => {
+  test("a shim of several pods is found with all of them, takes another, and ends with the last", async () => {
+    await using fixture = await RuntimeFixture.open();
+    const { ctx } = fixture;
+    const podTask = (id: string, groupsPerShim = 3): CreateTask => {
+      const annotations = { "io.kubernetes.cri.sandbox-id": `pod-${id}` };
+      const spec = (given: Spec): Spec => ({ ...given, annotations });
+      return { ...fixture.container(id, ["sleep", "1000"], { spec }), groupsPerShim };
+    };
+    await startAndCrash(fixture, [podTask("a"), podTask("b"), podTask("alone", 1)]);
+    const tasks = fixture.manager();
+    await tasks.load();
+    const shims = new Map((await tasks.list(ctx)).map(({ id, pid }) => [id, shimOf(pid)]));
+    const shim = shims.get("a") ?? 0;
+    expect(shims.get("b")).toBe(shim);
+    expect(shims.get("alone")).not.toBe(shim);
+    const end = async (id: string): Promise<void> => {
+      const exit = tasks.wait(ctx, id);
+      await tasks.kill(ctx, id, { signal: 9 });
+      await exit;
+      await tasks.delete(ctx, id);
+    };
+    await end("a");
+    for (const id of ["c", "d"]) expect(shimOf((await tasks.create(ctx, podTask(id))).pid)).toBe(shim);
+    expect(shimOf((await tasks.create(ctx, podTask("e"))).pid)).not.toBe(shim);
+    const gone = processEnd(shim);
+    for (const id of ["b", "c"]) await end(id);
+    expect(isAlive(shim)).toBe(true);
+    await end("d");
+    await gone;
+  }, 60_000);
+
   test("bundles without a shim are cleaned up", async () => {
     await using fixture = await RuntimeFixture.open();
     const { directories } = fixture.options;

@@ -2,6 +2,7 @@
  * The shims that this daemon knows: started, shared by the containers of a group, found again, given back, cleaned up after.
  */
 
+import { createHash } from "node:crypto";
 import { dirname } from "node:path";
 import { TaskDelete, TaskExit } from "@hull/api/gen/containerd/events/task";
 import { nanosOfTimestamp, nowNanos, timestampOfNanos } from "@hull/api/timestamp";
@@ -14,48 +15,15 @@ import type { TypedBytes } from "../labels.ts";
 import type { Logger } from "../log.ts";
 import type { Bootstrap, Bundle, RuntimeDirectories } from "./bundle.ts";
 import type { Exit } from "./index.ts";
-import { KeyedLock } from "./keyed-lock.ts";
 import { runtimeInfo } from "./runtime-info.ts";
+import { Shim } from "./shim.ts";
 import { findShimBinary, isOwnRuntime } from "./shim-binary.ts";
-import { connectShim, type ShimConnection, type TaskClient, taskClient } from "./shim-connection.ts";
+import { connectShim, type ShimConnection, type TaskClient } from "./shim-connection.ts";
+import { ShimGroups } from "./shim-groups.ts";
 import { cleanUp, type DaemonAddress, startShim } from "./shim-process.ts";
-import { type SpareShim, SpareShims } from "./spare-shims.ts";
+import type { Tenants } from "./shim-tenants.ts";
+import { SpareShims } from "./spare-shims.ts";
 import type { TaskTimeouts } from "./task-manager.ts";
-
-/** A shim in use. */
-export class Shim {
-  readonly connected: ShimConnection;
-  /** Ours, started by this daemon: it can be used again. */
-  readonly spare: SpareShim | undefined;
-  /** Key of the group that it serves, if there may be more than one container. */
-  readonly group: string | undefined;
-  /** The shim's program; none for our own. */
-  readonly program: string | undefined;
-  /** Another's to end: it is kept for a sandbox that a controller elsewhere knows. */
-  readonly foreign: boolean;
-  /** How many tasks, and sandboxes, it is kept for. */
-  containers = 1;
-
-  constructor(
-    connected: ShimConnection,
-    options: { spare?: SpareShim; group?: string; program?: string; foreign?: boolean } = {},
-  ) {
-    this.connected = connected;
-    this.spare = options.spare;
-    this.group = options.group;
-    this.program = options.program;
-    this.foreign = options.foreign ?? false;
-  }
-
-  /** Resolves when the connection has ended, from whichever side. */
-  get lost(): Promise<void> {
-    return this.connected.connection.closed;
-  }
-
-  client(namespace: string): TaskClient {
-    return taskClient(this.connected, namespace);
-  }
-}
 
 /** A sandbox that a task is to be in. */
 export interface TaskSandbox {
@@ -64,6 +32,15 @@ export interface TaskSandbox {
   readonly address?: string;
   /** Version of the Task service there. */
   readonly version?: number;
+}
+
+/** What a shim is started by. */
+export interface StartRequest {
+  readonly options?: TypedBytes | undefined;
+  readonly spec: Uint8Array;
+  /** See `CreateTask`. */
+  readonly groupsPerShim?: number | undefined;
+  readonly signal: AbortSignal;
 }
 
 /** Options of the directory. */
@@ -86,9 +63,7 @@ const unknownStatus = 255;
 export class ShimDirectory {
   readonly #options: ShimDirectoryOptions;
   readonly #spares: SpareShims;
-  readonly #groups = new Map<string, Shim>();
-  /** The first two of a group don't each start one. */
-  readonly #starting = new KeyedLock();
+  readonly #groups = new ShimGroups();
   /** Shims that keep a sandbox, by namespace and id. */
   readonly #sandboxes = new Map<string, Shim>();
   /** Shims of an earlier run by their address: several tasks may live in one. */
@@ -108,30 +83,31 @@ export class ShimDirectory {
     return isOwnRuntime(runtime);
   }
 
-  /** A shim for a bundle, recorded in it. @throws see `findShimBinary`, `startShim`, `connectShim` */
-  async start(
-    runtime: string,
-    bundle: Bundle,
-    { options, spec, signal }: { options?: TypedBytes; spec: Uint8Array; signal: AbortSignal },
-  ): Promise<Shim> {
+  /**
+   * A shim for a bundle, recorded in it: one that is started, or that of its group, or one that may have another group.
+   *
+   * @throws see `findShimBinary`, `startShim`, `connectShim`
+   */
+  async start(runtime: string, bundle: Bundle, request: StartRequest): Promise<Shim> {
+    const { options, spec, groupsPerShim = 1, signal } = request;
     if (!this.isOwn(runtime)) return await this.#startOther(runtime, bundle, options, signal);
     const group = groupOf(bundle, spec);
-    if (group === undefined) return await this.#startOwn(bundle, group);
-    return await this.#starting.run(group, async () => {
-      const running = this.#groups.get(group);
-      if (running === undefined) return await this.#startOwn(bundle, group);
-      running.containers++;
-      bundle.record(running.connected.bootstrap, undefined);
-      return running;
-    });
+    const company = group !== undefined && groupsPerShim > 1 ? companyOf(bundle, options) : undefined;
+    const tenant = { bundle: bundle.path, group, company };
+    const shim = await this.#groups.enter(tenant, groupsPerShim, (tenants) => this.#startOwn(bundle, tenants));
+    try {
+      bundle.record(shim.connected.bootstrap, undefined);
+      if (company !== undefined) bundle.recordCompany(company);
+      return shim;
+    } catch (error) {
+      await this.release(shim, bundle);
+      throw error;
+    }
   }
 
-  async #startOwn(bundle: Bundle, group: string | undefined): Promise<Shim> {
-    const spare = await this.#spares.take(bundle.namespace, this.#options.daemon.ttrpc);
-    const shim = new Shim(spare, { spare, group });
-    if (group !== undefined) this.#groups.set(group, shim);
-    bundle.record(spare.bootstrap, undefined);
-    return shim;
+  async #startOwn({ namespace }: Bundle, tenants: Tenants): Promise<Shim> {
+    const spare = await this.#spares.take(namespace, this.#options.daemon.ttrpc);
+    return new Shim(spare, { spare, tenants });
   }
 
   /**
@@ -155,16 +131,14 @@ export class ShimDirectory {
     this.#followLog(bundle.createLog(), bundle);
     const bootstrap = await startShim(program, bundle, { daemon, runtimeOptions: options, signal });
     bundle.record(bootstrap, program);
-    return new Shim(await connectShim(bootstrap), { program });
+    const shim = new Shim(await connectShim(bootstrap), { program });
+    shim.tenants.add({ bundle: bundle.path });
+    return shim;
   }
 
   /** A shim that is to keep the sandbox of this bundle, for the tasks of its containers as well. @throws see `start` */
-  async startForSandbox(
-    runtime: string,
-    bundle: Bundle,
-    options: { options?: TypedBytes; spec: Uint8Array; signal: AbortSignal },
-  ): Promise<Shim> {
-    const shim = await this.start(runtime, bundle, options);
+  async startForSandbox(runtime: string, bundle: Bundle, request: StartRequest): Promise<Shim> {
+    const shim = await this.start(runtime, bundle, request);
     this.#sandboxes.set(keyOf(bundle), shim);
     return shim;
   }
@@ -180,7 +154,7 @@ export class ShimDirectory {
       throw notFound(`failed to start shim: can't find shim for sandbox ${sandbox.id}`);
     }
     const shim = known ?? new Shim(await connectShim(bootstrapOf(sandbox)), { foreign: true });
-    if (known !== undefined) known.containers++;
+    shim.tenants.add({ bundle: bundle.path });
     bundle.record(shim.connected.bootstrap, shim.program);
     bundle.recordSandbox(sandbox.id);
     return shim;
@@ -203,23 +177,21 @@ export class ShimDirectory {
     const { bootstrap, program } = bundle.recorded();
     if (bootstrap === undefined) return undefined;
     const known = this.#found.get(bootstrap.address);
-    const connecting =
-      known ?? connectShim(bootstrap).then((connected) => this.#foundAgain(connected, bundle, program));
+    const connecting = known ?? connectShim(bootstrap).then((connected) => this.#foundAgain(connected, program));
     this.#found.set(bootstrap.address, connecting);
     try {
       const shim = await connecting;
-      if (known !== undefined) shim.containers++;
-      else if (program !== undefined) this.#followLog(`${bundle.path}/log`, bundle);
+      const group = program === undefined ? groupOf(bundle, bundle.spec()) : undefined;
+      this.#groups.found(shim, { bundle: bundle.path, group, company: bundle.company() });
+      if (known === undefined && program !== undefined) this.#followLog(`${bundle.path}/log`, bundle);
       return shim;
     } catch {
       return undefined;
     }
   }
 
-  #foundAgain(connected: ShimConnection, bundle: Bundle, program: string | undefined): Shim {
-    const group = program === undefined ? groupOf(bundle, bundle.spec()) : undefined;
-    const shim = new Shim(connected, { group, program });
-    if (group !== undefined) this.#groups.set(group, shim);
+  #foundAgain(connected: ShimConnection, program: string | undefined): Shim {
+    const shim = new Shim(connected, { program });
     void shim.lost.then(() => this.#found.delete(connected.bootstrap.address));
     return shim;
   }
@@ -268,9 +240,8 @@ export class ShimDirectory {
   /** A container of the shim is gone; with the last one the shim goes too, or becomes a spare if it can be used again. */
   async release(shim: Shim, bundle: Bundle, { reuse = true } = {}): Promise<void> {
     this.#endLog(bundle);
-    if (--shim.containers > 0) return;
-    this.forget(shim, bundle);
-    if (reuse && shim.spare !== undefined && this.#spares.giveBack(shim.spare)) return;
+    if (!this.#groups.leave(shim.tenants, bundle.path)) return;
+    if (reuse && shim.spare !== undefined && this.#spares.giveBack(shim.spare, shim.tenants.served)) return;
     const { shutdown: timeoutMs } = this.#options.timeouts;
     const { connection } = shim.connected;
     if (shim.foreign) return await connection.close();
@@ -287,7 +258,7 @@ export class ShimDirectory {
   /** The shim is used no longer. */
   forget(shim: Shim, bundle: Bundle): void {
     this.#endLog(bundle);
-    if (shim.group !== undefined) this.#groups.delete(shim.group);
+    this.#groups.close(shim.tenants);
   }
 
   /**
@@ -304,9 +275,9 @@ export class ShimDirectory {
       const { taskPid: pid } = await client.connect({ id: bundle.id }, { timeoutMs });
       return { shim, client, pid };
     } catch (error) {
-      // Others live in it.
-      if (--shim.containers > 0) return undefined;
       this.#endLog(bundle);
+      // Others may live in it.
+      if (!this.#groups.leave(shim.tenants, bundle.path)) return undefined;
       this.#options.log.log("warn", "a shim doesn't know its task", { id: bundle.id, error: String(error) });
       if (isCode(error, "notFound")) await client.shutdown({ id: bundle.id, now: true }, { timeoutMs }).catch(() => {});
       await shim.connected.connection.close();
@@ -390,4 +361,12 @@ function groupOf({ namespace }: Bundle, spec: Uint8Array): string | undefined {
   const { annotations } = JSON.parse(text) as { annotations?: Record<string, string> };
   const group = groupAnnotations.map((name) => annotations?.[name]).find((name) => name !== undefined);
   return group === undefined ? undefined : `${namespace}/${group}`;
+}
+
+/** Those whose groups may share a shim: of one namespace, and with the same options. */
+function companyOf({ namespace }: Bundle, options: TypedBytes | undefined): string {
+  const text = createHash("sha256")
+    .update(options?.value ?? "")
+    .digest("hex");
+  return `${namespace}/${text}`;
 }

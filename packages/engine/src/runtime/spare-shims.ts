@@ -21,7 +21,7 @@ import { connectShim, type ShimConnection } from "./shim-connection.ts";
 export interface SpareShim extends ShimConnection {
   readonly pid: number;
   readonly input: { write(text: string): unknown; flush(): unknown; end(): unknown };
-  /** How many containers it has served. */
+  /** How many containers, or groups of them, it has served. */
   uses: number;
 }
 
@@ -34,8 +34,8 @@ export interface SpareOptions {
   directories: RuntimeDirectories;
 }
 
-/** After so many containers a process has earned its rest: whatever it may have leaked goes with it. */
-const maximumUses = 200;
+/** After so many containers, or groups of them, a process has earned its rest: whatever it may have leaked goes with it. */
+export const maximumUses = 200;
 /**
  * A new spare is started when no shim has been taken for so long: starting one takes as much of the processor as a whole container does, and
  * a container that is over soon gives its shim back.
@@ -85,16 +85,21 @@ export class SpareShims {
   async take(namespace: string, eventsAddress: string): Promise<SpareShim> {
     if (this.#stopped) throw stopping();
     const shim = this.#spares.shift() ?? (await this.#start());
-    shim.uses++;
     await shim.input.write(`${JSON.stringify({ namespace, eventsAddress })}\n`);
     await shim.input.flush();
     this.#refillLater();
     return shim;
   }
 
-  /** Takes a shim back that has no container any more. @returns false if it is not wanted, and is to be shut down */
-  giveBack(shim: SpareShim): boolean {
+  /**
+   * Takes a shim back that has no container any more.
+   *
+   * @param served how many containers, or groups of them, it has served since it was taken
+   * @returns false if it is not wanted, and is to be shut down
+   */
+  giveBack(shim: SpareShim, served: number): boolean {
     const { count } = this.#options;
+    shim.uses += served;
     if (this.#stopped || count === 0 || shim.uses >= maximumUses || this.#spares.length >= count + rush.surplus)
       return false;
     void shim.input.write("\n");

@@ -19,7 +19,8 @@ import type { CreateTask, ExecProcess, Exit, ProcessState, TaskManager, TaskStat
 import { KeyedLock } from "./keyed-lock.ts";
 import { loadBundles } from "./load.ts";
 import { defaultOciRuntime } from "./oci-runtime.ts";
-import { type Shim, ShimDirectory, type TaskSandbox } from "./shim-directory.ts";
+import type { Shim } from "./shim.ts";
+import { ShimDirectory, type TaskSandbox } from "./shim-directory.ts";
 import type { DaemonAddress } from "./shim-process.ts";
 import type { Task } from "./task.ts";
 import { type TaskStreams, taskStreams } from "./task-streams.ts";
@@ -103,10 +104,11 @@ export class ShimTaskManager implements TaskManager {
       undo.defer(() => returnRootfs(mounts, ctx, request.id).catch(() => undefined));
       const spec = container.spec.value;
       const { sandbox } = container;
+      const { groupsPerShim } = request;
       const own =
         sandbox === "" || (request.sandboxApi === undefined && this.#shims.groups(runtime, bundle, spec, sandbox));
       const shim = own
-        ? await this.#shims.start(runtime, bundle, { options, spec, signal: ctx.signal })
+        ? await this.#shims.start(runtime, bundle, { options, spec, groupsPerShim, signal: ctx.signal })
         : await this.#join(ctx, bundle, { id: sandbox, ...request.sandboxApi });
       undo.defer(() => this.#shims.release(shim, bundle));
       const { id, terminal, stdin, stdout, stderr, checkpoint = "" } = request;

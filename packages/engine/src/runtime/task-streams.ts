@@ -3,7 +3,7 @@
 import { type AttachRequest, StreamsDefinition } from "@hull/api/gen/hull/shim/v1/streams";
 import { failedPrecondition, unimplemented } from "@hull/errors";
 import { connectTtrpc, ttrpcClient } from "@hull/ttrpc/client";
-import type { Shim } from "./shim-directory.ts";
+import type { Shim } from "./shim.ts";
 
 /** Which streams a client takes part in. */
 export interface StreamWishes {

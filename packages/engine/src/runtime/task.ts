@@ -1,7 +1,7 @@
 import type { Bundle } from "./bundle.ts";
 import type { Exit } from "./index.ts";
+import type { Shim } from "./shim.ts";
 import type { TaskClient } from "./shim-connection.ts";
-import type { Shim } from "./shim-directory.ts";
 
 /** A task as this side knows it: where it lives. Everything else its shim knows. */
 export interface Task {

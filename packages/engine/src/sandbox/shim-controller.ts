@@ -10,7 +10,8 @@ import type { Logger } from "../log.ts";
 import { Bundle, type RuntimeDirectories } from "../runtime/bundle.ts";
 import { KeyedLock } from "../runtime/keyed-lock.ts";
 import { loadBundles } from "../runtime/load.ts";
-import type { Shim, ShimDirectory } from "../runtime/shim-directory.ts";
+import type { Shim } from "../runtime/shim.ts";
+import type { ShimDirectory } from "../runtime/shim-directory.ts";
 import type {
   CreateSandbox,
   SandboxController,
