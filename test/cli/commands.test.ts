@@ -310,10 +310,11 @@ suite(`docker-like commands${noCli === undefined ? "" : ` (skipped: ${noCli})`}`
         "for i in 1 2 3; do echo $i; done; echo err >&2",
       );
       await hull.ok("wait", "talker");
-      expect(await hull.ok("logs", "talker")).toBe("1\n2\n3\nerr");
-      expect(await hull.ok("logs", "--tail", "2", "talker")).toBe("3\nerr");
+      const both = { status: 0, stdout: "1\n2\n3\n", stderr: "err\n" };
+      expect(await hull.run("logs", "talker")).toEqual(both);
+      expect(await hull.run("logs", "--tail", "2", "talker")).toEqual({ ...both, stdout: "3\n" });
       expect(await hull.ok("logs", "-n", "0", "talker")).toBe("");
-      expect(await hull.ok("logs", "-f", "talker")).toBe("1\n2\n3\nerr");
+      expect(await hull.run("logs", "-f", "talker")).toEqual(both);
       const file = join(hull.root, "logs", "default", `${id}.log`);
       expect(statSync(file).mode & 0o777).toBe(0o600);
       await hull.ok("rm", "talker");
@@ -325,6 +326,28 @@ suite(`docker-like commands${noCli === undefined ? "" : ` (skipped: ${noCli})`}`
       await hull.ok("run", "-d", "--name", "counter", "busybox", "sh", "-c", script);
       expect(await hull.ok("logs", "-f", "counter")).toBe(Array.from({ length: 20 }, (_, i) => i).join("\n"));
       await hull.ok("rm", "counter");
+    });
+
+    test("have the time of each line, and begin and end at times", async () => {
+      const script = "echo early; sleep 1.2; echo late; echo oops >&2";
+      await hull.ok("run", "-d", "--name", "timed", "busybox", "sh", "-c", script);
+      await hull.ok("wait", "timed");
+      const { stdout, stderr } = await hull.run("logs", "-t", "timed");
+      const line = /^(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{9}Z) (early|late)$/;
+      const [early, late] = stdout
+        .trim()
+        .split("\n")
+        .map((text) => line.exec(text));
+      expect([early?.[2], late?.[2]]).toEqual(["early", "late"]);
+      expect(stderr).toMatch(/^\S+Z oops\n$/);
+      const between = new Date(Date.parse(late?.[1] ?? "") - 300).toISOString();
+      const after = { status: 0, stdout: "late\n", stderr: "oops\n" };
+      expect(await hull.run("logs", "--since", between, "timed")).toEqual(after);
+      expect(await hull.ok("logs", "--since", "1h", "--until", between, "timed")).toBe("early");
+      expect(await hull.ok("logs", "--until", between, "-f", "timed")).toBe("early");
+      expect(await hull.ok("logs", "--since", String(Math.floor(Date.now() / 1000) + 100), "timed")).toBe("");
+      expect((await hull.run("logs", "--since", "soon", "timed")).stderr).toContain("--since takes a time");
+      await hull.ok("rm", "timed");
     });
 
     test("are not there for what ran in the foreground, and that is said", async () => {

@@ -3,7 +3,8 @@
  * real containerd, and on an engine in the program itself.
  */
 import assert from "node:assert/strict";
-import { createReadStream } from "node:fs";
+import { createReadStream, existsSync } from "node:fs";
+import { fileURLToPath } from "node:url";
 import { type Hull, HullError } from "@hull/client";
 
 export interface CaseContext {
@@ -61,6 +62,71 @@ export const cases: readonly Case[] = [
         assert.equal((await (await hull.containers.get(container.id)).state()).status, "running");
       }
       await nothingLeft(hull);
+    },
+  },
+  {
+    name: "keeps what a container prints in a log, and follows it to the end",
+    async run({ hull }) {
+      const script = "echo one; sleep 0.3; echo oops >&2; sleep 0.3; printf two";
+      await using container = await hull.run(image, { command: ["sh", "-c", script], log: true });
+      const begun = Date.now();
+      const seen = await Array.fromAsync(container.logs({ follow: true }));
+      assert.deepEqual(
+        seen.map(({ text, partial }) => ({ text, partial })),
+        [
+          { text: "one", partial: false },
+          { text: "oops", partial: false },
+          { text: "two", partial: true },
+        ],
+      );
+      assert.equal((await container.exit).code, 0);
+      const again = await hull.containers.get(container.id);
+      assert.deepEqual(await Array.fromAsync(again.logs()), seen);
+      assert.deepEqual(
+        (await Array.fromAsync(again.logs({ tail: 1 }))).map(({ text }) => text),
+        ["two"],
+      );
+      await assert.rejects(container.stdout.text(), /goes to its log/);
+      const [first, second] = seen;
+      if (first?.at === undefined || second?.at === undefined) {
+        await assert.rejects(Array.fromAsync(again.logs({ since: new Date() })), /no times/);
+      } else {
+        assert.deepEqual(
+          seen.map(({ output }) => output),
+          ["stdout", "stderr", "stdout"],
+        );
+        assert.ok(Math.abs(first.at.getTime() - begun) < 10_000);
+        const later = again.logs({ since: new Date(second.at.getTime()) });
+        assert.deepEqual(
+          (await Array.fromAsync(later)).map(({ text }) => text),
+          ["oops", "two"],
+        );
+        const before = again.logs({ until: new Date(second.at.getTime()), follow: true });
+        assert.deepEqual(
+          (await Array.fromAsync(before)).map(({ text }) => text),
+          ["one"],
+        );
+      }
+      await container[Symbol.asyncDispose]();
+      const file = fileURLToPath(again.labels["hull/log-uri"] ?? "");
+      assert.equal(existsSync(file), false);
+    },
+  },
+  {
+    name: "follows a log until the program has enough, and says what has none",
+    async run({ hull }) {
+      await using container = await hull.run(image, {
+        command: ["sh", "-c", "i=0; while true; do echo $i; i=$((i+1)); sleep 0.05; done"],
+        log: true,
+      });
+      const seen: string[] = [];
+      for await (const { text } of container.logs({ follow: true })) if (seen.push(text) === 5) break;
+      assert.deepEqual(seen, ["0", "1", "2", "3", "4"]);
+      const signal = AbortSignal.timeout(200);
+      await assert.rejects(Array.fromAsync(container.logs({ follow: true, signal })), /canceled/);
+      await using other = await hull.run(image, { command: ["true"] });
+      await assert.rejects(Array.fromAsync(other.logs()), (error: HullError) => error.code === "failedPrecondition");
+      await assert.rejects(hull.run(image, { log: true, stdout: "pipe" }), /not to both/);
     },
   },
   {

@@ -30,6 +30,7 @@ export type { FileOption } from "./sdk/file-options.ts";
 export { connect, Hull } from "./sdk/hull.ts";
 export { Image, type Images, type PullOptions, type RegistryAccess, type TransferLimits } from "./sdk/images.ts";
 export type { Leases } from "./sdk/leases.ts";
+export type { LogLine, LogOption, LogsOptions } from "./sdk/log-options.ts";
 export type { Namespaces } from "./sdk/namespaces.ts";
 export type { NetworkOption, PublishOption } from "./sdk/network-options.ts";
 export type { Output } from "./sdk/output.ts";

@@ -196,6 +196,15 @@ export async function getProcess(client: Client, containerId: string, execId = "
   return process;
 }
 
+/** Resolves when a container's first process has ended, or is gone; at once if there is none. */
+export async function endOf(client: Client, containerId: string, options?: CallOptions): Promise<void> {
+  try {
+    await (await getProcess(client, containerId)).wait(options);
+  } catch (error) {
+    if (!isCode(error, "notFound")) throw error;
+  }
+}
+
 /** Takes a task away whatever its state: one that runs is killed first. */
 export async function deleteTask(process: Process, { force = false }: { force?: boolean } = {}): Promise<Exit> {
   if (force) {

@@ -13,10 +13,11 @@ describe("names of streams", () => {
     expect(parseStream("")).toEqual({ kind: "none" });
     expect(parseStream("/run/a b")).toEqual({ kind: "fifo", path: "/run/a b" });
     expect(parseStream("fifo:///run/a")).toEqual({ kind: "fifo", path: "/run/a" });
-    expect(parseStream("file:///var/log/a%20b")).toEqual({ kind: "file", path: "/var/log/a b", rotation: undefined });
+    const file = { kind: "file", path: "/log", rotation: undefined, times: false } as const;
+    expect(parseStream("file:///var/log/a%20b")).toEqual({ ...file, path: "/var/log/a b" });
+    expect(parseStream("file:///log?times=")).toEqual({ ...file, times: true });
     expect(parseStream("file:///log?max-size=2k&max-file=3")).toEqual({
-      kind: "file",
-      path: "/log",
+      ...file,
       rotation: { maxSize: 2048, maxFiles: 3 },
     });
     for (const query of ["max-size=0", "max-size=-1", "max-size=1t", "max-file=3", "max-size=1k&max-file=0"]) {

@@ -23,18 +23,19 @@ import { LateOutput } from "./late-output.ts";
 import { LogFile, parseRotation, type Rotation } from "./log-file.ts";
 import { fileSink, LoggerProcess, type LogOwner, LogPipe, type OutputSink } from "./logs.ts";
 import type { ProcessStreams } from "./streams.ts";
+import type { TimedLog } from "./timed-log.ts";
 
 /** Where a stream goes. */
 export type StreamTarget =
   | { kind: "none" }
   | { kind: "fifo"; path: string }
-  | { kind: "file"; path: string; rotation: Rotation | undefined }
+  | { kind: "file"; path: string; rotation: Rotation | undefined; times: boolean }
   | { kind: "binary"; path: string; args: string[]; version: 1 | 2 }
   | { kind: "cri"; path: string; maxLine: number; once: boolean };
 
 /**
  * Reads a stream's name: empty, an absolute path or `fifo://` (FIFO), `file://` (appended to; with `max-size` and `max-file` in its query it is
- * rotated), `binary://` and `binary-v2://` (a logging process, with arguments from the query), `cri://` (hull's own: a log in the CRI's form and
+ * rotated, with `times` each line has its time and output before it, see `timed-log`), `binary://` and `binary-v2://` (a logging process, with arguments from the query), `cri://` (hull's own: a log in the CRI's form and
  * attached clients; the path may be missing, `max-line` in the query says when lines are split, `once` for stdin that the first client ends it).
  *
  * @throws InvalidArgument for a relative path; Unknown for another scheme
@@ -47,12 +48,11 @@ export function parseStream(name: string): StreamTarget {
   switch (scheme) {
     case "fifo":
       return { kind: "fifo", path: absolute(decoded(rest, name), name) };
-    case "file":
-      return {
-        kind: "file",
-        path: absolute(decoded(rest, name), name),
-        rotation: parseRotation(new URLSearchParams(query), name),
-      };
+    case "file": {
+      const values = new URLSearchParams(query);
+      const path = absolute(decoded(rest, name), name);
+      return { kind: "file", path, rotation: parseRotation(values, name), times: values.has("times") };
+    }
     case "binary":
     case "binary-v2": {
       const version = scheme === "binary" ? 1 : 2;
@@ -101,6 +101,9 @@ function queryArguments(query: string): string[] {
   }
   return args;
 }
+
+/** A log file. */
+export type FileTarget = Extract<StreamTarget, { kind: "file" }>;
 
 /** Names of the three streams, as the client gave them. */
 export interface StreamNames {
@@ -194,6 +197,12 @@ export class ProcessStdio implements ProcessStreams {
       ends.stdinEnd = keep(open(path, openFlags.writeOnly | openFlags.nonBlocking));
       return fd;
     };
+    const logged = (sink: OutputSink): number => {
+      const log = new LogPipe(sink);
+      undo.defer(() => log.close());
+      ends.logs.push(log);
+      return keep(log.writeEnd);
+    };
     const output = (name: string, target: StreamTarget): number | "ignore" => {
       switch (target.kind) {
         case "none":
@@ -206,23 +215,14 @@ export class ProcessStdio implements ProcessStreams {
           }
           ends.outputEnds.push(keep(open(target.path, openFlags.readWrite | openFlags.nonBlocking)));
           return keep(open(target.path, openFlags.writeOnly));
-        case "file": {
-          const log = new LogPipe(fileSink(new LogFile(target.path, target.rotation)));
-          undo.defer(() => log.close());
-          ends.logs.push(log);
-          return keep(log.writeEnd);
-        }
+        case "file":
+          if (target.times) throw timesTogether(name);
+          return logged(fileSink(new LogFile(target.path, target.rotation)));
         case "binary":
           throw unimplemented(`stream "${name}": a logging process takes stderr together with stdout, or not at all`);
         case "cri":
           throw criTogether(name);
       }
-    };
-    const criOutput = (cri: CriStreams, name: OutputName): number => {
-      const log = new LogPipe(criSink(cri, name));
-      undo.defer(() => log.close());
-      ends.logs.push(log);
-      return keep(log.writeEnd);
     };
     const first = input(stdin);
     let second: number | "ignore";
@@ -233,7 +233,10 @@ export class ProcessStdio implements ProcessStreams {
       ends.logger = logger;
       [second, third] = [keep(logger.stdout), keep(logger.stderr)];
     } else if (ends.cri !== undefined) {
-      [second, third] = [criOutput(ends.cri, "stdout"), criOutput(ends.cri, "stderr")];
+      [second, third] = [logged(criSink(ends.cri, "stdout")), logged(criSink(ends.cri, "stderr"))];
+    } else if (target.kind === "file" && target.times && (stderr === stdout || stderr === "")) {
+      const log = await openTimedLog(target);
+      [second, third] = [logged(log.sink("stdout")), logged(log.sink("stderr"))];
     } else {
       second = output(stdout, target);
       const together = stderr === stdout || (stderr === "" && target.kind === "file");
@@ -301,9 +304,19 @@ export async function openCriStreams(target: CriTarget): Promise<CriStreams> {
   return new CriStreams(target);
 }
 
+/** Opens a log whose lines have times. The code is loaded with the first. @throws the system's error */
+export async function openTimedLog({ path, rotation }: FileTarget): Promise<TimedLog> {
+  const { TimedLog } = await import("./timed-log.ts");
+  return new TimedLog(path, rotation);
+}
+
 /** One output of such streams; they are closed by themselves, not with an output. */
 export function criSink(cri: CriStreams, name: OutputName): OutputSink {
   return { take: (chunk) => cri.take(name, chunk), end: () => cri.end(name), close() {} };
+}
+
+function timesTogether(name: string): HullError {
+  return invalidArgument(`stream "${name}": a log with times takes stdout and stderr by the same name`);
 }
 
 function criTogether(name: string): HullError {

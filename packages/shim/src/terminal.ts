@@ -13,7 +13,7 @@ import { LateOutput } from "./late-output.ts";
 import { LogFile } from "./log-file.ts";
 import { fileSink, LoggerProcess, type LogOwner, type OutputSink } from "./logs.ts";
 import { pump } from "./pump.ts";
-import { criSink, fifoOf, openCriStreams, parseStream } from "./stdio.ts";
+import { criSink, fifoOf, openCriStreams, openTimedLog, parseStream } from "./stdio.ts";
 import type { ProcessStreams } from "./streams.ts";
 
 /**
@@ -103,6 +103,12 @@ export class TerminalStreams implements ProcessStreams {
         case "fifo":
           return new TerminalStreams({ ...ends, output: opened(target.path, openFlags.readWrite) });
         case "file":
+          if (target.times) {
+            const log = await openTimedLog(target);
+            // A terminal has one output.
+            log.sink("stderr").close();
+            return new TerminalStreams({ ...ends, sink: log.sink("stdout") });
+          }
           return new TerminalStreams({ ...ends, sink: fileSink(new LogFile(target.path, target.rotation)) });
         case "binary": {
           const logger = await LoggerProcess.start(target, owner);

@@ -1,10 +1,11 @@
-import { closeSync, mkdirSync, openSync, rmSync } from "node:fs";
-import { dirname, join } from "node:path";
+import { rmSync } from "node:fs";
+import { join } from "node:path";
 import { Options } from "@hull/api/gen/containerd/runc/v1/options";
 import type { Any } from "@hull/api/gen/google/protobuf/any";
 import { encodeAny } from "@hull/api/typeurl";
 import type { Client } from "@hull/client/client";
 import { type Container, createContainer, removeContainer } from "@hull/client/containers";
+import { clientDirectories } from "@hull/client/directories";
 import type { Image, PlatformImage } from "@hull/client/images";
 import { type ChosenNetwork, hostResolver, networkLabels } from "@hull/client/network/index";
 import { writeNaming } from "@hull/client/network/names";
@@ -167,10 +168,7 @@ async function ownLabels(
   const log =
     flags.rm && !flags.detach
       ? undefined
-      : logUri(
-          join(await clientDirectory(client, "logs", placeOf(globals).root), client.namespace, `${id}.log`),
-          flags["log-opt"],
-        );
+      : await newLog(client, { id, root: placeOf(globals).root, options: flags["log-opt"] });
   return {
     ...fitting(config.config.labels),
     ...Object.fromEntries(flags.label.map(parseLabel)),
@@ -183,6 +181,16 @@ async function ownLabels(
     ...(signal === undefined || signal === "" ? {} : { [labelNames.stopSignal]: String(parseSignal(signal)) }),
     ...(timeout === undefined ? {} : { [labelNames.stopTimeout]: String(timeout) }),
   };
+}
+
+/** The URI of a new container's log. Another's shim notes no times. */
+async function newLog(
+  client: Client,
+  { id, root, options }: { id: string; root: string; options: readonly string[] },
+): Promise<string> {
+  const { logs } = await clientDirectories(client);
+  const path = join(logs ?? join(root, "logs"), client.namespace, `${id}.log`);
+  return logUri(path, options, { times: logs !== undefined });
 }
 
 /** Those of the image's labels that containerd takes. */
@@ -204,12 +212,6 @@ function runtimeOf(runtime: string | undefined): { name: string; options?: Any }
   if (/^[a-z][a-z0-9]*(\.[a-z0-9-]+){2,}$/.test(runtime)) return { name: runtime };
   if (/^\/(.*\/)?containerd-shim-[^/]+$/.test(runtime)) return { name: runtime };
   return { name: defaultRuntime, options: encodeAny(runcOptions, Options, { binaryName: runtime }) };
-}
-
-/** Makes a container's log with a mode that keeps it from others, before the shim would with its own. */
-export function prepareLog(path: string): void {
-  mkdirSync(dirname(path), { recursive: true, mode: 0o711 });
-  closeSync(openSync(path, "a", 0o600));
 }
 
 /** Removes the files that were made for a container on the host. */

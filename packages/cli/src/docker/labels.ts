@@ -1,3 +1,4 @@
+import { logLabel } from "@hull/client/logs/place";
 import { networkLabelNames } from "@hull/client/network/labels";
 import { autoRemoveLabel } from "@hull/engine/auto-remove/index";
 import { volumesLabel } from "@hull/engine/auto-remove/volumes";
@@ -10,7 +11,7 @@ export const labelNames = {
   /** "true": the daemon removes the container when it ends. */
   autoRemove: autoRemoveLabel,
   /** Where its output goes while it runs detached: a file:// URI. */
-  log: "hull/log-uri",
+  log: logLabel,
   /** Signal that asks it to end, by number. */
   stopSignal: "hull/stop-signal",
   /** Seconds from that signal to SIGKILL. */

@@ -1,47 +1,21 @@
 import type { Client } from "@hull/client/client";
+import { endOf } from "@hull/client/tasks";
 import { failedPrecondition, notFound } from "@hull/errors";
-import type { Host } from "../command/index.ts";
-import { endOf, type LogSource } from "./commands/logs.ts";
+import type { LogSource } from "./commands/logs.ts";
 import { findPod, ifThere, type PodView, podName, statusOfContainer } from "./pods.ts";
-
-/** Takes the form of the CRI's log files off: `<time> <stdout|stderr> <tags> <text>`, a first tag `P` for a line without its end. */
-export class PodLogText {
-  /** What came behind the last line's end, latin1. */
-  #rest = "";
-
-  /** @returns what the container wrote, by output */
-  take(bytes: Uint8Array): Record<"stdout" | "stderr", string> {
-    const text = this.#rest + Buffer.from(bytes).toString("latin1");
-    const end = text.lastIndexOf("\n") + 1;
-    this.#rest = text.slice(end);
-    const found = { stdout: "", stderr: "" };
-    for (const line of end === 0 ? [] : text.slice(0, end - 1).split("\n")) {
-      const [, output, tag, written] = /^\S+ (stdout|stderr) (\S+) (.*)$/s.exec(line) ?? [];
-      if (output === "stdout" || output === "stderr") found[output] += tag?.startsWith("P") ? written : `${written}\n`;
-    }
-    return found;
-  }
-}
 
 /**
  * The log of a container of a pod, by `<pod>/<container>` or `<namespace>/<pod>/<container>`; without the container that of a pod's only one.
  * @throws NotFound; FailedPrecondition if it is not clear which is meant
  */
-export async function podLog(client: Client, key: string, host: Host): Promise<LogSource> {
+export async function podLog(client: Client, key: string): Promise<LogSource> {
   const { pod, container } = await find(client, key);
   const { logPath } = await statusOfContainer(client, container.id);
-  const text = new PodLogText();
   return {
     name: `${podName(pod)}/${container.metadata?.name}`,
-    file: logPath === "" ? undefined : logPath,
     // The kubelet renames it; those from before are its own affair.
-    older: () => [],
-    ended: () => endOf(client, container),
-    async print(bytes) {
-      const { stdout, stderr } = text.take(bytes);
-      if (stderr !== "") host.err(Buffer.from(stderr, "latin1").toString());
-      if (stdout !== "") await host.out(Buffer.from(stdout, "latin1"));
-    },
+    place: logPath === "" ? undefined : { file: logPath, rotates: true, times: true },
+    ended: () => endOf(client, container.id),
   };
 }
 

@@ -124,6 +124,13 @@ const containerCommands: readonly Command[] = [
         default: "all",
         summary: "Begin so many lines before the end",
       },
+      since: {
+        kind: "text",
+        value: "TIME",
+        summary: "Lines of then and later: a time (2026-01-02T15:04:05), or how long before now (10m)",
+      },
+      until: { kind: "text", value: "TIME", summary: "Lines from before then" },
+      timestamps: { kind: "switch", aliases: ["t"], summary: "With the time of each line" },
     }),
     load: async () => (await import("./commands/logs.ts")).logs,
   }),

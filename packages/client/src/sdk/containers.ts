@@ -3,12 +3,12 @@ import { nanosOfTimestamp } from "@hull/api/timestamp";
 import { isCode } from "@hull/errors";
 import type { Spec } from "@hull/oci/spec";
 import type { Client } from "../client.ts";
-import { type Container as ContainerRecord, getContainer, removeContainer, specOf } from "../containers.ts";
+import { type Container as ContainerRecord, getContainer, specOf } from "../containers.ts";
 import { deleteTask, getProcess, Status } from "../tasks.ts";
 import type { Image } from "./images.ts";
-import { ignoring } from "./process.ts";
+import { type LogLine, type LogsOptions, logsOf } from "./log-options.ts";
 import type { CreateOptions, ProcessOptions } from "./run-options.ts";
-import { createFromOptions, RunningContainer } from "./running.ts";
+import { createFromOptions, RunningContainer, removeWithLog } from "./running.ts";
 
 /** The containers of a namespace, whether they run or not. */
 export class Containers {
@@ -94,6 +94,17 @@ export class Container {
     });
   }
 
+  /**
+   * The lines of its log, if it keeps one: by the option `log`, or by `hull run -d`.
+   *
+   *     for await (const { text } of container.logs({ tail: 10, follow: true })) console.log(text);
+   *
+   * @throws FailedPrecondition if it keeps none
+   */
+  logs(options: LogsOptions = {}): AsyncGenerator<LogLine, void, undefined> {
+    return logsOf(this.#client, this.#record, options);
+  }
+
   /** Takes it away, files and all; one that runs is killed if `force`. @throws FailedPrecondition if it runs */
   async remove({ force = false } = {}): Promise<void> {
     try {
@@ -101,6 +112,6 @@ export class Container {
     } catch (error) {
       if (!isCode(error, "notFound")) throw error;
     }
-    await ignoring("notFound", removeContainer(this.#client, this.#record));
+    await removeWithLog(this.#client, this.#record);
   }
 }

@@ -29,6 +29,7 @@ import {
   withTty,
 } from "@hull/oci/spec";
 import type { FileOption } from "./file-options.ts";
+import type { LogOption } from "./log-options.ts";
 import type { NetworkOption, PublishOption } from "./network-options.ts";
 import type { OutputOption, StdinOption } from "./stdio.ts";
 
@@ -51,7 +52,7 @@ export interface ProcessOptions {
   readonly tty?: boolean | { readonly columns: number; readonly rows: number };
   /** `ignore` unless told. */
   readonly stdin?: StdinOption;
-  /** `pipe` unless told: it has to be read, or the process waits when the pipe is full. */
+  /** `pipe` unless told, or for a container with a log: it has to be read, or the process waits when the pipe is full. */
   readonly stdout?: OutputOption;
   readonly stderr?: OutputOption;
 }
@@ -74,6 +75,11 @@ export interface CreateOptions extends Omit<ProcessOptions, "stdin" | "stdout" |
   readonly publish?: readonly PublishOption[];
   /** Files that it has beside its image's, copied in. */
   readonly files?: readonly FileOption[];
+  /**
+   * Keeps what it prints in a log on the host, for as long as the container is there: whether anybody reads or not, and whether this program goes on
+   * or not. `logs()` reads it, as `hull logs` does; `stdout` and `stderr` are not there to be read then. No log unless told.
+   */
+  readonly log?: boolean | LogOption;
   /** Limit of memory, in bytes. */
   readonly memory?: number;
   /** Limit of processor time: 1.5 is one and a half processors. */

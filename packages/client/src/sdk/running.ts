@@ -1,5 +1,5 @@
 import { TasksDefinition } from "@hull/api/gen/containerd/services/tasks/v1/tasks";
-import { alreadyExists, canceled, failedPrecondition, HullError } from "@hull/errors";
+import { alreadyExists, canceled, failedPrecondition, HullError, invalidArgument } from "@hull/errors";
 import { hostPlatform } from "@hull/oci/platform";
 import { resolveUser, type Spec, type SpecUser } from "@hull/oci/spec";
 import type { Client } from "../client.ts";
@@ -10,9 +10,11 @@ import {
   specOf as specOfRecord,
 } from "../containers.ts";
 import { isUnpacked } from "../images.ts";
+import { logLabel, logPlaceOf, prepareLog, removeLog } from "../logs/place.ts";
 import { type Process as ApiProcess, execProcess, newTask } from "../tasks.ts";
 import { placeFiles } from "./file-options.ts";
 import { type Image, type Images, imageToRun } from "./images.ts";
+import { type LogLine, type LogsOptions, logLabels, logsOf } from "./log-options.ts";
 import { type ContainerNetwork, networkOfRecord, networkParts } from "./network-options.ts";
 import { type Exit, ignoring, Process } from "./process.ts";
 import { type CreateOptions, type ProcessOptions, type RunOptions, specOf } from "./run-options.ts";
@@ -44,7 +46,11 @@ export class RunningContainer extends Process {
   /** Starts the first process of a container. */
   static async start(client: Client, record: ContainerRecord, options: ProcessOptions): Promise<RunningContainer> {
     const { tty = false, stdin = "ignore", stdout = "pipe", stderr = "pipe" } = options;
-    const stdio = await Stdio.open({ terminal: tty !== false, stdin, stdout, stderr });
+    // Whoever asks for streams wants these.
+    const place = options.stdout === undefined && options.stderr === undefined ? logPlaceOf(record) : undefined;
+    if (place !== undefined) prepareLog(place);
+    const log = place === undefined ? undefined : record.labels[logLabel];
+    const stdio = await Stdio.open({ terminal: tty !== false, stdin, stdout, stderr, log });
     let task: ApiProcess;
     try {
       task = await newTask(client, record, stdio.io);
@@ -81,6 +87,11 @@ export class RunningContainer extends Process {
     );
   }
 
+  /** The lines of its log, as `Container.logs`. */
+  logs(options: LogsOptions = {}): AsyncGenerator<LogLine, void, undefined> {
+    return logsOf(this.#client, this.#record, options);
+  }
+
   /** Runs another process in it. */
   async exec(command: readonly string[], options: ProcessOptions = {}): Promise<ExecutedProcess> {
     const spec = specOfRecord(this.#record);
@@ -108,9 +119,7 @@ export class RunningContainer extends Process {
   }
 
   override async [Symbol.asyncDispose](): Promise<void> {
-    this.#disposed ??= super
-      [Symbol.asyncDispose]()
-      .then(() => ignoring("notFound", removeContainer(this.#client, this.#record)));
+    this.#disposed ??= super[Symbol.asyncDispose]().then(() => removeWithLog(this.#client, this.#record));
     await this.#disposed;
   }
 }
@@ -161,7 +170,9 @@ export async function runContainer(
   image: string | Image,
   options: RunOptions,
 ): Promise<RunningContainer> {
-  const { signal, pull = "missing" } = options;
+  const { signal, pull = "missing", log = false, stdout, stderr } = options;
+  if (log !== false && (stdout !== undefined || stderr !== undefined))
+    throw invalidArgument("output goes to the log or to streams, not to both: leave out log, or stdout and stderr");
   signal?.throwIfAborted();
   const limits = signal === undefined ? {} : { signal };
   const found = await imageToRun(images, image, { pull, ...limits, ...pullOptionsOf(options) });
@@ -177,9 +188,15 @@ export async function runContainer(
     }
     return container;
   } catch (error) {
-    await ignoring("notFound", removeContainer(client, record)).catch(() => {});
+    await removeWithLog(client, record).catch(() => {});
     throw HullError.from(error);
   }
+}
+
+/** Takes a container away that may have gone already, and its log. */
+export async function removeWithLog(client: Client, record: ContainerRecord): Promise<void> {
+  await ignoring("notFound", removeContainer(client, record));
+  removeLog(record);
 }
 
 const pullOptionsOf = ({ platform, snapshotter }: RunOptions) => ({
@@ -203,7 +220,7 @@ export async function createFromOptions(
   try {
     return await createContainer(client, {
       id,
-      labels: { ...labels, ...network.labels },
+      labels: { ...labels, ...network.labels, ...(await logLabels(client, id, options.log)) },
       runtime: { name: options.runtime ?? defaultRuntime },
       rootfs: {
         image: platformImage,

@@ -14,6 +14,8 @@ export interface StdioOptions {
   readonly stdin: StdinOption;
   readonly stdout: OutputOption;
   readonly stderr: OutputOption;
+  /** Where both outputs go instead: a URI for the process's keeper. */
+  readonly log?: string | undefined;
 }
 
 /**
@@ -33,24 +35,26 @@ export class Stdio {
 
   private constructor(folder: string, options: StdioOptions) {
     const path = (name: string, wanted: boolean): string => (wanted ? `${folder}/${name}` : "");
+    const { terminal, log } = options;
     const paths = {
       stdin: path("stdin", options.stdin !== "ignore"),
       stdout: path("stdout", options.stdout === "pipe"),
-      stderr: path("stderr", options.stderr === "pipe" && !options.terminal),
-      terminal: options.terminal,
+      stderr: path("stderr", options.stderr === "pipe" && !terminal),
     };
     this.#folder = folder;
-    this.io = { paths };
+    const outputs = log === undefined ? paths : { stdout: log, stderr: terminal ? "" : log };
+    this.io = { paths: { ...paths, ...outputs, terminal } };
     this.#connected.promise.catch(() => {});
     this.#started.promise.catch(() => {});
     this.stdin = this.#input(paths.stdin);
-    this.stdout = this.#output(paths.stdout);
-    this.stderr = this.#output(paths.stderr);
+    this.stdout = log === undefined ? this.#output(paths.stdout) : loggedOutput();
+    this.stderr = log === undefined ? this.#output(paths.stderr) : loggedOutput();
     if (options.stdin !== "ignore" && options.stdin !== "pipe") this.#feed(options.stdin).catch(() => {});
   }
 
   /** Makes the FIFOs. */
-  static async open(options: StdioOptions): Promise<Stdio> {
+  static async open(wished: StdioOptions): Promise<Stdio> {
+    const options = wished.log === undefined ? wished : ({ ...wished, stdout: "ignore", stderr: "ignore" } as const);
     const names = [
       ...(options.stdin === "ignore" ? [] : ["stdin"]),
       ...(options.stdout === "ignore" ? [] : ["stdout"]),
@@ -125,4 +129,15 @@ export class Stdio {
       await writer.close();
     }
   }
+}
+
+/** Output that whoever reads it looks for in the wrong place. */
+function loggedOutput(): Output {
+  return new Output({
+    [Symbol.asyncIterator]: () => {
+      throw new TypeError(
+        "the container's output goes to its log: read it by logs(), or run the container without log",
+      );
+    },
+  });
 }

@@ -22,12 +22,14 @@ export type OutputName = "stdout" | "stderr";
 export class LogLines {
   readonly #output: OutputName;
   readonly #maxLine: number;
+  readonly #exact: boolean;
   /** What came behind the last line's end. At most one character longer than a part may be, a "\r" that may belong to an end. */
   #rest = "";
 
-  /** @param maxLine bytes of the longest line that is not split; 0 or less: none is */
-  constructor(output: OutputName, maxLine: number) {
+  /** @param maxLine bytes of the longest line that is not split; 0 or less: none is @param exact a "\r" before a line's end is kept */
+  constructor(output: OutputName, maxLine: number, { exact = false }: { exact?: boolean } = {}) {
     this.#output = output;
+    this.#exact = exact;
     this.#maxLine = maxLine > 0 ? maxLine : Number.POSITIVE_INFINITY;
   }
 
@@ -50,7 +52,7 @@ export class LogLines {
   }
 
   #wholeLines(text: string, start: string): string {
-    const lines = text.includes("\r\n") ? text.replaceAll("\r\n", "\n") : text;
+    const lines = !this.#exact && text.includes("\r\n") ? text.replaceAll("\r\n", "\n") : text;
     if (this.#hasLonger(lines)) {
       return lines
         .slice(0, -1)
@@ -75,7 +77,11 @@ export class LogLines {
   }
 
   /** Cuts parts off a line while it is too long. */
-  #split(line: string, start: string, unsure = line.endsWith("\r") ? 1 : 0): { parts: string; rest: string } {
+  #split(
+    line: string,
+    start: string,
+    unsure = !this.#exact && line.endsWith("\r") ? 1 : 0,
+  ): { parts: string; rest: string } {
     let parts = "";
     let at = 0;
     for (; line.length - at - unsure > this.#maxLine; at += this.#maxLine) {

@@ -1,8 +1,8 @@
 import { forwardSignals } from "@hull/client/io/signals";
+import { logPlaceOf } from "@hull/client/logs/place";
 import { failedPrecondition } from "@hull/errors";
 import { findContainer, nameOf, needArguments } from "../find.ts";
 import type { Call } from "../globals.ts";
-import { logFileOf } from "../logs.ts";
 import { openSession } from "../session.ts";
 import { runningTask } from "./lifecycle.ts";
 import { printLog } from "./logs.ts";
@@ -18,7 +18,7 @@ export async function attach(call: Call<{ "sig-proxy": boolean; "no-stdin": bool
   const container = await findContainer(client, args[0] ?? "");
   const task = await runningTask(client, container);
   const { stdout } = task.io.paths;
-  if (logFileOf(container) === undefined || !stdout.startsWith("file://"))
+  if (logPlaceOf(container) === undefined || !stdout.startsWith("file://"))
     throw failedPrecondition(
       `container "${nameOf(container)}" is attached to the terminal that runs it: use hull exec for another process in it`,
     );

@@ -2,6 +2,7 @@ import { dateOfTimestamp } from "@hull/api/timestamp";
 import type { Client } from "@hull/client/client";
 import { type Container, specOf } from "@hull/client/containers";
 import { type Image, platformImage } from "@hull/client/images";
+import { logPlaceOf } from "@hull/client/logs/place";
 import { addressOf, portsOf } from "@hull/client/network/index";
 import { parseRestartPolicy, restartLabels } from "@hull/engine/restart/policy";
 import { HullError, invalidArgument, isCode, notFound } from "@hull/errors";
@@ -11,7 +12,6 @@ import { findContainer, findImages, nameOf, needArguments } from "../find.ts";
 import { formatJson } from "../format.ts";
 import type { Call } from "../globals.ts";
 import { labelNames, userLabels } from "../labels.ts";
-import { logFileOf } from "../logs.ts";
 import { explain, openSession } from "../session.ts";
 import { stateOf } from "../state.ts";
 import { volumesOf } from "../volumes/index.ts";
@@ -108,7 +108,7 @@ async function describeContainer(client: Client, container: Container): Promise<
       FinishedAt: state.finishedAt?.toISOString() ?? never,
     },
     Image: image,
-    LogPath: logFileOf(container) ?? "",
+    LogPath: logPlaceOf(container)?.file ?? "",
     Name: `/${nameOf(container)}`,
     RestartCount: Number(labels[restartLabels.count] ?? 0),
     Driver: snapshotter,

@@ -1,32 +1,48 @@
-import { closeSync, fstatSync, openSync, readSync, statSync } from "node:fs";
-import { basename, dirname } from "node:path";
+import { existsSync } from "node:fs";
 import type { Client } from "@hull/client/client";
 import type { Container } from "@hull/client/containers";
-import { getProcess } from "@hull/client/tasks";
-import { canceled, invalidArgument, isCode, notFound } from "@hull/errors";
-import { isErrno } from "@hull/sys/errno";
-import { Inotify, inotifyEvents } from "@hull/sys/inotify";
+import { type LogEntry, millisOf, readEntries } from "@hull/client/logs/entries";
+import { type LogPlace, logPlaceOf } from "@hull/client/logs/place";
+import { readLog } from "@hull/client/logs/read";
+import { endOf } from "@hull/client/tasks";
+import { failedPrecondition, invalidArgument, notFound } from "@hull/errors";
 import type { Host } from "../../command/index.ts";
 import { findContainer, nameOf, needArguments } from "../find.ts";
 import type { Call } from "../globals.ts";
-import { logFileOf, olderLogs, rotates } from "../logs.ts";
 import { interrupted } from "../pull.ts";
 import { openSession } from "../session.ts";
+import { parseTime } from "../times.ts";
 
-const chunkSize = 64 * 1024;
+interface LogFlags {
+  follow: boolean;
+  tail: string;
+  since: string | undefined;
+  until: string | undefined;
+  timestamps: boolean;
+}
 
 /** `hull logs` */
-export async function logs(call: Call<{ follow: boolean; tail: string }>): Promise<number> {
+export async function logs(call: Call<LogFlags>): Promise<number> {
   const { args, flags, host } = call;
   needArguments(args, 1, 1, "a container is");
-  const tail = parseTail(flags.tail);
+  const time = (name: "since" | "until"): Date | undefined => {
+    const text = flags[name];
+    return text === undefined ? undefined : parseTime(text, `--${name}`);
+  };
+  const options: PrintOptions = {
+    follow: flags.follow,
+    tail: parseTail(flags.tail),
+    since: time("since"),
+    until: time("until"),
+    timestamps: flags.timestamps,
+    host,
+  };
   const key = args[0] ?? "";
-  const options = { follow: flags.follow, tail, host };
   // No container's own name has a slash.
   if (key.includes("/")) {
     const [{ openPods }, { podLog }] = await Promise.all([import("../pods.ts"), import("../pod-logs.ts")]);
     await using client = await openPods(call);
-    return await printSource(await podLog(client, key, host), options);
+    return await printSource(await podLog(client, key), options);
   }
   await using client = await openSession(call);
   return await printLog(client, await findContainer(client, key), options);
@@ -35,6 +51,9 @@ export async function logs(call: Call<{ follow: boolean; tail: string }>): Promi
 interface PrintOptions {
   readonly follow: boolean;
   readonly tail: number | undefined;
+  readonly since?: Date | undefined;
+  readonly until?: Date | undefined;
+  readonly timestamps?: boolean;
   readonly host: Host;
   readonly interruptible?: boolean;
 }
@@ -43,68 +62,67 @@ interface PrintOptions {
 export interface LogSource {
   /** The container's, for errors. */
   readonly name: string;
-  readonly file: string | undefined;
-  /** What it was before, the oldest first, where it begins anew as another file of its name; undefined if it never does. */
-  readonly older: (() => readonly string[]) | undefined;
+  readonly place: LogPlace | undefined;
   /** Resolves when no more comes. */
   ended(): Promise<void>;
-  print(bytes: Uint8Array): Promise<void>;
 }
 
 /** Prints the last so many lines of a container's log, and with `follow` what comes until it ends. */
 export function printLog(client: Client, container: Container, options: PrintOptions): Promise<number> {
-  const file = logFileOf(container);
-  return printSource(
-    {
-      name: nameOf(container),
-      file,
-      older: file !== undefined && rotates(container) ? () => olderLogs(file) : undefined,
-      ended: () => endOf(client, container),
-      print: async (bytes) => void (await options.host.out(bytes)),
-    },
-    options,
-  );
+  const source = { name: nameOf(container), place: logPlaceOf(container), ended: () => endOf(client, container.id) };
+  return printSource(source, options);
 }
 
-async function printSource(source: LogSource, { follow, tail, interruptible = true }: PrintOptions): Promise<number> {
-  const { file } = source;
-  using log = openLog(source);
-  const older = source.older?.() ?? [];
-  // Watched before the first look, so that nothing is written unseen in between.
-  using changes = new Inotify();
-  const follows = follow && file !== undefined;
-  // A log that begins anew is another file of the same name.
-  if (follows)
-    changes.add(source.older === undefined ? file : dirname(file), inotifyEvents.modified | inotifyEvents.created);
-  const { at: start, left } = tail === undefined ? { at: 0, left: Infinity } : startOfTail(log.fd, tail);
-  let at = start;
-  await printOlder(older, left, source);
-  if (!follows) {
-    await printFrom(log.fd, at, source);
-    return 0;
-  }
+async function printSource({ name, place, ended }: LogSource, options: PrintOptions): Promise<number> {
+  const { follow, tail, since, until, timestamps = false, host, interruptible = true } = options;
+  if (place === undefined || !existsSync(place.file))
+    throw notFound(
+      `container "${name}" has no log: its output went to the terminal that ran it; run it with -d to keep one`,
+    );
+  if (!place.times && (timestamps || since !== undefined || until !== undefined))
+    throw failedPrecondition(
+      `the log of container "${name}" has no times: leave out --since, --until and --timestamps; containers that hull's own daemon starts have them`,
+    );
   const stop = new AbortController();
-  const onInterrupt = (): void => stop.abort(canceled("interrupted"));
-  if (interruptible) process.once("SIGINT", onInterrupt);
-  const ended = source.ended().finally(() => stop.abort(canceled("the container has ended")));
-  ended.catch(() => {});
-  at = await printFrom(log.fd, at, source);
+  const onInterrupt = (): void => stop.abort();
+  if (follow && interruptible) process.once("SIGINT", onInterrupt);
+  const reading = { tail, follow: follow ? ended : undefined, signal: stop.signal };
   try {
-    for await (const { name } of changes.changes({ signal: stop.signal })) {
-      if (name !== "" && name !== basename(file)) continue;
-      at = await printFrom(log.fd, at, source);
-      while (log.renew()) at = await printFrom(log.fd, 0, source);
-    }
-  } catch (error) {
-    if (!isCode(error, "canceled")) throw error;
+    if (place.times)
+      for await (const entries of readEntries(place, { ...reading, since, until }))
+        await printEntries(entries, host, timestamps);
+    else for await (const chunk of readLog(place, reading)) await host.out(chunk);
   } finally {
     process.off("SIGINT", onInterrupt);
   }
-  if (stop.signal.reason instanceof Error && stop.signal.reason.message === "interrupted") return interrupted;
-  at = await printFrom(log.fd, at, source);
-  while (log.renew()) await printFrom(log.fd, 0, source);
-  await ended;
-  return 0;
+  return stop.signal.aborted ? interrupted : 0;
+}
+
+/** Prints each to the output that it came by, in their order. */
+async function printEntries(entries: readonly LogEntry[], host: Host, timestamps: boolean): Promise<void> {
+  let text = "";
+  let output: LogEntry["output"] = "stdout";
+  const print = async (): Promise<void> => {
+    const bytes = Buffer.from(text, "latin1");
+    text = "";
+    if (bytes.length === 0) return;
+    if (output === "stdout") await host.out(bytes);
+    else host.err(bytes.toString());
+  };
+  for (const entry of entries) {
+    if (entry.output !== output) await print();
+    output = entry.output;
+    const time = timestamps && entry.time !== undefined ? `${inUtc(entry.time)} ` : "";
+    text += entry.whole ? `${time}${entry.text}\n` : `${time}${entry.text}`;
+  }
+  await print();
+}
+
+/** The same time in UTC, to the nanosecond, as docker prints it. */
+function inUtc(time: string): string {
+  if (time.endsWith("Z")) return time;
+  const fraction = /\.\d+/.exec(time)?.[0] ?? "";
+  return `${new Date(millisOf(time)).toISOString().slice(0, 19)}${fraction}Z`;
 }
 
 /** Undefined for "all". */
@@ -112,109 +130,4 @@ function parseTail(text: string): number | undefined {
   if (text === "all" || text === "-1") return undefined;
   if (/^\d+$/.test(text)) return Number(text);
   throw invalidArgument(`--tail takes a number of lines or "all", not "${text}"`);
-}
-
-/** A log that is read. */
-interface OpenLog extends Disposable {
-  readonly fd: number;
-  /** Opens the file that came after this one. @returns false if none has */
-  renew(): boolean;
-}
-
-function openLog({ name, file, older }: LogSource): OpenLog {
-  try {
-    if (file !== undefined) {
-      let fd = openSync(file, "r");
-      return {
-        get fd() {
-          return fd;
-        },
-        renew() {
-          const { ino } = fstatSync(fd);
-          const inodeOf = (path: string) => statSync(path, { throwIfNoEntry: false })?.ino;
-          if (inodeOf(file) === ino) return false;
-          // It may have begun anew more than once: the next is the one after the file that is open now, or the oldest left.
-          const files = [...(older?.() ?? []), file];
-          const next = openIfThere(files[files.findIndex((path) => inodeOf(path) === ino) + 1] ?? file);
-          if (next === undefined) return false;
-          closeSync(fd);
-          fd = next;
-          return true;
-        },
-        [Symbol.dispose]: () => closeSync(fd),
-      };
-    }
-  } catch (error) {
-    if (!isErrno(error, "ENOENT")) throw error;
-  }
-  throw notFound(
-    `container "${name}" has no log: its output went to the terminal that ran it; run it with -d to keep one`,
-  );
-}
-
-/** Resolves when the container has ended, or is gone. */
-export async function endOf(client: Client, { id }: Pick<Container, "id">): Promise<void> {
-  try {
-    await (await getProcess(client, id)).wait();
-  } catch (error) {
-    if (!isCode(error, "notFound")) throw error;
-  }
-}
-
-/** Prints all from an offset on; gives the offset behind it. */
-async function printFrom(fd: number, from: number, source: LogSource): Promise<number> {
-  const buffer = new Uint8Array(chunkSize);
-  // A log that was truncated begins anew.
-  let at = fstatSync(fd).size < from ? 0 : from;
-  for (;;) {
-    const count = readSync(fd, buffer, 0, buffer.length, at);
-    if (count === 0) return at;
-    await source.print(buffer.slice(0, count));
-    at += count;
-  }
-}
-
-function openIfThere(file: string): number | undefined {
-  try {
-    return openSync(file, "r");
-  } catch (error) {
-    if (!isErrno(error, "ENOENT")) throw error;
-    return undefined;
-  }
-}
-
-/** Prints the last so many lines of what a log was before, the oldest file first. */
-async function printOlder(files: readonly string[], lines: number, source: LogSource): Promise<void> {
-  using opened = new DisposableStack();
-  const parts: { fd: number; at: number }[] = [];
-  let left = lines;
-  for (const file of files.toReversed()) {
-    if (left <= 0) break;
-    const fd = openIfThere(file);
-    if (fd === undefined) continue;
-    opened.defer(() => closeSync(fd));
-    const tail = left === Infinity ? { at: 0, left } : startOfTail(fd, left);
-    parts.unshift({ fd, at: tail.at });
-    left = tail.left;
-  }
-  for (const { fd, at } of parts) await printFrom(fd, at, source);
-}
-
-/** Where the last so many lines begin, found from the end, and how many are missing. */
-function startOfTail(fd: number, lines: number): { at: number; left: number } {
-  const buffer = new Uint8Array(chunkSize);
-  const { size } = fstatSync(fd);
-  if (lines === 0) return { at: size, left: 0 };
-  let left = lines;
-  for (let end = size; end > 0; ) {
-    const start = Math.max(0, end - chunkSize);
-    const count = readSync(fd, buffer, 0, end - start, start);
-    for (let i = count - 1; i >= 0; i--) {
-      // The line end at the very end of the file ends the last line.
-      if (buffer[i] === 10 && start + i !== size - 1 && --left === 0) return { at: start + i + 1, left };
-    }
-    end = start;
-  }
-  // The first line has no line end before it.
-  return { at: 0, left: size === 0 ? left : left - 1 };
 }

@@ -1,13 +1,13 @@
 import type { Client } from "@hull/client/client";
 import { type Container, specOf } from "@hull/client/containers";
+import { logPlaceOf, prepareLog, removeLog } from "@hull/client/logs/place";
 import { newTask, nullIo, type Process, type ProcessIo } from "@hull/client/tasks";
 import { HullError, invalidArgument, isCode } from "@hull/errors";
 import { parsePlatform } from "@hull/oci/platform";
 import { attachedIo, letGo, runAttached } from "../attach.ts";
-import { createFromFlags, prepareLog, removeIfThere, removeOwnFiles } from "../create.ts";
+import { createFromFlags, removeIfThere, removeOwnFiles } from "../create.ts";
 import { type Call, fifoDirectory, placeOf } from "../globals.ts";
 import { labelNames } from "../labels.ts";
-import { logFileOf, removeLog } from "../logs.ts";
 import { imageToRun, interrupted } from "../pull.ts";
 import { expectToRun } from "../restart.ts";
 import type { RunFlags } from "../run-flags.ts";
@@ -109,9 +109,9 @@ export async function startDetached(
 
 function detachedIo(container: Container, _globals: Call["globals"]): ProcessIo {
   const log = container.labels[labelNames.log];
-  const file = logFileOf(container);
-  if (log === undefined || file === undefined) return nullIo;
-  prepareLog(file);
+  const place = logPlaceOf(container);
+  if (log === undefined || place === undefined) return nullIo;
+  prepareLog(place);
   const terminal = hasTerminal(container);
   return { paths: { stdin: "", stdout: log, stderr: terminal ? "" : log, terminal } };
 }
