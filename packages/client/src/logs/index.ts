@@ -8,13 +8,5 @@
  * Two kinds of files: with `times` in the URI's query hull's shim notes for each line when it came, and by which output; without, or by
  * another's shim, the file is what was printed.
  */
-export { LogEntries, type LogEntry, millisOf, type ReadEntriesOptions, readEntries } from "./entries.ts";
-export {
-  type LogPlace,
-  logLabel,
-  logPlaceOf,
-  olderLogs,
-  prepareLog,
-  removeLog,
-} from "./place.ts";
-export { type ReadLogOptions, readLog } from "./read.ts";
+export { millisOf, readEntries } from "./entries.ts";
+export { logLabel, logPlaceOf, prepareLog, removeLog } from "./place.ts";

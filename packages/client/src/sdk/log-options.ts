@@ -4,8 +4,7 @@ import { canceled, failedPrecondition, invalidArgument, unimplemented } from "@h
 import type { Client } from "../client.ts";
 import type { Container as ContainerRecord } from "../containers.ts";
 import { clientDirectories } from "../directories.ts";
-import { millisOf, readEntries } from "../logs/entries.ts";
-import { logLabel, logPlaceOf } from "../logs/place.ts";
+import { logLabel, logPlaceOf, millisOf, readEntries } from "../logs/index.ts";
 import { endOf } from "../tasks.ts";
 
 /** How a log is kept small. */

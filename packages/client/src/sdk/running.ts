@@ -10,7 +10,7 @@ import {
   specOf as specOfRecord,
 } from "../containers.ts";
 import { isUnpacked } from "../images.ts";
-import { logLabel, logPlaceOf, prepareLog, removeLog } from "../logs/place.ts";
+import { logLabel, logPlaceOf, prepareLog, removeLog } from "../logs/index.ts";
 import { type Process as ApiProcess, execProcess, newTask } from "../tasks.ts";
 import { placeFiles } from "./file-options.ts";
 import { type Image, type Images, imageToRun } from "./images.ts";
