@@ -1,6 +1,7 @@
 import { isErrno } from "@hull/sys/errno";
 import { read } from "@hull/sys/fd";
-import { ready, type WaitOptions } from "@hull/sys/watch";
+import { Pace } from "@hull/sys/pace";
+import type { WaitOptions } from "@hull/sys/watch";
 import { onRest, restWhenIdle } from "./idle.ts";
 
 /** Takes output as it was read; the bytes are lent until it returns. A promise says when it wants more. */
@@ -26,9 +27,6 @@ function tidy(bytes: number): void {
   Bun.gc(true);
 }
 
-/** So long an output that never runs dry may go on before everything else gets its turn, in milliseconds. */
-const turn = 5;
-
 /**
  * Reads what a non-blocking descriptor has now.
  *
@@ -49,7 +47,7 @@ export function readLent(fd: number): Buffer | undefined {
 
 /** Reads a non-blocking descriptor to its end, no faster than it is taken. @throws SysError; canceled */
 export async function pump(fd: number, take: Taker, options: WaitOptions): Promise<void> {
-  let since = performance.now();
+  const pace = new Pace(fd, "read", options);
   for (;;) {
     // The descriptor may have been closed, and be another's by now.
     options.signal?.throwIfAborted();
@@ -59,17 +57,16 @@ export async function pump(fd: number, take: Taker, options: WaitOptions): Promi
         sinceRest = 0;
         restWhenIdle();
       }
-      await ready(fd, "read", options);
-      since = performance.now();
+      await pace.wait();
       continue;
     }
-    if (chunk.length === 0) return;
-    tidy(chunk.length);
-    await take(chunk);
-    if (performance.now() - since > turn) {
-      await new Promise((resolve) => setImmediate(resolve));
-      since = performance.now();
-    }
+    const { length } = chunk;
+    if (length === 0) return;
+    tidy(length);
+    const taken = take(chunk);
+    if (taken !== undefined) await taken;
+    const pause = pace.moved(length);
+    if (pause !== undefined) await pause;
   }
 }
 

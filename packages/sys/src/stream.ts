@@ -1,7 +1,8 @@
 /** Any pollable descriptor as a stream of bytes: pipes, FIFOs, sockets, terminals, inotify. */
 
 import { isErrno } from "./errno.ts";
-import { read, write } from "./fd.ts";
+import { move, read, write } from "./fd.ts";
+import { Pace } from "./pace.ts";
 import type { WaitOptions } from "./watch.ts";
 import { ready } from "./watch.ts";
 
@@ -71,4 +72,42 @@ export async function copyStream(from: number, to: number, options: StreamOption
     if (!isErrno(error, "EPIPE")) throw error;
   }
   return copied;
+}
+
+/** So much is moved by one call at most. */
+const moveSize = 1024 * 1024;
+
+/**
+ * Moves what comes from a pipe or FIFO to its end into another descriptor, inside the kernel where that can take it so. Both are non-blocking.
+ *
+ * @throws SysError (EPIPE); canceled.
+ */
+export async function moveAll(from: number, to: number, options: WaitOptions = {}): Promise<void> {
+  const [reading, writing] = [new Pace(from, "read", options), new Pace(to, "write", options)];
+  // Which of both isn't ready, the kernel doesn't tell: it is the one that was waited for last, unless that was in vain.
+  let waiting = reading;
+  let inVain = false;
+  for (;;) {
+    options.signal?.throwIfAborted();
+    let count: number | undefined;
+    try {
+      count = move("splice", from, to, moveSize);
+    } catch (error) {
+      if (!isErrno(error, "EINVAL")) throw error;
+      // No pipe, and nothing that takes a pipe's pages.
+      await copyStream(from, to, options);
+      return;
+    }
+    if (count === 0) return;
+    if (count === undefined) {
+      if (inVain) waiting = waiting === reading ? writing : reading;
+      await waiting.wait();
+      inVain = true;
+      continue;
+    }
+    inVain = false;
+    reading.moved(count);
+    const pause = writing.moved(count);
+    if (pause !== undefined) await pause;
+  }
 }

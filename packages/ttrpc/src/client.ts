@@ -10,18 +10,12 @@ import { cannotConnect, socketPathOf } from "./address.ts";
 import { encodeFrame, type Frame, FrameDecoder, frameFlags, frameTypes, maximumPayload } from "./frame.ts";
 import { throttle } from "./throttle.ts";
 
-/** How a connection is used. */
-export interface ConnectionOptions {
-  /** The most that its streams hold unread before it is read no further, in bytes. Default: 8 MiB. */
-  readonly maximumHeld?: number;
-}
-
 /** Connects to a ttrpc server at a unix socket: a path, or an address as a shim prints it. @throws Unavailable */
-export async function connectTtrpc(address: string, options: ConnectionOptions = {}): Promise<TtrpcConnection> {
+export async function connectTtrpc(address: string): Promise<TtrpcConnection> {
   const path = socketPathOf(address);
   const { connect } = await linkFactory();
   try {
-    return new TtrpcConnection(await connect({ path }), options);
+    return new TtrpcConnection(await connect({ path }));
   } catch (cause) {
     throw cannotConnect(path, cause);
   }
@@ -58,9 +52,9 @@ export class TtrpcConnection implements CallTransport, AsyncDisposable {
   #nextId = 1;
   #end: HullError | undefined;
 
-  constructor(link: ByteLink, { maximumHeld }: ConnectionOptions = {}) {
+  constructor(link: ByteLink) {
     this.#link = link;
-    this.#hold = throttle(link, maximumHeld);
+    this.#hold = throttle(link);
     const decoder = new FrameDecoder();
     this.closed = new Promise((resolve) => {
       link.start({

@@ -11,6 +11,6 @@
 
 export type { ByteLink, ListenTarget, Peer } from "@hull/link";
 export { socketPathOf } from "./address.ts";
-export { type ConnectionOptions, connectTtrpc, TtrpcConnection, ttrpcClient } from "./client.ts";
+export { connectTtrpc, TtrpcConnection, ttrpcClient } from "./client.ts";
 export { encodeFrame, type Frame, FrameDecoder, frameFlags, frameTypes, maximumPayload } from "./frame.ts";
 export { type ListenOptions, TtrpcServer } from "./server.ts";

@@ -1,13 +1,13 @@
 import type { ByteLink } from "@hull/link";
 
-const defaultHigh = 8 * 1024 * 1024;
+const high = 8 * 1024 * 1024;
+const low = high / 8;
 
 /**
  * Stops reading a link while its streams hold too much that nobody has taken. ttrpc has no window per stream, so one slow stream
  * holds up the others then: the limit is high enough that only a stream of bulk data meets it.
  */
-export function throttle(link: ByteLink, high = defaultHigh): (change: number) => void {
-  const low = high / 8;
+export function throttle(link: ByteLink): (change: number) => void {
   let held = 0;
   let paused = false;
   return (change) => {

@@ -2,13 +2,13 @@
 
 import { mkdirSync, rmSync } from "node:fs";
 import { join } from "node:path";
-import type { TaskOutput } from "@hull/engine/runtime/task-streams";
+import type { AttachedStreams, StreamWishes } from "@hull/engine/runtime/task-streams";
 import type { OutputName } from "@hull/shim/cri/log-lines";
-import { participate, type StreamWishes } from "@hull/shim/cri/participate";
+import { participate } from "@hull/shim/cri/participate";
 import { CriStreams } from "@hull/shim/cri/streams";
 import { pump } from "@hull/shim/pump";
 import { isErrno } from "@hull/sys/errno";
-import { close, open, openFifo, openFlags } from "@hull/sys/fd";
+import { close, Descriptor, open, openFifo, openFlags, pipe } from "@hull/sys/fd";
 import { makeFifo } from "@hull/sys/files";
 import { ready } from "@hull/sys/watch";
 import type { ContainerStreams, StreamsOfContainer } from "./index.ts";
@@ -88,12 +88,30 @@ export class FifoStreams implements ContainerStreams {
     this.#streams.reopen();
   }
 
+  /** As hull's own shim does, by pipes instead of FIFOs. */
   async attach(
     wishes: StreamWishes,
-    input: AsyncIterable<Uint8Array>,
     { signal = this.#stop.signal }: { signal?: AbortSignal } = {},
-  ): Promise<AsyncGenerator<TaskOutput, void>> {
-    return whole(participate(this.#streams, wishes, input, signal));
+  ): Promise<AttachedStreams> {
+    const stop = new AbortController();
+    using undo = new DisposableStack();
+    const make = (wanted: boolean): { read?: Descriptor; write?: Descriptor } => {
+      if (!wanted) return {};
+      const { read, write } = pipe({ nonBlocking: true });
+      return { read: undo.use(new Descriptor(read)), write: undo.use(new Descriptor(write)) };
+    };
+    const [stdin, stdout, stderr] = [make(wishes.stdin), make(wishes.stdout), make(wishes.stderr)];
+    const ends = { stdin: stdin.read?.release(), stdout: stdout.write?.release(), stderr: stderr.write?.release() };
+    const { over } = participate(this.#streams, ends, AbortSignal.any([signal, stop.signal]));
+    const kept = undo.move();
+    return {
+      ...{ stdin: stdin.write?.fd, stdout: stdout.read?.fd, stderr: stderr.read?.fd, over },
+      endInput: () => stdin.write?.[Symbol.dispose](),
+      async [Symbol.asyncDispose]() {
+        stop.abort();
+        kept.dispose();
+      },
+    };
   }
 
   async drained(): Promise<void> {
@@ -107,10 +125,4 @@ export class FifoStreams implements ContainerStreams {
     this.#stop.abort();
     this.#streams.close();
   }
-}
-
-const none = new Uint8Array();
-
-async function* whole(parts: AsyncIterable<Partial<TaskOutput>>): AsyncGenerator<TaskOutput, void> {
-  for await (const { stdout = none, stderr = none } of parts) yield { stdout, stderr };
 }

@@ -9,7 +9,7 @@
 
 import type { Context } from "@hull/engine/context";
 import type { TaskManager } from "@hull/engine/runtime/index";
-import { criInput, criOutput, type StreamWishes, type TaskOutput } from "@hull/engine/runtime/task-streams";
+import { type AttachedStreams, criInput, criOutput, type StreamWishes } from "@hull/engine/runtime/task-streams";
 import { closeFifos, FifoStreams, fifoNames, makeFifos } from "./fifos.ts";
 
 /** What is to be known of a container for its streams. */
@@ -41,11 +41,7 @@ export interface ContainerStreams {
   /** Has the log file opened anew, which was renamed. @throws the system's error */
   reopenLog(): Promise<void>;
   /** As `TaskStreams.attach`. */
-  attach(
-    wishes: StreamWishes,
-    input: AsyncIterable<Uint8Array>,
-    options?: { signal?: AbortSignal },
-  ): Promise<AsyncGenerator<TaskOutput, void>>;
+  attach(wishes: StreamWishes, options?: { signal?: AbortSignal }): Promise<AttachedStreams>;
   /** Resolves when all output of a process that has ended is in the log, or ten seconds later. */
   drained(): Promise<void>;
   /** Lets go of everything; the container's task is deleted. */
@@ -81,7 +77,7 @@ export function openStreams(
   if (!container.own) return new FifoStreams(container, () => tasks.closeIo(ctx, id, "", true));
   return {
     reopenLog: async () => (await tasks.streams(ctx, id)).reopenLog(),
-    attach: async (wishes, input, options) => (await tasks.streams(ctx, id)).attach(wishes, input, options),
+    attach: async (wishes, options) => (await tasks.streams(ctx, id)).attach(wishes, options),
     // It is when the exit is told.
     drained: () => Promise.resolve(),
     close() {},

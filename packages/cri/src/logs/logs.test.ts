@@ -3,7 +3,8 @@ import { mkdirSync, readFileSync, renameSync } from "node:fs";
 import { join } from "node:path";
 import { missing, RuntimeFixture } from "@hull/engine/runtime/fixture";
 import type { TaskManager } from "@hull/engine/runtime/index";
-import type { TaskOutput } from "@hull/engine/runtime/task-streams";
+import type { AttachedStreams } from "@hull/engine/runtime/task-streams";
+import { readStream, writeAll } from "@hull/sys/stream";
 import { attachClient } from "../streaming/attach-client.ts";
 import { headRoom, type Output } from "../streaming/streams.ts";
 import { type ContainerStreams, openStreams, type StreamsOfContainer, streamNames } from "./index.ts";
@@ -19,13 +20,20 @@ async function* typed(...texts: string[]): AsyncGenerator<Uint8Array, void> {
   for (const text of texts) yield Buffer.from(text);
 }
 
-async function textOf(attached: AsyncIterable<TaskOutput>): Promise<{ stdout: string; stderr: string }> {
-  const seen = { stdout: "", stderr: "" };
-  for await (const { stdout, stderr } of attached) {
-    seen.stdout += Buffer.from(stdout).toString();
-    seen.stderr += Buffer.from(stderr).toString();
-  }
-  return seen;
+/** What a client brings, and what it sees to the end. */
+async function textOf(attached: AttachedStreams, input: AsyncIterable<Uint8Array> = nothing()) {
+  await using client = attached;
+  const { stdin, stdout, stderr } = client;
+  const all = async (fd: number | undefined): Promise<string> => {
+    const chunks = fd === undefined ? [] : await Array.fromAsync(readStream(fd));
+    return Buffer.concat(chunks).toString();
+  };
+  const bring = async (): Promise<void> => {
+    for await (const bytes of input) if (stdin !== undefined) await writeAll(stdin, bytes);
+    client.endInput();
+  };
+  const [seenOut, seenErr] = await Promise.all([all(stdout), all(stderr), bring(), client.over]);
+  return { stdout: seenOut, stderr: seenErr };
 }
 
 /** A container with a task that is created. */
@@ -97,7 +105,7 @@ for (const runtime of ["io.containerd.runc.v2", debianShim ?? "containerd-shim-r
       await using task = await Logged.create(runtime, "echo out; echo err >&2; echo 12345; printf rest", {
         maxLine: 4,
       });
-      const seen = textOf(await task.streams.attach(outputs, nothing()));
+      const seen = textOf(await task.streams.attach(outputs));
       expect(await task.run()).toBe(0);
       expect(task.lines()).toEqual(["stderr F err", "stdout F 5", "stdout F out", "stdout P 1234", "stdout P rest"]);
       expect(await seen).toEqual({ stdout: "out\n12345\nrest", stderr: "err\n" });
@@ -106,7 +114,7 @@ for (const runtime of ["io.containerd.runc.v2", debianShim ?? "containerd-shim-r
     test("input once, and what is made of it", async () => {
       await using task = await Logged.create(runtime, "cat; echo end", { stdin: true, stdinOnce: true });
       const text = "x".repeat(200_000);
-      const seen = textOf(await task.streams.attach(all, typed("a\n", text, "\n")));
+      const seen = textOf(await task.streams.attach(all), typed("a\n", text, "\n"));
       expect(await task.run()).toBe(0);
       expect((await seen).stdout).toBe(`a\n${text}\nend\n`);
     }, 20_000);
@@ -114,7 +122,7 @@ for (const runtime of ["io.containerd.runc.v2", debianShim ?? "containerd-shim-r
     test("renaming, and a daemon that comes back", async () => {
       await using task = await Logged.create(runtime, "echo one; read a; echo $a; read b; echo $b", { stdin: true });
       const ended = task.run();
-      await textOf(await task.streams.attach(all, typed("two\n")));
+      await textOf(await task.streams.attach(all), typed("two\n"));
       await logHas(task, "two");
       const { logPath } = task.container;
       renameSync(logPath, `${logPath}.1`);
@@ -122,7 +130,7 @@ for (const runtime of ["io.containerd.runc.v2", debianShim ?? "containerd-shim-r
       const before = task.streams;
       task.streams = task.open();
       before.close();
-      await textOf(await task.streams.attach(all, typed("three\n")));
+      await textOf(await task.streams.attach(all), typed("three\n"));
       expect(await ended).toBe(0);
       await task.streams.drained();
       expect([task.lines(`${logPath}.1`), task.lines()]).toEqual([

@@ -1,7 +1,9 @@
 /** Connects a client of the streaming server to a container's streams, whoever keeps them. */
 
+import { canceled } from "@hull/errors";
 import type { ContainerStreams } from "../logs/index.ts";
-import { type CommandStreams, type Output, sendAll } from "./streams.ts";
+import { copyIn, copyOut } from "./copy.ts";
+import type { CommandStreams, Output } from "./streams.ts";
 
 /**
  * Carries output to the client, and its input to the process, no faster than either takes it, until the output or the client has ended; see
@@ -12,27 +14,27 @@ import { type CommandStreams, type Output, sendAll } from "./streams.ts";
  */
 export async function attachClient(
   container: Pick<ContainerStreams, "attach">,
-  client: Pick<CommandStreams, "stdin" | "stdout" | "stderr">,
+  { stdin, stdout, stderr }: Pick<CommandStreams, "stdin" | "stdout" | "stderr">,
   { lost }: { lost: AbortSignal },
 ): Promise<void> {
-  const { stdin, stdout, stderr } = client;
   const wishes = { stdin: stdin !== undefined, stdout: stdout !== undefined, stderr: stderr !== undefined };
-  const outputs = await container.attach(wishes, stdin ?? noInput(), { signal: lost });
+  await using attached = await container.attach(wishes, { signal: lost });
+  const stop = new AbortController();
+  const signal = AbortSignal.any([stop.signal, lost]);
+  const copy = async (fd: number | undefined, output: Output | undefined): Promise<void> => {
+    if (fd !== undefined && output !== undefined) await copyOut(fd, output, signal);
+  };
+  if (stdin !== undefined && attached.stdin !== undefined) {
+    // What becomes of the input doesn't concern the output.
+    void copyIn(stdin, attached.stdin, signal).then(attached.endInput, () => {});
+  }
   try {
-    for await (const part of outputs) {
-      await send(stdout, part.stdout);
-      await send(stderr, part.stderr);
-    }
+    await Promise.all([attached.over, copy(attached.stdout, stdout), copy(attached.stderr, stderr)]);
   } catch (error) {
     // Nobody is left to be told.
     if (!lost.aborted) throw error;
+  } finally {
+    // Before the descriptors are closed, whose numbers may be others' at once.
+    stop.abort(canceled("the client is no longer attached"));
   }
-  stdout?.end();
-  stderr?.end();
-}
-
-async function* noInput(): AsyncGenerator<Uint8Array, void> {}
-
-async function send(output: Output | undefined, bytes: Uint8Array): Promise<void> {
-  if (output !== undefined && bytes.length > 0) await sendAll(output, bytes);
 }

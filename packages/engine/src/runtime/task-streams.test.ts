@@ -1,9 +1,10 @@
 import { describe, expect, test } from "bun:test";
 import { readFileSync, renameSync, statSync } from "node:fs";
 import { join } from "node:path";
+import { readStream, writeAll } from "@hull/sys/stream";
 import { missing, RuntimeFixture } from "./fixture.ts";
 import type { CreateTask, TaskManager } from "./index.ts";
-import { criInput, criOutput, type TaskOutput } from "./task-streams.ts";
+import { type AttachedStreams, criInput, criOutput } from "./task-streams.ts";
 
 const why = missing === undefined ? "" : ` (${missing})`;
 const outputs = { stdin: false, stdout: true, stderr: true };
@@ -15,14 +16,20 @@ async function* typed(...texts: string[]): AsyncGenerator<Uint8Array, void> {
   for (const text of texts) yield Buffer.from(text);
 }
 
-/** What a client sees to the end. */
-async function textOf(attached: AsyncIterable<TaskOutput>): Promise<{ stdout: string; stderr: string }> {
-  const seen = { stdout: "", stderr: "" };
-  for await (const { stdout, stderr } of attached) {
-    seen.stdout += Buffer.from(stdout).toString();
-    seen.stderr += Buffer.from(stderr).toString();
-  }
-  return seen;
+/** What a client brings, and what it sees to the end. */
+async function textOf(attached: AttachedStreams, input: AsyncIterable<Uint8Array> = nothing()) {
+  await using client = attached;
+  const { stdin, stdout, stderr } = client;
+  const all = async (fd: number | undefined): Promise<string> => {
+    const chunks = fd === undefined ? [] : await Array.fromAsync(readStream(fd));
+    return Buffer.concat(chunks).toString();
+  };
+  const bring = async (): Promise<void> => {
+    for await (const bytes of input) if (stdin !== undefined) await writeAll(stdin, bytes);
+    client.endInput();
+  };
+  const [seenOut, seenErr] = await Promise.all([all(stdout), all(stderr), bring(), client.over]);
+  return { stdout: seenOut, stderr: seenErr };
 }
 
 /** A task that logs, created and not started. */
@@ -51,9 +58,9 @@ class Logged implements AsyncDisposable {
     return this.#manager;
   }
 
-  async attach(wishes = outputs, input: AsyncIterable<Uint8Array> = nothing(), signal?: AbortSignal) {
+  async attach(wishes = outputs, signal?: AbortSignal): Promise<AttachedStreams> {
     const streams = await this.tasks.streams(this.fixture.ctx, "a");
-    return streams.attach(wishes, input, { signal });
+    return streams.attach(wishes, { signal });
   }
 
   async run(): Promise<number> {
@@ -100,8 +107,8 @@ describe.skipIf(missing !== undefined)(`tasks that log as the CRI wants it${why}
     const ended = task.run();
     const input = Promise.withResolvers<void>();
     const streams = await task.tasks.streams(task.fixture.ctx, "a");
-    await using attached = await task.attach(
-      all,
+    const seen = textOf(
+      await task.attach(all),
       (async function* () {
         await input.promise;
         yield Buffer.from("\n");
@@ -112,7 +119,7 @@ describe.skipIf(missing !== undefined)(`tasks that log as the CRI wants it${why}
     renameSync(task.log, `${task.log}.1`);
     await streams.reopenLog();
     input.resolve();
-    await textOf(attached);
+    await seen;
     expect(await ended).toBe(0);
     expect([task.lines(`${task.log}.1`), task.lines()]).toEqual([["stdout F one"], ["stdout F two"]]);
   }, 20_000);
@@ -131,7 +138,7 @@ describe.skipIf(missing !== undefined)(`tasks that log as the CRI wants it${why}
 
   test("the first client's end of input is the process's where that was said, and output is still seen", async () => {
     await using task = await Logged.create("cat; echo end", { stdin: criInput({ once: true }) });
-    const seen = textOf(await task.attach(all, typed("a\n", "x".repeat(300_000), "\n")));
+    const seen = textOf(await task.attach(all), typed("a\n", "x".repeat(300_000), "\n"));
     expect(await task.run()).toBe(0);
     expect((await seen).stdout).toBe(`a\n${"x".repeat(300_000)}\nend\n`);
   }, 20_000);
@@ -139,8 +146,8 @@ describe.skipIf(missing !== undefined)(`tasks that log as the CRI wants it${why}
   test("else input goes on with the next client, and a client leaves with the end of its input", async () => {
     await using task = await Logged.create("read a; read b; echo $a $b", { stdin: criInput({ once: false }) });
     const ended = task.run();
-    expect(await textOf(await task.attach(all, typed("one\n")))).toEqual({ stdout: "", stderr: "" });
-    await textOf(await task.attach(all, typed("two\n")));
+    expect(await textOf(await task.attach(all), typed("one\n"))).toEqual({ stdout: "", stderr: "" });
+    await textOf(await task.attach(all), typed("two\n"));
     expect(await ended).toBe(0);
     expect(task.lines()).toEqual(["stdout F one two"]);
   }, 20_000);
@@ -152,20 +159,15 @@ describe.skipIf(missing !== undefined)(`tasks that log as the CRI wants it${why}
       stdin: criInput({ once: true }),
     });
     const ended = task.run();
-    const enter = Promise.withResolvers<void>();
-    const attached = await task.attach(
-      all,
-      (async function* () {
-        yield Buffer.from("word\n");
-        await enter.promise;
-        yield Buffer.from("\n");
-        await ended;
-      })(),
-    );
+    await using attached = await task.attach(all);
+    const { stdin = -1, stdout = -1 } = attached;
+    await writeAll(stdin, Buffer.from("word\n"));
     let seen = "";
-    for await (const { stdout } of attached) {
-      seen += Buffer.from(stdout).toString();
-      if (seen.includes("got")) enter.resolve();
+    let entered = false;
+    for await (const bytes of readStream(stdout)) {
+      seen += Buffer.from(bytes).toString();
+      if (seen.includes("got") && !entered) await writeAll(stdin, Buffer.from("\n"));
+      entered = seen.includes("got");
     }
     expect(seen).toStartWith("word\r\ngot word\r\n");
     expect(await ended).toBe(0);
@@ -186,7 +188,7 @@ describe.skipIf(missing !== undefined)(`tasks that log as the CRI wants it${why}
     renameSync(task.log, `${task.log}.1`);
     await streams.reopenLog();
     const ended = next.wait(fixture.ctx, "a");
-    expect(await textOf(await streams.attach(all, typed("again\n")))).toEqual({ stdout: "again\n", stderr: "" });
+    expect(await textOf(await streams.attach(all), typed("again\n"))).toEqual({ stdout: "again\n", stderr: "" });
     expect((await ended).exitStatus).toBe(0);
     expect([task.lines(`${task.log}.1`), task.lines()]).toEqual([["stdout F alone"], ["stdout F again"]]);
   }, 20_000);

@@ -1,7 +1,13 @@
 /** What hull's own shim offers for tasks whose streams have the scheme `cri`: their log, and clients that take part in their streams. */
 
-import { type AttachRequest, StreamsDefinition } from "@hull/api/gen/hull/shim/v1/streams";
+import { randomBytes } from "node:crypto";
+import { rmSync } from "node:fs";
+import { join } from "node:path";
+import { StreamsDefinition } from "@hull/api/gen/hull/shim/v1/streams";
 import { failedPrecondition, unimplemented } from "@hull/errors";
+import { isErrno } from "@hull/sys/errno";
+import { Descriptor, open, openFlags, setPipeCapacity } from "@hull/sys/fd";
+import { makeFifo } from "@hull/sys/files";
 import { connectTtrpc, ttrpcClient } from "@hull/ttrpc/client";
 import type { Shim } from "./shim.ts";
 
@@ -12,10 +18,17 @@ export interface StreamWishes {
   readonly stderr: boolean;
 }
 
-/** Output, in the order in which it was read; one of both has bytes. */
-export interface TaskOutput {
-  readonly stdout: Uint8Array;
-  readonly stderr: Uint8Array;
+/** A client's ends of the streams, non-blocking; those that it has no part in are missing. Disposing is leaving the streams. */
+export interface AttachedStreams extends AsyncDisposable {
+  /** Where the input is written. */
+  readonly stdin: number | undefined;
+  /** Where output is read, each to its end. */
+  readonly stdout: number | undefined;
+  readonly stderr: number | undefined;
+  /** Nothing more is written. */
+  endInput(): void;
+  /** Resolves when nothing more is written to the outputs. @throws ResourceExhausted if the client was let go */
+  readonly over: Promise<void>;
 }
 
 /** The streams of one task's first process. */
@@ -26,23 +39,13 @@ export interface TaskStreams {
    * Takes part in the streams from now on.
    *
    * A client that takes nothing of what waits for it for ten seconds is let go (ResourceExhausted); until then the process waits for it. With
-   * the end of `input` it is over, unless the process was to see that end, or had no input. Leaving the loop is leaving the streams.
+   * the end of the input it is over, unless the process was to see that end, or had no input.
    *
-   * @returns the output, to its end, once nothing of it is missed any more
+   * @returns the client's ends, once nothing of the output is missed any more
    * @throws FailedPrecondition when the process has ended
    */
-  attach(
-    wishes: StreamWishes,
-    input: AsyncIterable<Uint8Array>,
-    options?: { signal?: AbortSignal },
-  ): Promise<AsyncGenerator<TaskOutput, void>>;
+  attach(wishes: StreamWishes, options?: { signal?: AbortSignal }): Promise<AttachedStreams>;
 }
-
-/** How much of a slow client's output is held here; the shim holds some as well, and the kernel. */
-const maximumHeld = 256 * 1024;
-
-/** Far below what ttrpc takes in one message. */
-const maximumMessage = 256 * 1024;
 
 /** The name of a task's output: its log, and clients. @param log absolute; empty for none. @param maxLine bytes; 0 or less: lines aren't split */
 export function criOutput(log: string, maxLine: number): string {
@@ -54,8 +57,8 @@ export function criInput({ once }: { once: boolean }): string {
   return once ? "cri://?once" : "cri://";
 }
 
-/** @throws Unimplemented for a shim that isn't hull's own */
-export function taskStreams(shim: Shim, id: string): TaskStreams {
+/** @param directory where FIFOs can be made, for a moment @throws Unimplemented for a shim that isn't hull's own */
+export function taskStreams(shim: Shim, id: string, directory: string): TaskStreams {
   if (shim.program !== undefined || shim.foreign) {
     throw unimplemented(`the shim of task "${id}" keeps neither logs nor attached clients: it is not hull's own`);
   }
@@ -64,38 +67,92 @@ export function taskStreams(shim: Shim, id: string): TaskStreams {
     async reopenLog() {
       await ttrpcClient(StreamsDefinition, connection).reopenLog({ id });
     },
-    async attach(wishes, input, { signal } = {}) {
-      // Of its own: what a slow client doesn't take must not hold up the others.
-      const own = await connectTtrpc(bootstrap.address, { maximumHeld });
-      const outputs = ttrpcClient(StreamsDefinition, own).attach(requests(id, wishes, input), { signal });
-      const iterator = outputs[Symbol.asyncIterator]();
-      try {
-        const { done } = await iterator.next();
-        if (done) throw failedPrecondition(`task "${id}" ended while a client came to attach`);
-      } catch (error) {
-        await own.close();
-        throw error;
-      }
-      return (async function* () {
-        try {
-          yield* { [Symbol.asyncIterator]: () => iterator };
-        } finally {
-          await iterator.return?.();
-          await own.close();
-        }
-      })();
+    async attach(wishes, { signal } = {}) {
+      await using undo = new AsyncDisposableStack();
+      const fifos = undo.use(new ClientFifos(directory, wishes));
+      // Of its own, since its end is how a shim learns that a client has gone.
+      const own = await connectTtrpc(bootstrap.address);
+      undo.defer(() => own.close());
+      const answers = ttrpcClient(StreamsDefinition, own).attach({ id, ...fifos.paths }, { signal });
+      const iterator = answers[Symbol.asyncIterator]();
+      const { done } = await iterator.next();
+      if (done) throw failedPrecondition(`task "${id}" ended while a client came to attach`);
+      fifos.removePaths();
+      const over = iterator.next().then(() => {});
+      over.catch(() => {});
+      const kept = undo.move();
+      return {
+        ...fifos.ends,
+        endInput: () => fifos.endInput(),
+        over,
+        [Symbol.asyncDispose]: () => kept.disposeAsync(),
+      };
     },
   };
 }
 
-async function* requests(
-  id: string,
-  wishes: StreamWishes,
-  input: AsyncIterable<Uint8Array>,
-): AsyncGenerator<Partial<AttachRequest>, void> {
-  yield { id, ...wishes };
-  if (!wishes.stdin) return;
-  for await (const data of input) {
-    for (let at = 0; at < data.length; at += maximumMessage) yield { data: data.subarray(at, at + maximumMessage) };
+/** Room for much at once: fewer turns for the same bytes. */
+const capacity = 1024 * 1024;
+
+/** FIFOs between a client and the shim, which opens the other ends by their paths. */
+class ClientFifos implements Disposable {
+  readonly paths: { stdin: string; stdout: string; stderr: string };
+  readonly #stdin: Descriptor | undefined;
+  readonly #stdout: Descriptor | undefined;
+  readonly #stderr: Descriptor | undefined;
+  readonly #undo = new DisposableStack();
+  readonly #files = new DisposableStack();
+
+  constructor(directory: string, { stdin, stdout, stderr }: StreamWishes) {
+    const path = join(directory, `client-${randomBytes(8).toString("hex")}`);
+    const make = (name: string, flags: number): { path: string; end: Descriptor } => {
+      const file = `${path}-${name}`;
+      makeFifo(file, 0o600);
+      this.#files.defer(() => rmSync(file, { force: true }));
+      const end = this.#undo.use(new Descriptor(open(file, flags | openFlags.nonBlocking)));
+      enlarge(end.fd);
+      return { path: file, end };
+    };
+    try {
+      // To read as well, so that it can be opened before the shim has.
+      const input = stdin ? make("stdin", openFlags.readWrite) : undefined;
+      const [out, err] = [stdout, stderr].map((wanted, index) =>
+        wanted ? make(index === 0 ? "stdout" : "stderr", openFlags.readOnly) : undefined,
+      );
+      this.paths = { stdin: input?.path ?? "", stdout: out?.path ?? "", stderr: err?.path ?? "" };
+      this.#stdin = input?.end;
+      this.#stdout = out?.end;
+      this.#stderr = err?.end;
+    } catch (error) {
+      this[Symbol.dispose]();
+      throw error;
+    }
+  }
+
+  /** The shim has opened them. */
+  removePaths(): void {
+    this.#files.dispose();
+  }
+
+  get ends(): Pick<AttachedStreams, keyof StreamWishes> {
+    return { stdin: this.#stdin?.fd, stdout: this.#stdout?.fd, stderr: this.#stderr?.fd };
+  }
+
+  endInput(): void {
+    this.#stdin?.[Symbol.dispose]();
+  }
+
+  [Symbol.dispose](): void {
+    this.#files.dispose();
+    this.#undo.dispose();
+  }
+}
+
+function enlarge(fd: number): void {
+  try {
+    setPipeCapacity(fd, capacity);
+  } catch (error) {
+    // The user's share of memory for pipes is used up: the size it has will do.
+    if (!isErrno(error, "EPERM")) throw error;
   }
 }

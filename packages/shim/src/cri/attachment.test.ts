@@ -1,45 +1,88 @@
 import { expect, test } from "bun:test";
+import { close, pipe, read, setPipeCapacity } from "@hull/sys/fd";
+import { readStream } from "@hull/sys/stream";
 import { Attachment } from "./attachment.ts";
 
-const both = { stdout: true, stderr: true };
-const chunk = new Uint8Array(64 * 1024);
+const page = 4096;
+/** More than a pipe of one page takes. */
+const chunk = new Uint8Array(4 * page).fill(1);
+
+/** A pipe that holds one page. */
+function small(): { read: number; write: number } & Disposable {
+  const ends = pipe({ nonBlocking: true });
+  setPipeCapacity(ends.write, page);
+  return { ...ends, [Symbol.dispose]: () => close(ends.read) };
+}
+
+async function bytesOf(fd: number): Promise<number> {
+  let count = 0;
+  for await (const { length } of readStream(fd)) count += length;
+  return count;
+}
 
 test("a client takes what it wants, in order, to the end", async () => {
-  const client = new Attachment({ ...both, stdout: false });
+  using stderr = small();
+  const client = new Attachment({ stderr: stderr.write });
+  expect([client.wants("stdout"), client.wants("stderr"), client.wantsAny]).toEqual([false, true, true]);
   for (const [output, byte] of [
     ["stderr", 1],
     ["stdout", 2],
     ["stderr", 3],
   ] as const)
     expect(client.give(output, Uint8Array.of(byte))).toBeUndefined();
-  client.end();
+  client.finish();
   expect(client.give("stderr", Uint8Array.of(4))).toBeUndefined();
-  expect(await Array.fromAsync(client)).toEqual([{ stderr: Uint8Array.of(1) }, { stderr: Uint8Array.of(3) }]);
+  expect(Buffer.concat(await Array.fromAsync(readStream(stderr.read)))).toEqual(Buffer.of(1, 3));
+  await client.over;
 });
 
-test("whoever brings more than a client takes waits until it has taken", async () => {
-  const client = new Attachment(both);
-  let wait: Promise<void> | undefined;
-  for (let given = 0; given < 5; given++) wait = client.give("stdout", chunk);
-  expect(wait).toBeDefined();
+test("whoever brings more than a client takes waits until it has taken, and all of it comes", async () => {
+  using stdout = small();
+  const client = new Attachment({ stdout: stdout.write });
   let waiting = true;
-  void wait?.then(() => {
+  const lent = Uint8Array.from(chunk);
+  const given = client.give("stdout", lent)?.then(() => {
     waiting = false;
   });
-  const taking = client[Symbol.asyncIterator]();
-  await taking.next();
-  await Bun.sleep(0);
-  expect(waiting).toBe(true);
-  for (let taken = 0; taken < 4; taken++) await taking.next();
-  await wait;
-  expect(waiting).toBe(false);
+  lent.fill(0);
+  // What a process leaves behind is given without waiting.
+  const last = client.give("stdout", Uint8Array.of(2));
+  client.finish();
+  await Bun.sleep(5);
+  expect([given !== undefined, last !== undefined, waiting]).toEqual([true, true, true]);
+  const all = Buffer.concat(await Array.fromAsync(readStream(stdout.read)));
+  expect([...new Set(all)]).toEqual([1, 2]);
+  expect(all.length).toBe(chunk.length + 1);
+  await Promise.all([given, last, client.over]);
 });
 
 test("a client that takes nothing for long is let go, and nobody waits for it any more", async () => {
-  const client = new Attachment(both, { patienceMs: 20 });
-  let wait: Promise<void> | undefined;
-  for (let given = 0; given < 5; given++) wait = client.give("stdout", chunk);
-  await wait;
+  using stdout = small();
+  const client = new Attachment({ stdout: stdout.write }, { patienceMs: 20 });
+  await client.give("stdout", chunk);
   expect(client.wants("stdout")).toBe(false);
-  expect(await Array.fromAsync(client).catch(String)).toContain("has taken no output for 0.02 seconds");
+  expect(await client.over.catch(String)).toContain("has taken no output for 0.02 seconds");
+  expect(await bytesOf(stdout.read)).toBe(page);
+});
+
+test("one that takes little, but does, is kept", async () => {
+  using stdout = small();
+  const client = new Attachment({ stdout: stdout.write }, { patienceMs: 40 });
+  const given = client.give("stdout", chunk);
+  const into = new Uint8Array(page);
+  for (let taken = 0; taken < 4; taken++) {
+    await Bun.sleep(20);
+    expect(read(stdout.read, into)).toBe(page);
+  }
+  await given;
+  expect(client.wants("stdout")).toBe(true);
+  client.end();
+});
+
+test("one whose other end is closed has gone", async () => {
+  const { read: reading, write: writing } = pipe({ nonBlocking: true });
+  const client = new Attachment({ stdout: writing });
+  close(reading);
+  expect(client.give("stdout", chunk)).toBeUndefined();
+  await client.over;
 });

@@ -1,14 +1,7 @@
 /** How a client takes part in a process's streams, as containerd has it. */
 
-import type { Attachment, OutputPart } from "./attachment.ts";
+import type { Attachment, ClientEnds } from "./attachment.ts";
 import type { CriStreams } from "./streams.ts";
-
-/** Which streams a client takes part in. */
-export interface StreamWishes {
-  readonly stdin: boolean;
-  readonly stdout: boolean;
-  readonly stderr: boolean;
-}
 
 /**
  * Gives a client output from now on, and the process what the client brings.
@@ -16,41 +9,32 @@ export interface StreamWishes {
  * It ends with the output. With the end of the input it ends as well, unless that is the end of the process's input: then the client stays to
  * see what the process makes of it. A client's input that the process doesn't take, because it has none, means nothing.
  *
+ * @param ends the client's from then on, also when this fails
  * @param signal aborted when the client has gone
- * @throws FailedPrecondition when the process has ended, at once; ResourceExhausted for a client that doesn't take what it is given
+ * @returns what resolves when it has ended, and is rejected (ResourceExhausted) for a client that doesn't take what it is given
+ * @throws FailedPrecondition when the process has ended
  */
-export function participate(
-  streams: CriStreams,
-  { stdin, stdout, stderr }: StreamWishes,
-  input: AsyncIterable<Uint8Array>,
-  signal: AbortSignal,
-): AsyncGenerator<OutputPart, void> {
-  const client = streams.attach({ stdout, stderr });
+export function participate(streams: CriStreams, ends: ClientEnds, signal: AbortSignal): { over: Promise<void> } {
+  const client = streams.attach(ends);
   const leave = (): void => streams.leave(client);
   if (signal.aborted) leave();
   signal.addEventListener("abort", leave, { once: true });
-  if (stdin && streams.input !== undefined) void feed(streams, input, client);
-  else if (!stdout && !stderr) leave();
-  return (async function* () {
-    try {
-      yield* client;
-    } finally {
-      signal.removeEventListener("abort", leave);
-      leave();
-    }
-  })();
+  if (ends.stdin !== undefined && streams.input !== undefined) void feed(streams, client);
+  else if (!client.wantsAny) leave();
+  const over = client.over.finally(() => {
+    signal.removeEventListener("abort", leave);
+    leave();
+  });
+  return { over };
 }
 
-async function feed(streams: CriStreams, input: AsyncIterable<Uint8Array>, client: Attachment): Promise<void> {
+async function feed(streams: CriStreams, client: Attachment): Promise<void> {
   try {
-    for await (const data of input) {
-      if (streams.input === undefined) break;
-      await streams.input.write(data);
-    }
+    if (client.input !== undefined) await streams.input?.take(client.input, client.signal);
   } catch {
     // The client has gone, or the process doesn't read any more: either is the end.
   }
   const stays = streams.input?.endsWithClient === true;
   if (stays) streams.closeInput();
-  if (!stays || !client.wantsAny) client.end();
+  if (!stays || !client.wantsAny) client.finish();
 }

@@ -1,10 +1,12 @@
 /** The Streams service: the log, and attached clients, of the first processes of this shim's containers. */
 
-import { type AttachRequest, StreamsDefinition } from "@hull/api/gen/hull/shim/v1/streams";
+import { StreamsDefinition } from "@hull/api/gen/hull/shim/v1/streams";
 import { type BoundMethod, bindService } from "@hull/api/handler";
 import type { ServiceImplementation } from "@hull/api/rpc";
-import { failedPrecondition, invalidArgument, notFound } from "@hull/errors";
+import { failedPrecondition, notFound } from "@hull/errors";
+import { close, open, openFlags } from "@hull/sys/fd";
 import type { Container } from "../container.ts";
+import type { ClientEnds } from "./attachment.ts";
 import { participate } from "./participate.ts";
 import type { CriStreams } from "./streams.ts";
 
@@ -33,17 +35,28 @@ export function streamsService(containers: Containers): ServiceImplementation<ty
       find(id).reopen();
       return {};
     },
-    async *attach(requests, { signal }) {
-      const iterator = requests[Symbol.asyncIterator]();
-      const { value: first } = await iterator.next();
-      if (first === undefined) throw invalidArgument("attach: the request that names the container is missing");
-      const outputs = participate(find(first.id), first, dataOf(iterator), signal);
+    async *attach({ id, stdin, stdout, stderr }, { signal }) {
+      const { over } = participate(find(id), openEnds({ stdin, stdout, stderr }), signal);
       yield {};
-      yield* outputs;
+      await over;
     },
   };
 }
 
-async function* dataOf(requests: AsyncIterator<AttachRequest>): AsyncGenerator<Uint8Array, void> {
-  for await (const { data } of { [Symbol.asyncIterator]: () => requests }) yield data;
+/** The client has opened the other ends. @throws SysError */
+function openEnds({ stdin, stdout, stderr }: Record<keyof ClientEnds, string>): ClientEnds {
+  using opened = new DisposableStack();
+  const end = (path: string, flags: number): number | undefined => {
+    if (path === "") return undefined;
+    const fd = open(path, flags | openFlags.nonBlocking);
+    opened.defer(() => close(fd));
+    return fd;
+  };
+  const ends = {
+    stdin: end(stdin, openFlags.readOnly),
+    stdout: end(stdout, openFlags.writeOnly),
+    stderr: end(stderr, openFlags.writeOnly),
+  };
+  opened.move();
+  return ends;
 }

@@ -9,8 +9,8 @@
 
 import { failedPrecondition } from "@hull/errors";
 import { close, setNonBlocking } from "@hull/sys/fd";
-import { writeAll } from "@hull/sys/stream";
-import { Attachment } from "./attachment.ts";
+import { moveAll } from "@hull/sys/stream";
+import { Attachment, type ClientEnds } from "./attachment.ts";
 import { CriLogFile } from "./log-file.ts";
 import type { OutputName } from "./log-lines.ts";
 
@@ -48,8 +48,7 @@ export class CriStreams {
   take(output: OutputName, chunk: Buffer): Promise<void> | undefined {
     this.#log?.take(output, chunk);
     if (this.#clients.size === 0) return undefined;
-    const copy = new Uint8Array(chunk);
-    const waits = [...this.#clients].map((client) => client.give(output, copy)).filter((wait) => wait !== undefined);
+    const waits = [...this.#clients].map((client) => client.give(output, chunk)).filter((wait) => wait !== undefined);
     return waits.length === 0 ? undefined : Promise.all(waits).then(() => undefined);
   }
 
@@ -57,7 +56,7 @@ export class CriStreams {
   end(output: OutputName): void {
     if (!this.#open.delete(output)) return;
     this.#log?.end(output);
-    if (this.#open.size === 0) for (const client of this.#clients) client.end();
+    if (this.#open.size === 0) for (const client of this.#clients) client.finish();
   }
 
   /** @throws the system's error */
@@ -65,10 +64,13 @@ export class CriStreams {
     this.#log?.reopen();
   }
 
-  /** A client from now on. It is to be let go with `leave`. @throws FailedPrecondition when all output has ended */
-  attach(wants: Readonly<Record<OutputName, boolean>>): Attachment {
-    if (this.#open.size === 0) throw failedPrecondition("the process has ended: there is nothing to attach to");
-    const client = new Attachment(wants);
+  /** A client from now on, whose ends are kept, also when this fails. It is to be let go with `leave`. @throws FailedPrecondition when all output has ended */
+  attach(ends: ClientEnds): Attachment {
+    const client = new Attachment(ends);
+    if (this.#open.size === 0) {
+      client.end();
+      throw failedPrecondition("the process has ended: there is nothing to attach to");
+    }
     this.#clients.add(client);
     return client;
   }
@@ -116,10 +118,14 @@ export class InputWriter {
     this.endsWithClient = options.endsWithClient;
   }
 
-  /** Resolves when the process, or the kernel's buffer for it, has taken all. @throws SysError (EPIPE); canceled */
-  async write(bytes: Uint8Array): Promise<void> {
-    this.#stop.signal.throwIfAborted();
-    await writeAll(this.#fd, bytes, { signal: this.#stop.signal, keepAlive: false });
+  /**
+   * Moves what comes from a FIFO to the process, no faster than it takes it, until the FIFO has no writer any more.
+   *
+   * @throws SysError (EPIPE when the process doesn't read any more); canceled
+   */
+  async take(from: number, signal: AbortSignal): Promise<void> {
+    const either = AbortSignal.any([signal, this.#stop.signal]);
+    await moveAll(from, this.#fd, { signal: either, keepAlive: false });
   }
 
   close(): void {

@@ -15,19 +15,15 @@ export interface ReopenLogResponse {
 }
 
 export interface AttachRequest {
-  /** The container. Only in the first request, as the three that follow. */
+  /** The container. */
   id: string;
-  stdin: boolean;
-  stdout: boolean;
-  stderr: boolean;
-  /** Input. */
-  data: Uint8Array;
+  /** Paths of FIFOs whose other ends the client has open already; empty for a stream that it has no part in. */
+  stdin: string;
+  stdout: string;
+  stderr: string;
 }
 
 export interface AttachResponse {
-  /** Output of the process; both are empty in the first response, which says that nothing is missed from there on. */
-  stdout: Uint8Array;
-  stderr: Uint8Array;
 }
 
 function createBaseReopenLogRequest(): ReopenLogRequest {
@@ -129,7 +125,7 @@ export const ReopenLogResponse: MessageFns<ReopenLogResponse> = {
 };
 
 function createBaseAttachRequest(): AttachRequest {
-  return { id: "", stdin: false, stdout: false, stderr: false, data: new Uint8Array(0) };
+  return { id: "", stdin: "", stdout: "", stderr: "" };
 }
 
 export const AttachRequest: MessageFns<AttachRequest> = {
@@ -137,17 +133,14 @@ export const AttachRequest: MessageFns<AttachRequest> = {
     if (message.id !== "") {
       writer.uint32(10).string(message.id);
     }
-    if (message.stdin !== false) {
-      writer.uint32(16).bool(message.stdin);
+    if (message.stdin !== "") {
+      writer.uint32(18).string(message.stdin);
     }
-    if (message.stdout !== false) {
-      writer.uint32(24).bool(message.stdout);
+    if (message.stdout !== "") {
+      writer.uint32(26).string(message.stdout);
     }
-    if (message.stderr !== false) {
-      writer.uint32(32).bool(message.stderr);
-    }
-    if (message.data.length !== 0) {
-      writer.uint32(42).bytes(message.data);
+    if (message.stderr !== "") {
+      writer.uint32(34).string(message.stderr);
     }
     return writer;
   },
@@ -174,35 +167,27 @@ export const AttachRequest: MessageFns<AttachRequest> = {
             continue;
           }
           case 2: {
-            if (tag !== 16) {
+            if (tag !== 18) {
               break;
             }
 
-            message.stdin = reader.bool();
+            message.stdin = reader.string();
             continue;
           }
           case 3: {
-            if (tag !== 24) {
+            if (tag !== 26) {
               break;
             }
 
-            message.stdout = reader.bool();
+            message.stdout = reader.string();
             continue;
           }
           case 4: {
-            if (tag !== 32) {
+            if (tag !== 34) {
               break;
             }
 
-            message.stderr = reader.bool();
-            continue;
-          }
-          case 5: {
-            if (tag !== 42) {
-              break;
-            }
-
-            message.data = reader.bytes();
+            message.stderr = reader.string();
             continue;
           }
         }
@@ -223,26 +208,19 @@ export const AttachRequest: MessageFns<AttachRequest> = {
   fromPartial(object: DeepPartial<AttachRequest>): AttachRequest {
     const message = createBaseAttachRequest();
     message.id = object.id ?? "";
-    message.stdin = object.stdin ?? false;
-    message.stdout = object.stdout ?? false;
-    message.stderr = object.stderr ?? false;
-    message.data = object.data ?? new Uint8Array(0);
+    message.stdin = object.stdin ?? "";
+    message.stdout = object.stdout ?? "";
+    message.stderr = object.stderr ?? "";
     return message;
   },
 };
 
 function createBaseAttachResponse(): AttachResponse {
-  return { stdout: new Uint8Array(0), stderr: new Uint8Array(0) };
+  return {};
 }
 
 export const AttachResponse: MessageFns<AttachResponse> = {
-  encode(message: AttachResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
-    if (message.stdout.length !== 0) {
-      writer.uint32(10).bytes(message.stdout);
-    }
-    if (message.stderr.length !== 0) {
-      writer.uint32(18).bytes(message.stderr);
-    }
+  encode(_: AttachResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
     return writer;
   },
 
@@ -259,22 +237,6 @@ export const AttachResponse: MessageFns<AttachResponse> = {
       while (reader.pos < end) {
         const tag = reader.uint32();
         switch (tag >>> 3) {
-          case 1: {
-            if (tag !== 10) {
-              break;
-            }
-
-            message.stdout = reader.bytes();
-            continue;
-          }
-          case 2: {
-            if (tag !== 18) {
-              break;
-            }
-
-            message.stderr = reader.bytes();
-            continue;
-          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -290,10 +252,8 @@ export const AttachResponse: MessageFns<AttachResponse> = {
   create(base?: DeepPartial<AttachResponse>): AttachResponse {
     return AttachResponse.fromPartial(base ?? {});
   },
-  fromPartial(object: DeepPartial<AttachResponse>): AttachResponse {
+  fromPartial(_: DeepPartial<AttachResponse>): AttachResponse {
     const message = createBaseAttachResponse();
-    message.stdout = object.stdout ?? new Uint8Array(0);
-    message.stderr = object.stderr ?? new Uint8Array(0);
     return message;
   },
 };
@@ -313,15 +273,14 @@ export const StreamsDefinition = {
       options: {},
     },
     /**
-     * Takes part in the streams of a container's first process. The first request says which; those that follow bring input,
-     * whose end is the end of the requests. What the process writes from now on comes back; it ends with the process's output.
-     *
-     * A connection of its own keeps a slow client from holding up others.
+     * Has a client take part in the streams of a container's first process, by FIFOs of its own. The one response says that nothing is
+     * missed from there on, and that the FIFOs are open and may be removed. The call ends with the process's output, or when the client
+     * has taken nothing of it for too long; ending the call is leaving the streams.
      */
     attach: {
       name: "Attach",
       requestType: AttachRequest as typeof AttachRequest,
-      requestStream: true,
+      requestStream: false,
       responseType: AttachResponse as typeof AttachResponse,
       responseStream: true,
       options: {},
