@@ -51,8 +51,8 @@ export async function bundleCode() {
     format: "esm",
     entryFileNames: "[name].js",
     chunkFileNames: "[name]-[hash].js",
-    // Names are left as they are: they stand in the traces that users send.
-    minify: { compress: true, mangle: false, codegen: { removeWhitespace: true } },
+    // Names and lines are left as they are: they stand in the traces that users send, and Node prints the line that threw, however long it is.
+    minify: { compress: { sequences: false, joinVars: false }, mangle: false, codegen: { removeWhitespace: false } },
     comments: false,
     codeSplitting: { groups: [{ name: groupOf(), debugName: "packages" }] },
   });

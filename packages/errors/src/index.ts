@@ -35,7 +35,8 @@ export class HullError extends Error {
 
   constructor(code: Code, message: string, options?: { cause?: unknown }) {
     super(message, options);
-    this.name = "HullError";
+    // As Node names errors with codes: a bare text may say no more than which thing it is about.
+    this.name = `HullError [${code}]`;
     this.code = code;
   }
 
@@ -67,10 +68,15 @@ export function codeOfNumber(number: number): Code {
   return "unknown";
 }
 
-const maker =
-  (code: Code) =>
-  (message: string, options?: { cause?: unknown }): HullError =>
-    new HullError(code, message, options);
+function maker(code: Code): (message: string, options?: { cause?: unknown }) => HullError {
+  const make = (message: string, options?: { cause?: unknown }): HullError => {
+    const error = new HullError(code, message, options);
+    // The trace begins where it is thrown: its first line is what Node and Bun show of an error that nobody catches.
+    Error.captureStackTrace(error, make);
+    return error;
+  };
+  return make;
+}
 
 export const canceled = maker("canceled");
 export const unknown = maker("unknown");

@@ -2,6 +2,7 @@ import { describe, expect, test } from "bun:test";
 import { ftruncateSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { HullError } from "@hull/errors";
 import { close, open, openFlags, read, write } from "@hull/sys/fd";
 import { makeFifo } from "@hull/sys/files";
 import fc from "fast-check";
@@ -46,7 +47,7 @@ describe("names of streams", () => {
         try {
           parseStream(name);
         } catch (error) {
-          expect(error).toMatchObject({ name: "HullError" });
+          expect(error).toBeInstanceOf(HullError);
         }
       }),
     );

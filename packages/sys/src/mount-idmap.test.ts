@@ -31,7 +31,7 @@ test("ranges of ids are read, and ids found in them", () => {
       try {
         parseIdRanges(text);
       } catch (error) {
-        expect(error).toMatchObject({ name: "HullError", code: "invalidArgument" });
+        expect(error).toMatchObject({ name: "HullError [invalidArgument]", code: "invalidArgument" });
       }
     }),
   );

@@ -1,6 +1,6 @@
 import { ContainersDefinition } from "@hull/api/gen/containerd/services/containers/v1/containers";
 import { nanosOfTimestamp } from "@hull/api/timestamp";
-import { isCode } from "@hull/errors";
+import { isCode, notFound } from "@hull/errors";
 import type { Spec } from "@hull/oci/spec";
 import type { Client } from "../client.ts";
 import { type Container as ContainerRecord, getContainer, specOf } from "../containers.ts";
@@ -26,7 +26,12 @@ export class Containers {
 
   /** @throws NotFound */
   async get(id: string): Promise<Container> {
-    return new Container(this.#client, await getContainer(this.#client, id));
+    try {
+      return new Container(this.#client, await getContainer(this.#client, id));
+    } catch (error) {
+      if (!isCode(error, "notFound")) throw error;
+      throw notFound(`there is no container "${id}" in namespace "${this.#client.namespace}"`, { cause: error });
+    }
   }
 
   /** Makes a container of an image that is here, without starting it. */

@@ -1,3 +1,5 @@
+import { existsSync } from "node:fs";
+import { type HullError, isCode, unavailable } from "@hull/errors";
 import type { CallDefaults, Client } from "../client.ts";
 import { type ConnectOptions, connect as connectClient } from "../client.ts";
 import { runSandboxed, type SandboxOptions, type SandboxResult } from "../sandbox/index.ts";
@@ -91,10 +93,28 @@ export class Hull implements AsyncDisposable {
   }
 }
 
+/** Where a containerd listens that a system came with. */
+const containerdAddress = "/run/containerd/containerd.sock";
+
 /**
  * Connects to a daemon: hull's, or any that speaks containerd's API.
  * @throws Unavailable, naming the address, if nobody answers there
  */
 export async function connect(options: ConnectOptions = {}): Promise<Hull> {
-  return new Hull(await connectClient(options));
+  try {
+    return new Hull(await connectClient(options));
+  } catch (error) {
+    if (!isCode(error, "unavailable") || options.address !== undefined) throw error;
+    throw unavailable(`${error.message}: ${whatToDo(error)}`, { cause: error.cause });
+  }
+}
+
+/** What helps whoever has said no address. */
+function whatToDo({ cause }: HullError): string {
+  const code = cause instanceof Error && "code" in cause ? cause.code : undefined;
+  if (code === "EACCES" || code === "EPERM") return "run the program as root, whose the socket is";
+  const other = existsSync(containerdAddress)
+    ? `connect({ address: "${containerdAddress}" }) takes the containerd that is there`
+    : "name another daemon's socket, connect({ address })";
+  return `start hull's daemon (hull daemon); or ${other}; or use Engine.open of @hull/engine, which needs none`;
 }

@@ -138,7 +138,7 @@ describe("configuration", () => {
         try {
           load({ "config.toml": source });
         } catch (error) {
-          expect(error).toMatchObject({ name: "HullError", code: "invalidArgument" });
+          expect(error).toMatchObject({ name: "HullError [invalidArgument]", code: "invalidArgument" });
         }
       }),
     );

@@ -257,7 +257,7 @@ describe("gRPC on the wire", () => {
     stream.write(Buffer.alloc(5));
     await new Promise((answered) => stream.once("data", answered));
     stream.close(8);
-    expect(await promise).toBe("HullError: the caller ended the call");
+    expect(await promise).toBe("HullError [canceled]: the caller ended the call");
   });
 
   test("a client that dies ends its calls, and only its own", async () => {
@@ -293,6 +293,6 @@ describe("gRPC on the wire", () => {
     await answerOf(third);
     at.socket.destroy();
     await both;
-    expect(ended.sort()).toEqual(["HullError: the caller ended the call", "delete"]);
+    expect(ended.sort()).toEqual(["HullError [canceled]: the caller ended the call", "delete"]);
   });
 });

@@ -79,11 +79,13 @@ function tlsOptions({ tls }: RegistryHost): object {
 }
 
 /** What went wrong between us and the host, as an error of the family. */
-export function failureOf(error: unknown, request: Pick<RegistryRequest, "url" | "signal">): HullError {
-  if (error instanceof HullErrors) return error;
+export function failureOf(thrown: unknown, request: Pick<RegistryRequest, "url" | "signal">): HullError {
+  if (thrown instanceof HullErrors) return thrown;
+  // Node's fetch says no more than that it failed, and has the reason as its cause.
+  const error = thrown instanceof TypeError && thrown.cause instanceof Error ? thrown.cause : thrown;
   if (request.signal.aborted) return HullErrors.from(request.signal.reason ?? canceled("context canceled"));
   const code = String((error as { code?: unknown }).code ?? "");
-  const reason = error instanceof Error ? error.message : String(error);
+  const reason = (error instanceof Error ? error.message : String(error)) || "no reason given";
   const what = `"${displayUrl(request.url)}"`;
   if (isDistrust(error))
     return unavailable(
@@ -92,7 +94,7 @@ export function failureOf(error: unknown, request: Pick<RegistryRequest, "url" |
     );
   // What Bun says of a connection that couldn't be made is for somebody at a browser; the codes are of its own too.
   const known = { ECONNREFUSED: "connection refused", ConnectionRefused: "connection refused" }[code];
-  const said = known ?? (code === "" ? reason : `${reason} (${code})`);
+  const said = known ?? (code === "" || reason.includes(code) ? reason : `${reason} (${code})`);
   return unavailable(`no answer from ${what}: ${said}`, { cause: error });
 }
 
