@@ -101,6 +101,10 @@ for (const runtime of ["io.containerd.runc.v2", debianShim]) {
   });
 }
 
+/** Opens and reads or writes a FIFO as another program would: it waits for the other end. */
+const shell = (script: string, path: string): Promise<number> =>
+  Bun.spawn(["/bin/sh", "-c", script, "sh", path]).exited;
+
 describe.skipIf(missing !== undefined)(`tasks by our own shim${why}`, () => {
   test("input reaches the process; its end after the client closed and CloseIO", async () => {
     await using fixture = await RuntimeFixture.open();
@@ -125,6 +129,43 @@ describe.skipIf(missing !== undefined)(`tasks by our own shim${why}`, () => {
     }
     expect((await ended).exitStatus).toBe(0);
     expect(await reader.until()).toBe("one\ntwo\n");
+  }, 20_000);
+
+  test("a task that is being created is waited for: input that is over before the create is answered gets its end", async () => {
+    await using fixture = await RuntimeFixture.open();
+    const tasks = fixture.manager();
+    const { ctx } = fixture;
+    const stdin = fixture.fifo("in");
+    const stdout = fixture.fifo("out");
+    using reader = new FifoReader(stdout);
+    const created = tasks.create(ctx, { ...fixture.container("a", ["cat"]), stdin, stdout });
+    await shell('echo one >"$1"', stdin);
+    expect((await tasks.get(ctx, "a")).status).toBe("created");
+    await tasks.closeIo(ctx, "a", "", true);
+    await created;
+    const ended = tasks.wait(ctx, "a");
+    await tasks.start(ctx, "a");
+    expect(await reader.until()).toBe("one\n");
+    expect((await ended).exitStatus).toBe(0);
+
+    const failing = tasks.create(ctx, fixture.container("b", ["nothing-here"]));
+    await expect(tasks.get(ctx, "b")).rejects.toThrow("task b not found");
+    await expect(failing).rejects.toThrow("nothing-here");
+  }, 20_000);
+
+  test("a hook of the OCI runtime that asks for the task which waits for it is told that there is none", async () => {
+    await using fixture = await RuntimeFixture.open();
+    const tasks = fixture.manager({ creationWait: 50 });
+    const { ctx } = fixture;
+    const [begun, over] = [fixture.fifo("begun"), fixture.fifo("over")];
+    const hook = { path: "/bin/busybox", args: ["sh", "-c", `echo >${begun}; read line <${over}`] };
+    const spec = (given: Spec): Spec => ({ ...given, hooks: { createRuntime: [hook] } });
+    const created = tasks.create(ctx, fixture.container("a", ["true"], { spec }));
+    await shell('read line <"$1"', begun);
+    await expect(tasks.get(ctx, "a")).rejects.toThrow("task a not found");
+    await shell('echo >"$1"', over);
+    await created;
+    expect((await tasks.get(ctx, "a")).status).toBe("created");
   }, 20_000);
 
   test("a terminal is copied both ways and resized", async () => {

@@ -39,6 +39,11 @@ export interface TaskManagerOptions {
   ociRuntime?: string;
   log?: Logger;
   timeouts?: Partial<TaskTimeouts>;
+  /**
+   * How many milliseconds calls wait for a task that is being created: a hook of the OCI runtime may ask for what waits for it.
+   * Default: 10,000.
+   */
+  creationWait?: number;
   /** For root file systems that the system alone can't mount. */
   mounts?: MountManager;
 }
@@ -71,6 +76,8 @@ export class ShimTaskManager implements TaskManager {
   readonly #shims: ShimDirectory;
   readonly #tasks = new Map<string, Task>();
   readonly #locks = new KeyedLock();
+  /** Creations under way, by the keys of their tasks. */
+  readonly #creating = new Map<string, Promise<unknown>>();
   /** What deleted tasks left behind, on its way out. */
   readonly #leaving = new Set<Promise<void>>();
   #ociRuntime: string | undefined;
@@ -86,50 +93,61 @@ export class ShimTaskManager implements TaskManager {
   create(ctx: Context, request: CreateTask): Promise<{ pid: number }> {
     const key = keyOf(ctx, request.id);
     return this.#locks.run(key, async () => {
-      const container = await this.#options.containers.get(ctx, request.id);
-      if (this.#tasks.has(key)) throw alreadyExists(`task ${request.id}`);
-      const bundle = new Bundle(this.#options.directories, ctx.namespace, request.id);
-      const runtime = request.runtimePath ?? container.runtime.name;
-      const given = request.options ?? container.runtime.options;
-      const options = this.optionsFor(runtime, given);
-      // A bundle without a task is what a crash left.
-      await bundle.delete();
-      void expectCgroupMigration();
-      await using undo = new AsyncDisposableStack();
-      bundle.create(container.spec.value);
-      undo.defer(() => bundle.delete());
-      const { mounts } = this.#options;
-      const rootfs = await lendRootfs(mounts, ctx, request.id, request.rootfs);
-      // What the shim has not let go of is the collector's.
-      undo.defer(() => returnRootfs(mounts, ctx, request.id).catch(() => undefined));
-      const spec = container.spec.value;
-      const { sandbox } = container;
-      const { groupsPerShim } = request;
-      const own =
-        sandbox === "" || (request.sandboxApi === undefined && this.#shims.groups(runtime, bundle, spec, sandbox));
-      const shim = own
-        ? await this.#shims.start(runtime, bundle, { options, spec, groupsPerShim, signal: ctx.signal })
-        : await this.#join(ctx, bundle, { id: sandbox, ...request.sandboxApi });
-      undo.defer(() => this.#shims.release(shim, bundle));
-      const { id, terminal, stdin, stdout, stderr, checkpoint = "" } = request;
-      const creation = shim.client(ctx.namespace).create({
-        id,
-        bundle: bundle.path,
-        rootfs: rootfs.map((mount) => ({ ...mount, options: [...mount.options] })),
-        terminal,
-        stdin,
-        stdout,
-        stderr,
-        checkpoint,
-        options,
-      });
-      const { pid } = await creation.catch((error: unknown) => {
-        throw within("failed to create shim task", error);
-      });
-      undo.move();
-      this.#register({ namespace: ctx.namespace, id, bundle, shim, client: shim.client(ctx.namespace), pid });
-      return { pid };
+      const creation = this.#create(ctx, key, request);
+      const over = creation.catch(() => undefined);
+      this.#creating.set(key, over);
+      try {
+        return await creation;
+      } finally {
+        this.#creating.delete(key);
+      }
     });
+  }
+
+  async #create(ctx: Context, key: string, request: CreateTask): Promise<{ pid: number }> {
+    const container = await this.#options.containers.get(ctx, request.id);
+    if (this.#tasks.has(key)) throw alreadyExists(`task ${request.id}`);
+    const bundle = new Bundle(this.#options.directories, ctx.namespace, request.id);
+    const runtime = request.runtimePath ?? container.runtime.name;
+    const given = request.options ?? container.runtime.options;
+    const options = this.optionsFor(runtime, given);
+    // A bundle without a task is what a crash left.
+    await bundle.delete();
+    void expectCgroupMigration();
+    await using undo = new AsyncDisposableStack();
+    bundle.create(container.spec.value);
+    undo.defer(() => bundle.delete());
+    const { mounts } = this.#options;
+    const rootfs = await lendRootfs(mounts, ctx, request.id, request.rootfs);
+    // What the shim has not let go of is the collector's.
+    undo.defer(() => returnRootfs(mounts, ctx, request.id).catch(() => undefined));
+    const spec = container.spec.value;
+    const { sandbox } = container;
+    const { groupsPerShim } = request;
+    const own =
+      sandbox === "" || (request.sandboxApi === undefined && this.#shims.groups(runtime, bundle, spec, sandbox));
+    const shim = own
+      ? await this.#shims.start(runtime, bundle, { options, spec, groupsPerShim, signal: ctx.signal })
+      : await this.#join(ctx, bundle, { id: sandbox, ...request.sandboxApi });
+    undo.defer(() => this.#shims.release(shim, bundle));
+    const { id, terminal, stdin, stdout, stderr, checkpoint = "" } = request;
+    const creation = shim.client(ctx.namespace).create({
+      id,
+      bundle: bundle.path,
+      rootfs: rootfs.map((mount) => ({ ...mount, options: [...mount.options] })),
+      terminal,
+      stdin,
+      stdout,
+      stderr,
+      checkpoint,
+      options,
+    });
+    const { pid } = await creation.catch((error: unknown) => {
+      throw within("failed to create shim task", error);
+    });
+    undo.move();
+    this.#register({ namespace: ctx.namespace, id, bundle, shim, client: shim.client(ctx.namespace), pid });
+    return { pid };
   }
 
   #join(ctx: Context, bundle: Bundle, sandbox: TaskSandbox): Promise<Shim> {
@@ -340,9 +358,16 @@ export class ShimTaskManager implements TaskManager {
     await Promise.all([...shims].map(({ connected }) => connected.connection.close()));
   }
 
-  /** @throws NotFound: no such container, or it has no task */
+  /**
+   * A task that is being created is waited for: a client whose input is over before the answer to its `create` asks for the task by
+   * which to close it, once.
+   * @throws NotFound: no such container, or it has no task
+   */
   async #find(ctx: Context, id: string): Promise<Task> {
-    const task = this.#tasks.get(keyOf(ctx, id));
+    const key = keyOf(ctx, id);
+    const creation = this.#tasks.has(key) ? undefined : this.#creating.get(key);
+    if (creation !== undefined) await atMost(this.#options.creationWait ?? 10_000, creation);
+    const task = this.#tasks.get(key);
     if (task !== undefined) return task;
     await this.#options.containers.get(ctx, id);
     throw taskNotFound(id);
@@ -353,6 +378,13 @@ export class ShimTaskManager implements TaskManager {
 function within(what: string, error: unknown): HullError {
   const { code, message } = HullError.from(error);
   return new HullError(code, `${what}: ${message}`, { cause: error });
+}
+
+/** Waits for `work`, but for no longer than `milliseconds`. */
+async function atMost(milliseconds: number, work: Promise<unknown>): Promise<void> {
+  const { promise, resolve } = Promise.withResolvers<void>();
+  const timer = setTimeout(resolve, milliseconds);
+  await Promise.race([work, promise]).finally(() => clearTimeout(timer));
 }
 
 function taskNotFound(id: string): HullError {
