@@ -18,6 +18,7 @@ import type { LeaseStore } from "@hull/engine/leases/index";
 import type { NriStarter } from "@hull/engine/nri/index";
 import type { PluginInit } from "@hull/engine/plugin/index";
 import { pluginTypes } from "@hull/engine/plugin/types";
+import { keepCode } from "@hull/engine/rest";
 import type { ShimTaskManager } from "@hull/engine/runtime/task-manager";
 import type { SandboxController } from "@hull/engine/sandbox/controller";
 import type { SandboxStore } from "@hull/engine/sandbox/index";
@@ -205,28 +206,16 @@ export async function startCri(init: PluginInit<CriGrpcConfig>, config: CriConfi
     drainTimeoutMs: config.runtime.drain_exec_sync_io_timeout,
     log,
   };
-  /** Names of containers' snapshots, which stay: the kubelet asks every ten seconds, and a record with its spec is long. */
-  const layers = new WeakMap<PodContainer, { readonly snapshotter: string; readonly snapshotKey: string }>();
-  const layerOf = async (container: PodContainer) => {
-    const { snapshotter, snapshotKey } = await records.get(contextFor(criNamespace), container.id);
-    const layer = { snapshotter, snapshotKey };
-    layers.set(container, layer);
-    return layer;
-  };
   const stats = new Stats({
     pods: podStore,
     containers: containerStore,
     // Another's shim may keep its containers in a virtual machine, whose groups aren't this host's.
-    cgroupOf: async (container) => (handlerOf(container).own ? await containers.cgroupOf(container) : undefined),
+    cgroupOf: (container) => (handlerOf(container).own ? container.place.cgroupsPath : undefined),
     shimStats: ({ id }) => tasks.stats(contextFor(criNamespace), id),
-    writableLayer: async (container) => {
-      const { snapshotter, snapshotKey } = layers.get(container) ?? (await layerOf(container));
-      return await images.disk.ofLayer(snapshotter, snapshotKey);
-    },
+    layers: images.disk.layers,
     layerDirectory: (container) => rootOf(handlerOf(container).snapshotter),
     period: config.runtime.stats_collect_period,
     retention: config.runtime.stats_retention_period,
-    layerPeriod: config.images.stats_collect_period * 1000,
     warn: (message, { message: error }) => log.log("warn", message, { error }),
   });
   function handlerOf({ podId }: PodContainer): RuntimeHandler {
@@ -265,6 +254,8 @@ export async function startCri(init: PluginInit<CriGrpcConfig>, config: CriConfi
   undo.defer(() => streaming.close());
   const starter = all<NriStarter>(pluginTypes.nri).get("nri");
   if (starter !== undefined) await nri.start(starter, containers);
+  // The kubelet asks as long as it runs.
+  keepCode();
   const running = undo.move();
   init.onStop(() => running.disposeAsync());
   return {

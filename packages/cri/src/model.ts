@@ -71,6 +71,15 @@ export interface PauseTask {
   snapshotter: string;
 }
 
+/** Where a container is on this host. */
+export interface ContainerPlace {
+  /** The `cgroupsPath` of its spec; undefined if the runtime chose. */
+  readonly cgroupsPath: string | undefined;
+  /** Of its own layer. */
+  readonly snapshotter: string;
+  readonly snapshotKey: string;
+}
+
 /** A container of a pod. */
 export interface PodContainer {
   readonly id: string;
@@ -88,6 +97,7 @@ export interface PodContainer {
   /** As `ContainerStatus` shows them. */
   readonly mounts: readonly Mount[];
   readonly user: LinuxContainerUser | undefined;
+  readonly place: ContainerPlace;
   status: ContainerRun;
 }
 

@@ -6,6 +6,7 @@ const restMs = 2000;
 const collectionMs = 500;
 
 let timer: NodeJS.Timeout | undefined;
+let keepsCode = false;
 
 /**
  * To be called when there is work, such as somebody who connects or a pod that is made: once there was none for a while, gives back what
@@ -17,10 +18,18 @@ export function restWhenIdle(): void {
     // Collects beside the event loop; what that freed is given back once it is done.
     Bun.gc(false);
     timer = setTimeout(() => {
-      Bun.shrink();
+      if (!keepsCode) Bun.shrink();
       releaseCode();
     }, collectionMs);
     timer.unref();
   }, restMs);
   timer.unref();
+}
+
+/**
+ * From now on what was compiled stays at rest, too: for one whom somebody asks every second from now on. To shrink is to throw away all that
+ * was compiled; to compile it again, after each pod that was made, takes more than the asking.
+ */
+export function keepCode(): void {
+  keepsCode = true;
 }

@@ -126,6 +126,7 @@ class Creation {
       ...container,
       mounts: config.mounts,
       user: containerUser(spec.process.user),
+      place: { cgroupsPath: spec.linux.cgroupsPath, snapshotter: handler.snapshotter, snapshotKey: id },
       status: run,
     };
     this.#of.live.of(id).rootfs = await this.#rootfs;

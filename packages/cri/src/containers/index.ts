@@ -179,11 +179,6 @@ export class Containers implements NriContainers {
     this.#of.closed = true;
   }
 
-  /** The `cgroupsPath` of its spec. @throws NotFound */
-  async cgroupOf({ id }: PodContainer): Promise<string | undefined> {
-    return (await this.#spec(id)).spec.linux.cgroupsPath;
-  }
-
   /** For plugins of NRI: those that have not ended. */
   async messages(): Promise<NriMessage[]> {
     const live = this.#of.options.containers

@@ -7,7 +7,7 @@ import type { PodContainer } from "../model.ts";
 import { extensionOf, goJson, metadataOf } from "../records/index.ts";
 
 /** What of a container is in its record's extension. */
-export type RecordedContainer = Omit<PodContainer, "status" | "user" | "mounts"> & {
+export type RecordedContainer = Omit<PodContainer, "status" | "user" | "mounts" | "place"> & {
   readonly imageName: string;
   readonly imageDigest: string;
 };

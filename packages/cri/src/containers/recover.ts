@@ -46,6 +46,7 @@ async function recover(of: ContainersContext, record: Container): Promise<void> 
     ...known,
     mounts: known.config.mounts,
     user: containerUser(spec.process.user),
+    place: { cgroupsPath: spec.linux.cgroupsPath, snapshotter: record.snapshotter, snapshotKey: record.snapshotKey },
     status: lastRun(of, record, spec),
   };
   containers.reserveName(container.name, container.id);

@@ -97,7 +97,7 @@ export class CriImages implements Images, Disposable {
       platforms: [hostPlatform(), ...this.#platforms.values()],
       labelsOf: (name) => this.#labelsOf(name),
     });
-    this.disk = new DiskUse(snapshotters, { period: config.stats_collect_period * 1000, log });
+    this.disk = new DiskUse({ ...options, period: config.stats_collect_period * 1000 });
   }
 
   /** Reads the records that are here. To be called once, before images are asked for. */
@@ -107,6 +107,7 @@ export class CriImages implements Images, Disposable {
 
   [Symbol.dispose](): void {
     this.#index[Symbol.dispose]();
+    this.disk[Symbol.dispose]();
   }
 
   /** By id, the beginning of one, tag or digest. @throws Unknown if several ids begin so */

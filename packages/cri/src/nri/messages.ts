@@ -39,7 +39,7 @@ const nriNamespaces = { net: "network", ipc: "ipc", uts: "uts", user: "user", pi
 /** A container, and what of it isn't in its spec; `exit` as its task has just ended. */
 export function nriContainer(
   spec: Spec,
-  container: Omit<PodContainer, "status" | "user" | "mounts"> & {
+  container: Omit<PodContainer, "status" | "user" | "mounts" | "place"> & {
     readonly imageName: string;
     readonly imageDigest: string;
     readonly labels: Readonly<Record<string, string>>;

@@ -29,7 +29,7 @@ import type { Pod, PodContainer } from "../model.ts";
 import { Pace } from "../pace.ts";
 import { type Group, Groups } from "./groups.ts";
 import { interfacesOf } from "./interfaces.ts";
-import { Layers, type LayerUse } from "./layers.ts";
+import { type Layers, type LayerUse, layerId } from "./layers.ts";
 import { cpuMessage, ioMessage, memoryMessage, networkMessage, swapMessage } from "./messages.ts";
 import { Rates } from "./rates.ts";
 import { type ShimStats, shimStats, useOfShim } from "./shim-stats.ts";
@@ -51,18 +51,16 @@ export interface StatsOptions {
   readonly pods: Known<Pod>;
   readonly containers: Known<PodContainer> & { ofPod(podId: string): PodContainer[] };
   /** The `cgroupsPath` of the container's spec; undefined for one whose group on this host says nothing of it. Asked for once. */
-  readonly cgroupOf: (container: PodContainer) => Promise<string | undefined>;
+  readonly cgroupOf: (container: PodContainer) => string | undefined;
   /** What the shim tells of a container without such a path. */
   readonly shimStats?: (container: PodContainer) => Promise<TypedBytes>;
-  /** What the container's own layer takes on disk (`Snapshotter.usage`). @throws NotFound */
-  readonly writableLayer: (container: PodContainer) => Promise<{ size: number; inodes: number }>;
+  /** What containers' own layers take on disk. */
+  readonly layers: Pick<Layers, "ask" | "of">;
   /** The directory of the container's snapshotter, which tells the file system that its layer is on. */
   readonly layerDirectory: (container: PodContainer) => string;
   /** ms: `stats_collect_period` and `stats_retention_period` of the runtime's table. */
   readonly period: number;
   readonly retention: number;
-  /** ms: `stats_collect_period` of the images' table. */
-  readonly layerPeriod: number;
   readonly warn: (message: string, error: HullError) => void;
   /** Where the control groups are; the host's. */
   readonly groups?: Groups;
@@ -80,22 +78,14 @@ export class Stats {
   readonly #places: Groups;
   readonly #groups = new Map<string, Group | undefined>();
   readonly #rates: Rates;
-  readonly #layers: Layers;
+  readonly #layers: Pick<Layers, "ask" | "of">;
 
   constructor(options: StatsOptions) {
     this.#options = options;
     this.#places = options.groups ?? new Groups();
     const nanos = (ms: number): bigint => BigInt(Math.round(ms)) * 1_000_000n;
     this.#rates = new Rates({ period: nanos(options.period), retention: nanos(options.retention) });
-    this.#layers = new Layers({
-      period: options.layerPeriod,
-      now: nowNanos,
-      look: async (id) => {
-        const { size, inodes } = await options.writableLayer(options.containers.get(id));
-        return { bytes: BigInt(size), inodes: BigInt(inodes) };
-      },
-      onError: (error, id) => options.warn(`can't tell what the layer of container "${id}" takes on disk`, error),
-    });
+    this.#layers = options.layers;
   }
 
   /** @throws NotFound for an unknown container; Unknown for one that doesn't run (texts as containerd's) */
@@ -164,7 +154,7 @@ export class Stats {
       for (const container of containers.ofPod(pod.id)) {
         const found = await this.#allOf(container, pace);
         if (found === undefined) continue;
-        const [layer, directory] = [this.#layers.of(container.id), this.#layerDirectory(container)];
+        const [layer, directory] = [this.#layers.of(layerOf(container)), this.#layerDirectory(container)];
         message.containerMetrics.push(containerMetrics({ pod, container, ...found, layer, directory }));
         if (pace.due) await pace.rest();
       }
@@ -193,10 +183,7 @@ export class Stats {
 
   async #askLayers(containers: readonly PodContainer[]): Promise<void> {
     this.#forgetGone();
-    await this.#layers.ask(
-      containers.map(({ id }) => id),
-      patience,
-    );
+    await this.#layers.ask(containers.map(layerOf), patience);
   }
 
   /** Nobody tells of containers that go: they are missed when more are remembered than there are. */
@@ -204,16 +191,15 @@ export class Stats {
     const { pods, containers } = this.#options;
     const there = { has: (id: string) => (containers.exact(id) ?? pods.exact(id)) !== undefined };
     if (this.#rates.size > containers.size + pods.size) this.#rates.keep(there);
-    if (this.#layers.size > containers.size) this.#layers.keep(there);
     if (this.#groups.size <= containers.size) return;
     for (const id of this.#groups.keys()) if (!there.has(id)) this.#groups.delete(id);
   }
 
-  async #groupOf(container: PodContainer): Promise<Group | undefined> {
+  #groupOf(container: PodContainer): Group | undefined {
     const { pid, state } = container.status;
     if (state !== "running" || this.#groups.has(container.id)) return this.#groups.get(container.id);
     try {
-      const path = await this.#options.cgroupOf(container);
+      const path = this.#options.cgroupOf(container);
       const group = path === undefined ? undefined : this.#places.ofContainer(path, pid);
       this.#groups.set(container.id, group);
       return group;
@@ -242,7 +228,7 @@ export class Stats {
   /** One look at a container. Undefined if it doesn't run. */
   async #useOf(container: PodContainer, asked?: Told): Promise<Use | undefined> {
     if (container.status.state !== "running") return undefined;
-    const group = await this.#groupOf(container);
+    const group = this.#groupOf(container);
     if (group !== undefined) return useOf(this.#files, group);
     const told = await (asked?.get(container.id) ?? this.#toldOf(container));
     return told === undefined ? undefined : useOfShim(told, nowNanos());
@@ -251,7 +237,7 @@ export class Stats {
   /** All that is known of what a container uses. Undefined if it doesn't run. */
   async #allOf(container: PodContainer, pace: Pace) {
     if (container.status.state !== "running") return undefined;
-    const group = await this.#groupOf(container);
+    const group = this.#groupOf(container);
     if (group === undefined) {
       const told = await this.#toldOf(container);
       return told === undefined ? undefined : { ...told, processes: undefined };
@@ -279,7 +265,7 @@ export class Stats {
     const { id, config, status } = container;
     const { metadata, labels, annotations } = config;
     const attributes = { id, metadata, labels, annotations };
-    const layer = this.#layers.of(id);
+    const layer = this.#layers.of(layerOf(container));
     const mountpoint = this.#layerDirectory(container);
     const writableLayer = { ...layerMessage(layer), fsId: { mountpoint } };
     if (use === undefined)
@@ -330,6 +316,8 @@ export class Stats {
     return group === undefined ? undefined : useOf(this.#files, group);
   }
 }
+
+const layerOf = ({ place }: PodContainer): string => layerId(place.snapshotter, place.snapshotKey);
 
 function layerMessage({ at, bytes, inodes }: LayerUse) {
   return { timestamp: at, usedBytes: { value: bytes }, inodesUsed: { value: inodes } };

@@ -11,6 +11,15 @@ export interface LayerUse {
 
 const unseen: LayerUse = { at: 0n, bytes: 0n, inodes: 0n };
 
+/** Names a layer among those of all snapshotters, whose own names have no space. */
+export const layerId = (snapshotter: string, key: string): string => `${snapshotter} ${key}`;
+
+/** What `layerId` was made of. */
+export function partsOfLayerId(id: string): { snapshotter: string; key: string } {
+  const space = id.indexOf(" ");
+  return { snapshotter: id.slice(0, space), key: id.slice(space + 1) };
+}
+
 interface Known {
   use: LayerUse;
   /** `performance.now()` from when on it is to be looked at again; never while it is being looked at. */
@@ -21,7 +30,7 @@ interface Known {
 const shareOfTime = 1 / 20;
 
 export interface LayerOptions {
-  /** Counts the layer's files, which takes as long as there are many. @throws NotFound for a container that is gone */
+  /** Counts the layer's files, which takes as long as there are many. @throws NotFound for one that is gone */
   readonly look: (id: string) => Promise<Omit<LayerUse, "at">>;
   /** ms that a look may be old. */
   readonly period: number;
@@ -81,16 +90,17 @@ export class Layers {
         known.use = { ...(await this.#options.look(id)), at: this.#options.now() };
       } catch (error) {
         const cause = HullError.from(error);
-        if (cause.code !== "notFound") this.#options.onError(cause, id);
+        if (cause.code === "notFound") this.forget(id);
+        else this.#options.onError(cause, id);
       }
       const now = performance.now();
       known.nextAt = now + Math.max(this.#options.period, (now - began) / shareOfTime);
     }
   }
 
-  /** Forgets all but these. */
-  keep(ids: { has(id: string): boolean }): void {
-    for (const id of this.#known.keys()) if (!ids.has(id)) this.#known.delete(id);
+  /** To be called for one that is gone. */
+  forget(id: string): void {
+    this.#known.delete(id);
   }
 }
 

@@ -73,8 +73,9 @@ describe("layers", () => {
     await layers.ask(["a", "b", "c"], 1000);
     expect(looked).toEqual(["a", "b", "c"]);
     expect(layers.of("c")).toEqual({ at: 5n, bytes: 7n, inodes: 1n });
-    layers.keep(new Set(["a"]));
-    expect(layers.size).toBe(1);
+    layers.forget("c");
+    expect(layers.of("c").at).toBe(0n);
+    expect(layers.size).toBe(2);
   });
 
   test("that take long are not waited for", async () => {
@@ -96,6 +97,7 @@ describe("layers", () => {
     const layers = new Layers({ look, period: 60_000, now: () => 5n, onError });
     await layers.ask(["gone", "bad"], 1000);
     expect(errors).toEqual(["bad: broken"]);
+    expect(layers.size).toBe(1);
   });
 });
 

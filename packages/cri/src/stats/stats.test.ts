@@ -99,7 +99,7 @@ describe.each([1, 2] as const)("stats by control groups of version %i", (version
     const warnings: string[] = [];
     const { stats } = statsOver([pod("p")], [container("bad", "p"), container("a", "p")], {
       ...fake,
-      cgroupOf: async ({ id, podId }) => {
+      cgroupOf: ({ id, podId }) => {
         if (id === "bad") throw new Error("no spec");
         return `/${podId}/${id}`;
       },
@@ -185,7 +185,7 @@ describe.each([1, 2] as const)("stats by control groups of version %i", (version
 describe("stats of a container that only its shim knows", () => {
   const shim = (data: TypedBytes) =>
     statsOver([pod("p")], [container("a", "p", { startedAt: nowNanos() - 10n * second })], {
-      cgroupOf: async () => undefined,
+      cgroupOf: () => undefined,
       shimStats: async () => data,
     }).stats;
   const data1 = encodeAny("io.containerd.cgroups.v1.Metrics", Metrics1, {
@@ -253,13 +253,13 @@ test.skipIf(!isRoot)("stats of a control group of this kernel (needs root: makes
   const group = cgroupAt(path);
   createCgroup(group);
   try {
-    const { stats } = statsOver([pod("p")], [container("a", "p")], { cgroupOf: async () => path });
+    const { stats } = statsOver([pod("p")], [container("a", "p")], { cgroupOf: () => path });
     const { cpu, memory } = await stats.containerStats("a");
     expect(cpu?.usageCoreNanoSeconds?.value).toBeGreaterThanOrEqual(0n);
     expect(memory?.usageBytes?.value).toBeGreaterThanOrEqual(0n);
   } finally {
     removeCgroup(group);
   }
-  const { stats } = statsOver([pod("p")], [container("a", "p")], { cgroupOf: async () => path });
+  const { stats } = statsOver([pod("p")], [container("a", "p")], { cgroupOf: () => path });
   await expect(stats.containerStats("a")).rejects.toThrow("unexpected metrics response: []");
 });

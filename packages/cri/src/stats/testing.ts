@@ -6,6 +6,7 @@ import type { Pod, PodContainer } from "../model.ts";
 import { PodContainerStore, PodStore } from "../stores/index.ts";
 import type { Groups } from "./groups.ts";
 import { Stats, type StatsOptions } from "./index.ts";
+import { Layers } from "./layers.ts";
 
 export function pod(id: string, options: Partial<Pod> & { cgroupParent?: string } = {}): Pod {
   const { cgroupParent = "", ...rest } = options;
@@ -44,6 +45,7 @@ export function container(id: string, podId: string, status: Partial<PodContaine
     processLabel: "",
     mounts: [],
     user: undefined,
+    place: { cgroupsPath: `/${podId}/${id}`, snapshotter: "overlayfs", snapshotKey: id },
     status: {
       state: "running",
       createdAt: nowNanos(),
@@ -72,12 +74,16 @@ export function statsOver(
   for (const each of containers) stores.containers.add(each);
   const stats = new Stats({
     ...stores,
-    cgroupOf: async ({ id, podId }) => `/${podId}/${id}`,
-    writableLayer: async () => ({ size: 4096, inodes: 2 }),
+    cgroupOf: ({ place }) => place.cgroupsPath,
+    layers: new Layers({
+      period: 10_000,
+      now: nowNanos,
+      look: async () => ({ bytes: 4096n, inodes: 2n }),
+      onError: () => {},
+    }),
     layerDirectory: () => "/",
     period: 1000,
     retention: 120_000,
-    layerPeriod: 10_000,
     warn: () => {},
     ...options,
   });

@@ -58,7 +58,7 @@ export class OverlaySnapshotter implements Snapshotter, AsyncDisposable {
   }
 
   async usage(ctx: Context, key: string): Promise<Usage> {
-    const { id, kind } = this.#records.get(ctx, key);
+    const { id, kind } = this.#records.place(ctx, key);
     if (kind !== "active") return this.#records.committedUsage(ctx, key);
     const usage = await diskUsage(this.#files(id), ctx.signal);
     const image = lstatSync(this.#image(id), { throwIfNoEntry: false });

@@ -83,6 +83,11 @@ export class SnapshotRecords {
     return this.#recordOf(this.#row(requireNamespace(ctx), key));
   }
 
+  /** As `get`, without the parents: what is enough to measure one. @throws NotFound */
+  place(ctx: Context, key: string): Omit<SnapshotRecord, "parents"> {
+    return placeOf(this.#row(requireNamespace(ctx), key));
+  }
+
   /** As `get`, of one that can be mounted. @throws NotFound; FailedPrecondition for a committed one */
   getMountable(ctx: Context, key: string): SnapshotRecord {
     const record = this.get(ctx, key);
@@ -298,7 +303,7 @@ export class SnapshotRecords {
       SnapshotRemove.encode({ key, snapshotter: this.#snapshotter }).finish(),
     );
     this.#changed("deletion");
-    return { id: Number(removed.id), kind: kindOf(removed), parents: [], backend: String(removed.backend ?? "") };
+    return { ...placeOf(removed), parents: [] };
   }
 
   /** @throws NotFound; InvalidArgument */
@@ -400,7 +405,7 @@ export class SnapshotRecords {
       )
       .all(row.parent_id ?? null)
       .map(({ id }) => Number(id));
-    return { id: Number(row.id), kind: kindOf(row), parents, backend: String(row.backend ?? "") };
+    return { ...placeOf(row), parents };
   }
 }
 
@@ -411,6 +416,10 @@ const now = (): Nanoseconds => BigInt(Date.now()) * 1_000_000n;
 
 function kindOf({ kind }: SqlRow): SnapshotKind {
   return kind === "active" || kind === "view" ? kind : "committed";
+}
+
+function placeOf(row: SqlRow): Omit<SnapshotRecord, "parents"> {
+  return { id: Number(row.id), kind: kindOf(row), backend: String(row.backend ?? "") };
 }
 
 function infoOf(row: SqlRow): SnapshotInfo {
