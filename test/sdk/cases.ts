@@ -5,7 +5,8 @@
 import assert from "node:assert/strict";
 import { createReadStream, existsSync } from "node:fs";
 import { fileURLToPath } from "node:url";
-import { type Hull, HullError } from "@hull/client";
+import { type Hull, HullError, type ImportOptions } from "@hull/client";
+import { annotated } from "./archive.ts";
 
 export interface CaseContext {
   readonly hull: Hull;
@@ -41,6 +42,26 @@ export const cases: readonly Case[] = [
       assert.deepEqual((await found.config()).config.cmd, ["sh"]);
       assert.equal(await hull.images.find("nothing-of-this-name"), undefined);
       assert.ok((await hull.images.list()).some(({ name }) => name === found.name));
+    },
+  },
+  {
+    name: "names images of archives that don't",
+    async run({ hull, archive }) {
+      const namesOf = async (annotations: Record<string, string>, options?: ImportOptions) => {
+        const images = await hull.images.import(createReadStream(annotated(archive, annotations)), options);
+        for (const found of images) {
+          assert.equal((await hull.images.get(found.name)).digest, found.digest);
+          await found.remove({ sync: true });
+        }
+        return images.map(({ name }) => name);
+      };
+      const { digest } = await hull.images.get(image);
+      const tag = { "org.opencontainers.image.ref.name": "v1" };
+      assert.deepEqual(await namesOf(tag), ["localhost/imported:v1"]);
+      assert.deepEqual(await namesOf(tag, { name: "my/app" }), ["docker.io/my/app:v1"]);
+      assert.deepEqual(await namesOf({}), [`localhost/imported@${digest}`]);
+      assert.deepEqual(await namesOf({ "io.containerd.image.name": "example.com/a:b" }), ["example.com/a:b"]);
+      await assert.rejects(namesOf({}, { name: "my/app:v1" }), /must have no tag/);
     },
   },
   {
@@ -238,7 +259,9 @@ export const cases: readonly Case[] = [
       });
       await kind.stdout[Symbol.asyncIterator]().next();
       assert.equal((await kind.stop()).code, 7);
-      await using stubborn = await hull.run(image, { command: ["sleep", "100"] });
+      await using stubborn = await hull.run(image, { command: ["sh", "-c", "echo up; exec sleep 100"] });
+      // Before that it is runc, to whom the signal means the end.
+      await stubborn.stdout[Symbol.asyncIterator]().next();
       assert.equal((await stubborn.stop({ timeoutMs: 100 })).code, 137);
     },
   },

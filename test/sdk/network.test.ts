@@ -2,7 +2,7 @@
 import { expect, test } from "bun:test";
 import { join } from "node:path";
 import { writeBusyboxImage } from "../../scripts/image.ts";
-import { noContainerd, startContainerd } from "../support/containerd.ts";
+import { containerds, startContainerd } from "../support/containerd.ts";
 import { startHull } from "../support/hull.ts";
 import { type NetworkNamespace, noNetworks, openNetworkNamespace } from "../support/network-namespace.ts";
 import { node, nodeEnvironment, noNode } from "../support/node.ts";
@@ -27,12 +27,14 @@ const ways: readonly Way[] = [
     runtime: bun,
     start: (folder, { behind }) => startHull(folder, runc, { behind }),
   },
-  {
-    name: "the real containerd",
-    why: noNetworks ?? noContainerd,
-    runtime: bun,
-    start: (folder, { behind }) => startContainerd(folder, { behind }),
-  },
+  ...containerds.map(
+    ({ name, command }): Way => ({
+      name: `the real ${name}`,
+      why: noNetworks,
+      runtime: bun,
+      start: (folder, { behind }) => startContainerd(folder, { behind, command }),
+    }),
+  ),
   { name: "an engine in the program", why: noNetworks, runtime: bun },
   { name: "an engine in a program under Node", why: noNetworks ?? noNode, runtime: [node ?? ""] },
 ];

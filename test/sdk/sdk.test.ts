@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { connect, type Hull } from "@hull/client";
 import { Engine } from "@hull/embed";
 import { writeBusyboxImage } from "../../scripts/image.ts";
-import { noContainerd, startContainerd } from "../support/containerd.ts";
+import { containerds, noContainerd, startContainerd } from "../support/containerd.ts";
 import { startHull } from "../support/hull.ts";
 import { node, nodeEnvironment, noNode } from "../support/node.ts";
 import { runProgram } from "../support/process.ts";
@@ -16,8 +16,10 @@ const noProgram = lacking ?? noNode;
 
 const plugins = { "io.containerd.runtime.v2.task": { oci_runtime: "runc" } };
 
-/** Ways to a Hull, each on folders of its own. */
-const ways: readonly [name: string, open: (folder: Scratch, stack: AsyncDisposableStack) => Promise<Hull>][] = [
+/** A way to a Hull, on folders of its own. */
+type Way = readonly [name: string, open: (folder: Scratch, stack: AsyncDisposableStack) => Promise<Hull>];
+
+const ways: readonly Way[] = [
   [
     "hull's daemon",
     async (folder, stack) => {
@@ -27,13 +29,15 @@ const ways: readonly [name: string, open: (folder: Scratch, stack: AsyncDisposab
       return stack.use(await connect({ address: daemon.address }));
     },
   ],
-  [
-    "the real containerd",
-    async (folder, stack) => {
-      const daemon = stack.use(await startContainerd(folder.path));
-      return stack.use(await connect({ address: daemon.address }));
-    },
-  ],
+  ...containerds.map(
+    ({ name, command }): Way => [
+      `the real ${name}`,
+      async (folder, stack) => {
+        const daemon = stack.use(await startContainerd(folder.path, { command }));
+        return stack.use(await connect({ address: daemon.address }));
+      },
+    ],
+  ),
   [
     "an engine in the program",
     async (folder, stack) =>

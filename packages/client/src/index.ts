@@ -28,7 +28,14 @@ export type { BlobInfo, Content } from "./sdk/content.ts";
 export type { EventsOptions, HullEvent, Topic, TopicEvents } from "./sdk/events.ts";
 export type { FileOption } from "./sdk/file-options.ts";
 export { connect, Hull } from "./sdk/hull.ts";
-export { Image, type Images, type PullOptions, type RegistryAccess, type TransferLimits } from "./sdk/images.ts";
+export {
+  Image,
+  type Images,
+  type ImportOptions,
+  type PullOptions,
+  type RegistryAccess,
+  type TransferLimits,
+} from "./sdk/images.ts";
 export type { Leases } from "./sdk/leases.ts";
 export type { LogLine, LogOption, LogsOptions } from "./sdk/log-options.ts";
 export type { Namespaces } from "./sdk/namespaces.ts";

@@ -15,6 +15,7 @@ import type { PartialOf } from "@hull/api/rpc";
 import { decodeAny, encodeAny, isType } from "@hull/api/typeurl";
 import { isCode, unimplemented } from "@hull/errors";
 import type { Platform } from "@hull/oci/descriptor";
+import { hostPlatform } from "@hull/oci/platform";
 import type { Client } from "./client.ts";
 import { ClientStreams, lastBytesMs } from "./transfer-streams.ts";
 
@@ -271,7 +272,14 @@ function storeOf(
     allMetadata,
     platforms: platforms.map(toWirePlatform),
     extraReferences,
-    unpacks: unpack === undefined ? [] : [{ snapshotter: unpack }],
+    // Without a platform containerd unpacks nothing.
+    unpacks:
+      unpack === undefined
+        ? []
+        : (platforms.length === 0 ? [hostPlatform()] : platforms).map((platform) => ({
+            platform: toWirePlatform(platform),
+            snapshotter: unpack,
+          })),
   });
 }
 

@@ -49,12 +49,15 @@ export async function pullHere(client: Client, reference: string, options: PullO
 export async function importHere(
   client: Client,
   archive: AsyncIterable<Uint8Array>,
-  { platforms = [], unpack, labels = {}, signal, ...options }: ImportOptions,
+  { platforms = [], unpack, labels = {}, signal, digests = false, onProgress, ...options }: ImportOptions,
 ): Promise<string[]> {
+  const { baseName } = options;
   const images = await importArchive(contextOf(client, signal), dependenciesOf(client), archive, {
+    ...options,
+    ...(digests && baseName !== undefined ? { digestPrefix: baseName } : {}),
     platforms: platforms.length === 0 ? "all" : platforms,
     labels: { ...labels },
-    progress: listener(options.onProgress),
+    progress: listener(onProgress),
   });
   const names = images.map(({ name }) => name);
   if (unpack !== undefined) await unpackAll(client, names, platforms, unpack);

@@ -1,6 +1,6 @@
 import { ImagesDefinition } from "@hull/api/gen/containerd/services/images/v1/images";
 import { IntrospectionDefinition } from "@hull/api/gen/containerd/services/introspection/v1/introspection";
-import { isCode, notFound } from "@hull/errors";
+import { invalidArgument, isCode, notFound } from "@hull/errors";
 import type { Descriptor, Platform } from "@hull/oci/descriptor";
 import type { ImageConfig } from "@hull/oci/manifest";
 import { hostPlatform } from "@hull/oci/platform";
@@ -14,6 +14,7 @@ import {
   type PlatformImage,
   platformImage,
 } from "../images.ts";
+import { withLease } from "../lease.ts";
 import {
   exportImages,
   importImages,
@@ -44,6 +45,16 @@ export interface PullOptions extends TransferLimits, RegistryAccess {
   /** `overlayfs` unless told. */
   readonly snapshotter?: string;
   readonly labels?: Readonly<Record<string, string>>;
+}
+
+export interface ImportOptions extends TransferLimits {
+  /**
+   * What images are called that the archive gives no full name: with `my/app` one that has the tag `v1` there is `docker.io/my/app:v1`, and one
+   * without any is `docker.io/my/app@sha256:…`. `localhost/imported` unless told.
+   */
+  readonly name?: string;
+  /** `overlayfs` unless told. */
+  readonly snapshotter?: string;
 }
 
 const defaultSnapshotter = "overlayfs";
@@ -90,25 +101,31 @@ export class Images {
     const name = fullName(reference);
     const wish = { ...rest, platforms: [platform], unpack: snapshotter };
     await orHere(
-      () => pullImage(this.#client, name, wish),
+      () => keepingStreams(this.#client, (leased) => pullImage(leased, name, wish)),
       async () => await (await import("./here.ts")).pullHere(this.#client, name, wish),
     );
     return await this.get(name);
   }
 
-  /** Reads an archive (an OCI layout, or of `docker save`), and unpacks what is for this host. */
-  async import(
-    archive: AsyncIterable<Uint8Array>,
-    { snapshotter = defaultSnapshotter, ...limits }: TransferLimits & { readonly snapshotter?: string } = {},
-  ): Promise<Image[]> {
-    const wish = { ...limits, platforms: [hostPlatform()], unpack: snapshotter };
-    const names = await this.#importNames(archive, wish);
-    return await Promise.all(names.map((name) => this.get(name)));
+  /** Reads an archive (an OCI layout, or of `docker save`), and unpacks what is for this host. All of its images get a name. */
+  async import(archive: AsyncIterable<Uint8Array>, options: ImportOptions = {}): Promise<Image[]> {
+    const { name = "localhost/imported", snapshotter = defaultSnapshotter, ...limits } = options;
+    const names = await this.#importNames(archive, {
+      ...limits,
+      // containerd leaves out what no base name was given for.
+      baseName: familyOf(name),
+      digests: true,
+      skipDigestForNamed: true,
+      platforms: [hostPlatform()],
+      unpack: snapshotter,
+    });
+    return await Promise.all(names.map(async (one) => this.#image(await getImage(this.#client, one))));
   }
 
   async #importNames(archive: AsyncIterable<Uint8Array>, wish: ImportWish): Promise<string[]> {
     // Which of the two ways it goes has to be known before: an archive may come only once.
-    if (await hasTransfer(this.#client)) return await importImages(this.#client, archive, wish);
+    if (await hasTransfer(this.#client))
+      return await keepingStreams(this.#client, (leased) => importImages(leased, archive, wish));
     return await (await import("./here.ts")).importHere(this.#client, archive, wish);
   }
 
@@ -211,6 +228,14 @@ export function fullName(reference: string): string {
   return formatReference(normalizeReference(reference));
 }
 
+/** `busybox` becomes `docker.io/library/busybox`, for tags and digests to follow. @throws InvalidArgument if it has one */
+function familyOf(name: string): string {
+  if (/[:@][^/]*$/.test(name))
+    throw invalidArgument(`the name "${name}" of imported images must have no tag and no digest: images bring theirs`);
+  const { domain, path } = normalizeReference(name);
+  return `${domain}/${path}`;
+}
+
 /** The image to run. @throws NotFound if it isn't here and mustn't be fetched */
 export async function imageToRun(
   images: Images,
@@ -223,6 +248,12 @@ export async function imageToRun(
   if (pull === "never") throw notFound(`image "${fullName(image)}" is not here, and "pull" is "never"`);
   return await images.pull(image, options);
 }
+
+/**
+ * Transfers under a lease of ours, though the daemon takes one itself: containerd's collector ends streams that no lease keeps, if they are in
+ * a namespace that isn't known yet, and it runs soon after the start.
+ */
+const keepingStreams = withLease;
 
 /** What the daemon can't, having no transfer service, is done by this program. */
 async function orHere(byDaemon: () => Promise<void>, here: () => Promise<void>): Promise<void> {
