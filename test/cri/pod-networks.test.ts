@@ -2,6 +2,9 @@
 import { afterAll, afterEach, beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
 import { chmodSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { ContainersDefinition } from "@hull/api/gen/containerd/services/containers/v1/containers";
+import { TasksDefinition } from "@hull/api/gen/containerd/services/tasks/v1/tasks";
+import { Status } from "@hull/api/gen/containerd/types/task/task";
 import { NamespaceMode } from "@hull/api/gen/cri/v1/cri";
 import { CriDaemon, noPods, type PodConfig, scriptContainer, writePodImages } from "../support/cri.ts";
 import { type Scratch, scratch } from "../support/scratch.ts";
@@ -102,6 +105,21 @@ describe.skipIf(noPods !== undefined)(`networks of pods${noPods === undefined ? 
     expect(shown).toMatch(/^\s*0\s+400000\s+65536$/m);
     expect(shown).toContain("10.78.0.");
     await remove(id);
+  });
+
+  test("who asks for a pod as a container sees one that is in its network, as cAdvisor wants it", async () => {
+    const id = await run("seen");
+    const { container } = await daemon.client.service(ContainersDefinition).get({ id });
+    expect(container).toMatchObject({ image: "example.com/pause:1", labels: { "io.cri-containerd.kind": "sandbox" } });
+    const { process: task } = await daemon.client.service(TasksDefinition).get({ containerId: id });
+    expect(task?.status).toBe(Status.RUNNING);
+    const { stdout } = await daemon.machine.run(["cat", `/proc/${task?.pid}/net/dev`]);
+    expect(stdout).toMatch(/^\s*eth0:/m);
+    expect(stdout).not.toContain("cni1:");
+    await remove(id);
+    await expect(daemon.client.service(TasksDefinition).get({ containerId: id })).rejects.toMatchObject({
+      code: "notFound",
+    });
   });
 
   test("a shim of others has a pause process, and leaves nothing either", async () => {

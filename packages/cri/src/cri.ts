@@ -9,6 +9,7 @@ import type { ServiceImplementation } from "@hull/api/rpc";
 import { nowNanos } from "@hull/api/timestamp";
 import { openDeviceRegistry } from "@hull/engine/cdi/index";
 import type { ContainerStore } from "@hull/engine/containers/index";
+import { type StandIns, standInsId } from "@hull/engine/containers/stand-ins";
 import type { ContentStore } from "@hull/engine/content/index";
 import { contextFor } from "@hull/engine/context";
 import type { Differ } from "@hull/engine/diff/index";
@@ -140,6 +141,7 @@ export async function startCri(init: PluginInit<CriGrpcConfig>, config: CriConfi
       tasks,
       snapshotters,
       sandboxControllers: all<SandboxController>(pluginTypes.sandboxController),
+      standIns: get<StandIns>(pluginTypes.internal, standInsId),
     },
     images,
     specs,

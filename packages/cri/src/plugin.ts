@@ -34,6 +34,7 @@ export const criPlugin = definePlugin({
   requires: [
     criType,
     pluginTypes.event,
+    pluginTypes.internal,
     pluginTypes.lease,
     pluginTypes.nri,
     pluginTypes.runtime,

@@ -3,6 +3,7 @@ import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { criPlugins } from "@hull/cri/plugin";
 import type { ContainerStore } from "@hull/engine/containers/index";
+import { type StandIns, standInsId } from "@hull/engine/containers/stand-ins";
 import type { ContentStore } from "@hull/engine/content/index";
 import type { Differ } from "@hull/engine/diff/index";
 import type { EventLog } from "@hull/engine/event-log/index";
@@ -68,8 +69,11 @@ export const servicePlugins: readonly AnyPlugin[] = [
       runtimeInfo: (runtime, options) => get<ShimTaskManager>(pluginTypes.runtime).shims.info(runtime, options),
     }),
   ),
-  servicePlugin("containers", [service], ({ get }) =>
-    containersService(get<ContainerStore>(service, "containers-service")),
+  servicePlugin("containers", [service, pluginTypes.internal], ({ get }) =>
+    containersService(
+      get<ContainerStore>(service, "containers-service"),
+      get<StandIns>(pluginTypes.internal, standInsId),
+    ),
   ),
   servicePlugin("content", [service], ({ get }) => contentService(get<ContentStore>(pluginTypes.content))),
   servicePlugin("diff", [service], ({ get }) => diffService(get<Differ>(service, "diff-service"))),
@@ -103,14 +107,19 @@ export const servicePlugins: readonly AnyPlugin[] = [
   ),
   definePlugin({ type: streaming, id: "manager", requires: [], start: () => new Streams() }),
   servicePlugin("streaming", [streaming], ({ get }) => streamingService(get<Streams>(streaming))),
-  servicePlugin("tasks", [service, pluginTypes.runtime, pluginTypes.content], ({ get, state }) => {
-    const tasks = get<TaskManager>(pluginTypes.runtime);
-    const containers = get<ContainerStore>(service, "containers-service");
-    const content = get<ContentStore>(pluginTypes.content);
-    const differ = get<Differ>(service, "diff-service");
-    const directory = join(state, "checkpoints");
-    return tasksService(tasks, new Checkpoints({ tasks, containers, content, differ, directory }));
-  }),
+  servicePlugin(
+    "tasks",
+    [service, pluginTypes.internal, pluginTypes.runtime, pluginTypes.content],
+    ({ get, state }) => {
+      const tasks = get<TaskManager>(pluginTypes.runtime);
+      const containers = get<ContainerStore>(service, "containers-service");
+      const content = get<ContentStore>(pluginTypes.content);
+      const differ = get<Differ>(service, "diff-service");
+      const directory = join(state, "checkpoints");
+      const standIns = get<StandIns>(pluginTypes.internal, standInsId);
+      return tasksService(tasks, new Checkpoints({ tasks, containers, content, differ, directory }), standIns);
+    },
+  ),
   servicePlugin("transfer", [pluginTypes.transfer, streaming, service], ({ get, log }) =>
     transferService({
       transfer: get<Transfer>(pluginTypes.transfer),

@@ -1,5 +1,6 @@
 import { autoRemovePlugin } from "./auto-remove/plugin.ts";
 import { containersPlugin } from "./containers/plugin.ts";
+import { standInsPlugin } from "./containers/stand-ins.ts";
 import { contentPlugin, contentServicePlugin } from "./content/plugin.ts";
 import { diffPlugin, walkingPlugin } from "./diff/plugin.ts";
 import { eventLogPlugin } from "./event-log/plugin.ts";
@@ -48,6 +49,7 @@ export const enginePlugins: readonly AnyPlugin[] = [
   namespacesPlugin,
   imagesPlugin,
   containersPlugin,
+  standInsPlugin,
   leasesPlugin,
   sandboxStorePlugin,
   walkingPlugin,

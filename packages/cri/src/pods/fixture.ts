@@ -11,6 +11,7 @@ import {
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { NamespaceMode, PodSandboxConfig } from "@hull/api/gen/cri/v1/cri";
+import { StandIns } from "@hull/engine/containers/stand-ins";
 import { contextFor } from "@hull/engine/context";
 import { silent } from "@hull/engine/log";
 import { MetadataFixture } from "@hull/engine/metadata/fixture";
@@ -58,6 +59,7 @@ export class PodsFixture implements AsyncDisposable {
   networks: CniPodNetworks;
   pods: Pods;
   #nriFails = false;
+  readonly standIns = new StandIns();
   /** Processes of pause tasks by pod. */
   readonly running = new Map<string, { pid: number; ended: PromiseWithResolvers<void> }>();
 
@@ -104,6 +106,7 @@ export class PodsFixture implements AsyncDisposable {
       tasks: this.#tasks(),
       snapshotters: new Map(),
       sandboxControllers: new Map(),
+      standIns: this.standIns,
     };
     const note = (what: string) => (pod: Pod) => {
       this.told.push(`${what} ${pod.config.metadata?.name}`);

@@ -38,6 +38,7 @@ import type { PodsOptions } from "./options.ts";
 import { PauseProcesses } from "./pause.ts";
 import { isContainerds, podOfRecord, podRecord } from "./record.ts";
 import { ShimSandboxes } from "./shim-sandbox.ts";
+import { PodStandIns } from "./stand-ins.ts";
 import { allOver, directoriesOf, LeftBehind, removeRecord, saveRecord, startPod } from "./start.ts";
 import { listedPod, matchesPod, podInfo, podStatus } from "./status.ts";
 
@@ -53,12 +54,14 @@ export class Pods {
   readonly #options: PodsOptions;
   readonly #pause: PauseProcesses;
   readonly #shims: ShimSandboxes;
+  readonly #standIns: PodStandIns;
   readonly #closing = new AbortController();
 
   constructor(options: PodsOptions) {
     this.#options = options;
     this.#pause = new PauseProcesses(options);
     this.#shims = new ShimSandboxes(options.engine.sandboxControllers);
+    this.#standIns = new PodStandIns(options);
   }
 
   /**
@@ -88,6 +91,7 @@ export class Pods {
       const made = pod;
       const keeper = this.#keeperOf(made, handler);
       await startPod(made, plan, labels.mount, { options: this.#options, handler, keeper, directories, signal });
+      if (keeper === undefined) this.#standIns.show(made, handler);
       hooks.onEvent(made, "created");
       this.#watch(made, keeper);
       hooks.onEvent(made, "started");
@@ -119,6 +123,7 @@ export class Pods {
     // Not while its network is removed: that may take its time, and plugins that come would wait for it, and all other pods for them.
     await nri.shared(() => this.#stopProcesses(pod));
     if (pod.released === true) return;
+    this.#standIns.hide(pod);
     // In the metadata at once; on the disk while the network is removed.
     const saved = this.#becomeNotReady(pod);
     saved.catch(() => undefined);
@@ -310,13 +315,18 @@ export class Pods {
       const keeper = this.#keeperOf(pod);
       const pid = keeper === undefined ? 0 : await keeper.pidOf(pod.id);
       const isWhole = pid !== undefined && (pod.namespaces.net === undefined || !isNetworkClosed(pod.namespaces));
-      if (isWhole) return this.#watch(pod, keeper);
+      if (isWhole) {
+        const handler = this.#handlerOf(pod);
+        if (keeper === undefined && handler !== undefined) this.#standIns.show(pod, handler);
+        return this.#watch(pod, keeper);
+      }
     }
     pod.state = "notReady";
   }
 
   close(): void {
     this.#closing.abort();
+    this.#standIns.close();
   }
 
   /** The pod isn't ready any more once its keeper has ended. */

@@ -1,4 +1,5 @@
 import type { ContainerStore } from "@hull/engine/containers/index";
+import type { StandIns } from "@hull/engine/containers/stand-ins";
 import type { LeaseStore } from "@hull/engine/leases/index";
 import type { Logger } from "@hull/engine/log";
 import type { TaskManager } from "@hull/engine/runtime/index";
@@ -44,6 +45,7 @@ export interface PodEngine {
   readonly snapshotters: ReadonlyMap<string, Snapshotter>;
   /** By name; `shim` for handlers whose sandboxer it is. */
   readonly sandboxControllers: ReadonlyMap<string, SandboxController>;
+  readonly standIns: StandIns;
 }
 
 export type PodNri = Pick<

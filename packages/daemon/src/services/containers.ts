@@ -6,13 +6,15 @@ import {
 import { encodedInSteps, pagesOf } from "@hull/api/steps";
 import { timestampOfNanos } from "@hull/api/timestamp";
 import type { Container, ContainerInput, ContainerStore } from "@hull/engine/containers/index";
+import type { StandIns } from "@hull/engine/containers/stand-ins";
 import { type Service, service } from "../server/service.ts";
 import { contextOf } from "./wire.ts";
 
-export const containersService = (containers: ContainerStore): Service =>
+export const containersService = (containers: ContainerStore, standIns: StandIns): Service =>
   service(ContainersDefinition, {
     async get({ id }, call) {
-      return { container: toWireContainer(await containers.get(contextOf(call), id)) };
+      const ctx = contextOf(call);
+      return { container: toWireContainer(standIns.find(ctx, id)?.container ?? (await containers.get(ctx, id))) };
     },
     async list({ filters }, call) {
       const found = await containers.list(contextOf(call), filters);

@@ -2,6 +2,7 @@ import { TasksDefinition } from "@hull/api/gen/containerd/services/tasks/v1/task
 import type { Metric } from "@hull/api/gen/containerd/types/metrics";
 import { Status, type Process as WireProcess } from "@hull/api/gen/containerd/types/task/task";
 import { nowNanos, timestampOfNanos } from "@hull/api/timestamp";
+import type { StandIns } from "@hull/engine/containers/stand-ins";
 import type { Context } from "@hull/engine/context";
 import { compileFilters } from "@hull/engine/metadata/filters/index";
 import type { Checkpoints } from "@hull/engine/runtime/checkpoints";
@@ -19,7 +20,7 @@ const statuses: Readonly<Record<TaskStatus, Status>> = {
   pausing: Status.PAUSING,
 };
 
-export const tasksService = (tasks: TaskManager, checkpoints: Checkpoints): Service =>
+export const tasksService = (tasks: TaskManager, checkpoints: Checkpoints, standIns: StandIns): Service =>
   service(TasksDefinition, {
     async create({ containerId, checkpoint, runtimePath, taskApiAddress, taskApiVersion, ...wanted }, call) {
       const { rootfs, stdin, stdout, stderr, terminal, options } = wanted;
@@ -58,7 +59,10 @@ export const tasksService = (tasks: TaskManager, checkpoints: Checkpoints): Serv
       return { id: execId, pid, exitStatus, exitedAt: timestampOfNanos(exitedAt) };
     },
     async get({ containerId, execId }, call) {
-      return { process: toWireProcess(await tasks.get(contextOf(call), containerId, execId)) };
+      const ctx = contextOf(call);
+      const pid = execId === "" ? standIns.find(ctx, containerId)?.pid() : undefined;
+      if (pid !== undefined) return { process: { id: containerId, pid, status: Status.RUNNING } };
+      return { process: toWireProcess(await tasks.get(ctx, containerId, execId)) };
     },
     async list(_, call) {
       return { tasks: (await tasks.list(contextOf(call))).map(toWireProcess) };

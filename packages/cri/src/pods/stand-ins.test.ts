@@ -1,0 +1,71 @@
+import { describe, expect, test } from "bun:test";
+import { existsSync, readdirSync, readFileSync, readlinkSync, statSync } from "node:fs";
+import { join } from "node:path";
+import { NamespaceMode, type PodSandboxConfig } from "@hull/api/gen/cri/v1/cri";
+import { contextFor } from "@hull/engine/context";
+import { cgroupAt, createCgroup, removeCgroup } from "@hull/sys/cgroup";
+import { PodsFixture, podConfig } from "./fixture.ts";
+
+const ctx = contextFor("k8s.io");
+const parent = `/hull-stand-ins-${process.pid}`;
+const cgroup = cgroupAt(parent);
+/** One of the trees is as good as another. */
+const place = Object.values(cgroup.controllers)[0] ?? cgroup.unified ?? "";
+
+function below(config: PodSandboxConfig, cgroupParent = parent): PodSandboxConfig {
+  if (config.linux !== undefined) config.linux.cgroupParent = cgroupParent;
+  return config;
+}
+
+describe.skipIf(process.getuid?.() !== 0)("what shows a pod without a process (needs root)", () => {
+  test("a group of its name, a container, and a task that is in its network; all go when it stops", async () => {
+    createCgroup(cgroup);
+    try {
+      await using fixture = new PodsFixture();
+      const id = await fixture.run(below(podConfig("web", { labels: { "io.kubernetes.pod.name": "web" } })));
+      expect(readdirSync(place)).toContain(id);
+      expect(readFileSync(join(place, id, "cgroup.procs"), "utf8")).toBe("");
+      const shown = fixture.standIns.find(ctx, id);
+      expect(shown?.container).toMatchObject({
+        id,
+        image: "registry.k8s.io/pause:3.10.2",
+        labels: { "io.kubernetes.pod.name": "web", "io.cri-containerd.kind": "sandbox" },
+      });
+      const pid = shown?.pid() ?? 0;
+      expect(shown?.pid()).toBe(pid);
+      const { net = "" } = fixture.store.get(id).namespaces;
+      expect(readlinkSync(`/proc/${pid}/ns/net`)).toBe(`net:[${statSync(net).ino}]`);
+      await fixture.pods.stop(id);
+      expect(existsSync(join(place, id))).toBe(false);
+      expect(existsSync(`/proc/${pid}`)).toBe(false);
+      expect(fixture.standIns.find(ctx, id)).toBeUndefined();
+    } finally {
+      removeCgroup(cgroup);
+    }
+  });
+
+  test("after a restart of the daemon it is shown anew, so that whoever follows groups asks again", async () => {
+    createCgroup(cgroup);
+    try {
+      await using fixture = new PodsFixture();
+      const id = await fixture.run(below(podConfig("web")));
+      const before = statSync(join(place, id)).ino;
+      fixture.standIns.delete(ctx, id);
+      await fixture.restart();
+      expect(statSync(join(place, id)).ino).not.toBe(before);
+      expect(fixture.standIns.find(ctx, id)?.pid()).toBeGreaterThan(0);
+      await fixture.pods.stop(id);
+      expect(readdirSync(place)).not.toContain(id);
+    } finally {
+      removeCgroup(cgroup);
+    }
+  });
+
+  test("in the host's network the daemon stands for it; without a parent's group there is none", async () => {
+    await using fixture = new PodsFixture();
+    const host = await fixture.run(below(podConfig("host", { hostname: "" }, { network: NamespaceMode.NODE })));
+    expect(fixture.standIns.find(ctx, host)?.pid()).toBe(process.pid);
+    expect(existsSync(place)).toBe(false);
+    await fixture.pods.remove(host);
+  });
+});
