@@ -1,7 +1,8 @@
 /** Checkpoint and restore by the real CRIU, where it works: what a process had in memory goes on from there. */
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
-import { spawnSync } from "node:child_process";
+import { spawn, spawnSync } from "node:child_process";
 import { readFileSync } from "node:fs";
+import { createInterface } from "node:readline/promises";
 import {
   type ContainerConfig,
   NamespaceMode,
@@ -10,6 +11,7 @@ import {
 } from "@hull/api/gen/cri/v1/cri";
 import type { PartialOf } from "@hull/api/rpc";
 import { type Client, connect } from "@hull/client/client";
+import { cgroupMode, parseCgroupFile } from "@hull/sys/cgroup";
 import { writeBusyboxImage } from "../../scripts/image.ts";
 import { image } from "../support/busybox.ts";
 import { type Daemon, noContainerd } from "../support/containerd.ts";
@@ -29,6 +31,9 @@ const suite = lacking === undefined ? describe : describe.skip;
 
 /** CRIU works in virtual machines at least, which may be emulated: one is slow. */
 const slowMs = 600_000;
+
+/** Of ctr: how long it waits for an answer and for the connection. */
+const waiting = ["--timeout", "300s", "--connect-timeout", "300s"];
 
 const config = `version = 3
 [plugins."io.containerd.runtime.v2.task"]
@@ -55,7 +60,7 @@ suite(`CRIU${lacking === undefined ? "" : ` (skipped: ${lacking})`}`, () => {
     folder[Symbol.dispose]();
   });
 
-  const command = (...args: string[]) => ["ctr", "--address", daemon.address, "--timeout", "300s", ...args];
+  const command = (...args: string[]) => ["ctr", "--address", daemon.address, ...waiting, ...args];
   async function run(argv: readonly string[]): Promise<string> {
     const { status, stdout, stderr } = await runProgram(argv, { timeoutMs: slowMs });
     if (status !== 0) throw new Error(`${argv.join(" ")}: status ${status}\n${stdout}${stderr}`);
@@ -67,6 +72,14 @@ suite(`CRIU${lacking === undefined ? "" : ` (skipped: ${lacking})`}`, () => {
   const countIn = (line: string): { mark: string; count: number } => {
     const [mark = "", count = ""] = line.trim().split(" ").slice(-2);
     return { mark, count: Number(count) };
+  };
+
+  /** The control groups of a process in the hierarchies that runc makes one in, each once. */
+  const cgroupsOf = (pid: number): string[] => {
+    const paths = parseCgroupFile(readFileSync(`/proc/${pid}/cgroup`, "utf8"));
+    const unified = cgroupMode() === "v2";
+    const taken = [...paths].filter(([controller]) => (controller === "") === unified).map(([, path]) => path);
+    return [...new Set(taken)];
   };
 
   /** Takes a checkpoint, ends the container, and makes another of it. */
@@ -101,8 +114,9 @@ suite(`CRIU${lacking === undefined ? "" : ` (skipped: ${lacking})`}`, () => {
       await moved("counts", "again");
       const restored = await beyond("again", before.count);
       expect(restored.mark).toBe(before.mark);
-      expect((await beyond("again", restored.count)).mark).toBe(before.mark);
-      await removed("again");
+      await moved("again", "thrice");
+      expect((await beyond("thrice", restored.count)).mark).toBe(before.mark);
+      await removed("thrice");
     },
     slowMs,
   );
@@ -111,12 +125,15 @@ suite(`CRIU${lacking === undefined ? "" : ` (skipped: ${lacking})`}`, () => {
     "FIFOs of a client are joined anew",
     async () => {
       await ctr("run", "-d", image, "talks", "sh", "-c", `${mark} echo $m $i; sleep 0.1; done`);
-      // The client that attaches ends when nobody reads what it prints.
-      const heard = async (id: string) =>
-        (await run(["sh", "-c", '"$@" | head -n 3', "sh", ...command("tasks", "attach", id)]))
-          .trim()
-          .split("\n")
-          .map(countIn);
+      /** What a client that attaches, and is killed then, is told first. */
+      const heard = async (id: string) => {
+        const [program = "", ...args] = command("tasks", "attach", id);
+        const client = spawn(program, args, { stdio: ["ignore", "pipe", "ignore"] });
+        const lines: string[] = [];
+        for await (const line of createInterface(client.stdout)) if (lines.push(line) === 3) break;
+        client.kill("SIGKILL");
+        return lines.map(countIn);
+      };
       const [before] = await heard("talks");
       await moved("talks", "talks2");
       const lines = await heard("talks2");
@@ -134,6 +151,7 @@ suite(`CRIU${lacking === undefined ? "" : ` (skipped: ${lacking})`}`, () => {
     });
     afterAll(() => client[Symbol.asyncDispose]());
 
+    const text = (bytes: Uint8Array): string => new TextDecoder().decode(bytes);
     const namespaces = { network: NamespaceMode.NODE, pid: NamespaceMode.CONTAINER };
     const linux = { securityContext: { namespaceOptions: namespaces } };
     const containerConfig = (name: string, config: PartialOf<typeof ContainerConfig>) => ({
@@ -178,9 +196,22 @@ suite(`CRIU${lacking === undefined ? "" : ` (skipped: ${lacking})`}`, () => {
         expect(new Set(lines.map(({ mark }) => mark)).size).toBe(1);
         expect(lines.map(({ count }) => count)).toEqual(lines.map((_, at) => at + 1));
         const { stdout } = await runtime.execSync({ containerId: second, cmd: ["cat", "/file"] });
-        expect(new TextDecoder().decode(stdout)).toBe("changed\n");
-        const { status } = await runtime.containerStatus({ containerId: second });
+        expect(text(stdout)).toBe("changed\n");
+        const { status, info } = await runtime.containerStatus({ containerId: second, verbose: true });
         expect(status?.annotations.restored).toBe("true");
+        const { pid }: { pid: number } = JSON.parse(info.info ?? "");
+        expect(cgroupsOf(pid)).toEqual([`/k8s.io/${second}`]);
+        const seen = await runtime.execSync({ containerId: second, cmd: ["cat", "/proc/1/cgroup"] });
+        // With version 1 containers have no cgroup namespace.
+        if (cgroupMode() === "v2") expect(text(seen.stdout)).toEndWith("0::/\n");
+        await runtime.checkpointContainer({ containerId: second, location });
+        await runtime.stopContainer({ containerId: second });
+        await runtime.removeContainer({ containerId: second });
+        const third = await create("third", { image: { image: location } });
+        const later = (await longer("third", logged("third").length + 3)).map(countIn);
+        expect(later.slice(0, lines.length)).toEqual(lines);
+        expect(later.map(({ count }) => count)).toEqual(later.map((_, at) => at + 1));
+        await runtime.removeContainer({ containerId: third });
         await runtime.stopPodSandbox({ podSandboxId });
         await runtime.removePodSandbox({ podSandboxId });
       },

@@ -4,8 +4,12 @@ import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { Options } from "@hull/api/gen/containerd/runc/v1/options";
 import { invalidArgument } from "@hull/errors";
+import type { RestoredSpec } from "./criu-options.ts";
 import type { SpecPart as ForeseenSpec } from "./foresee.ts";
 import type { MappedSpec } from "./mapped-mounts.ts";
+
+// Known to the runtime, not yet to its types (ECMA-262 proposal "JSON.parse source text access").
+const { rawJSON: rawJson } = JSON as JSON & { rawJSON(text: string): unknown };
 
 /** Where containerd keeps the states of runc's containers, below it one directory per namespace. */
 const defaultRuntimeRoot = "/run/containerd/runc";
@@ -29,6 +33,7 @@ export const bundlePaths = (bundle: string) => ({
   work: join(bundle, "work"),
   criuWork: join(bundle, "work", "criu-work"),
   criuLog: join(bundle, "criu-dump.log"),
+  criuOptions: join(bundle, "criu.conf"),
   execPid: (execId: string) => join(bundle, `${execId}.pid`),
   execSpec: (execId: string) => join(bundle, `${execId}-process.json`),
 });
@@ -87,12 +92,19 @@ export function readSpec(bundle: string): Spec {
   }
 }
 
-/** Has the OCI runtime find another spec in the bundle. Disposing puts the bundle's own back. */
-export function exchangeSpec(bundle: string, spec: unknown): Disposable {
+/** Has the OCI runtime find a spec in the bundle of which these parts are others. Disposing puts the bundle's own back. */
+export function exchangeSpec(bundle: string, parts: Pick<Spec, "mounts" | "annotations">): Disposable {
   const { config } = bundlePaths(bundle);
-  const own = readFileSync(config);
-  writeFileSync(config, JSON.stringify(spec));
+  const own = readFileSync(config, "utf8");
+  writeFileSync(config, JSON.stringify({ ...parseExactly(own), ...parts }));
   return { [Symbol.dispose]: () => writeFileSync(config, own) };
+}
+
+/** JSON whose numbers are written again as they are here: limits and system call arguments have 64 bits. */
+function parseExactly(text: string): object {
+  const keep = (_key: string, value: unknown, context: { source?: string }): unknown =>
+    typeof value === "number" && context.source !== undefined ? rawJson(context.source) : value;
+  return JSON.parse(text, keep as (key: string, value: unknown) => unknown) as object;
 }
 
 /** True if the container's processes see those of others: the kernel won't end them together with the first. */
@@ -106,7 +118,8 @@ export function hasHooks({ hooks }: Spec): boolean {
 }
 
 /** Parts of the OCI runtime spec. */
-export interface Spec extends ForeseenSpec, Omit<MappedSpec, "mounts"> {
+export interface Spec extends ForeseenSpec, Omit<MappedSpec, "mounts" | "linux"> {
+  linux?: MappedSpec["linux"] & RestoredSpec["linux"];
   mounts?: ForeseenSpec["mounts"] & MappedSpec["mounts"];
   hooks?: Readonly<Record<string, readonly unknown[] | null>>;
   annotations?: Readonly<Record<string, string>>;

@@ -11,6 +11,7 @@ import type { CheckpointOptions } from "@hull/api/gen/containerd/runc/v1/options
 import type { Mount } from "@hull/api/gen/containerd/types/mount";
 import { nowNanos } from "@hull/api/timestamp";
 import { alreadyExists, failedPrecondition, HullError, invalidArgument, notFound, unknown } from "@hull/errors";
+import { cgroupMode, parseCgroupFile } from "@hull/sys/cgroup";
 import { isErrno } from "@hull/sys/errno";
 import { mountAll, unmountAll } from "@hull/sys/mount";
 import { kill as killProcess } from "@hull/sys/process";
@@ -18,12 +19,13 @@ import type { RuntimeChoice } from "./bundle.ts";
 import { bundlePaths, exchangeSpec, hasHooks, readSpec, recordRuntime, sharesPidNamespace } from "./bundle.ts";
 import { cgroupPaths, mainDirectory, processesOf } from "./cgroup.ts";
 import type { Children, ProcessExit } from "./children.ts";
+import { restoreInOwnCgroup } from "./criu-options.ts";
 import type { TaskEvents } from "./events.ts";
 import { startByFifo } from "./exec-fifo.ts";
 import { canCheckpoint } from "./fifo-copy.ts";
 import { createWillFail, execWillFail } from "./foresee.ts";
 import { makeMappedMounts } from "./mapped-mounts.ts";
-import { OciRuntime } from "./oci-runtime.ts";
+import { isCrun, OciRuntime } from "./oci-runtime.ts";
 import { OomWatch } from "./oom.ts";
 import { removeRuncRecord } from "./runtime-record.ts";
 import { keepsStatistics, type Statistics, statisticsOf } from "./statistics.ts";
@@ -116,7 +118,7 @@ export class Container {
       return;
     }
     using mapped = makeMappedMounts(spec);
-    using _exchanged = mapped === undefined ? undefined : exchangeSpec(bundle, mapped.spec);
+    using _exchanged = mapped === undefined ? undefined : exchangeSpec(bundle, { mounts: mapped.mounts });
     const spawned = this.#spawn(this.init, paths.initPid, async (streams) => {
       const options = { bundle, pidFile: paths.initPid, noPivotRoot, noNewKeyring, ...streams };
       if (streams.consoleSocket === undefined && createWillFail(bundle, spec)) {
@@ -210,10 +212,20 @@ export class Container {
     const { noPivotRoot, criuWorkPath } = runtime.options;
     const workPath = criuWorkPath === "" ? this.#paths.work : criuWorkPath;
     mkdirSync(workPath, { recursive: true, mode: 0o711 });
+    using _exchanged = this.#exchangeForRestore(runtime);
     const pidFile = this.#paths.initPid;
     const options = { bundle, pidFile, noPivotRoot, imagePath: checkpoint, parentPath: parentCheckpoint, workPath };
     await this.#spawn(this.init, pidFile, (streams) => this.#runtime.restore(this.id, { ...options, ...streams }));
     this.#cgroup = readIfThere(`/proc/${this.init.pid}/cgroup`);
+  }
+
+  /** Has runc find a spec by which CRIU restores into the container's own control group; crun, and runc with version 1, see to it themselves. */
+  #exchangeForRestore({ binary, options: { systemdCgroup } }: RuntimeChoice): Disposable | undefined {
+    if (isCrun(binary) || cgroupMode() !== "v2") return undefined;
+    const ownCgroup = parseCgroupFile(readIfThere("/proc/self/cgroup")).get("") ?? "/";
+    const owner = { id: this.id, systemdCgroup, ownCgroup };
+    const annotations = restoreInOwnCgroup(readSpec(this.bundle), this.#paths.criuOptions, owner);
+    return exchangeSpec(this.bundle, { annotations });
   }
 
   async #startInit(): Promise<void> {

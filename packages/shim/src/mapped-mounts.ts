@@ -33,11 +33,11 @@ export interface MappedSpec {
 
 /** Disposing takes the mounts down that the spec leads to: the container has its own of them by then. */
 export interface MappedMounts extends Disposable {
-  /** The spec without mappings of mounts. */
-  readonly spec: unknown;
+  /** The spec's, without mappings. */
+  readonly mounts: readonly MappedMount[];
 }
 
-/** Makes the mounts with mapped owners that a spec has, and gives the spec which has those instead; undefined if there are none. @throws SysError */
+/** Makes the mounts with mapped owners that a spec has, and gives the spec's with those instead; undefined if there are none. @throws SysError */
 export function makeMappedMounts(spec: MappedSpec): MappedMounts | undefined {
   const { mounts = [], linux = {} } = spec;
   if (!mounts.some(isMapped)) return undefined;
@@ -58,7 +58,7 @@ export function makeMappedMounts(spec: MappedSpec): MappedMounts | undefined {
     return { ...rest, source: target };
   });
   const made = undo.move();
-  return { spec: { ...spec, mounts: changed }, [Symbol.dispose]: () => made.dispose() };
+  return { mounts: changed, [Symbol.dispose]: () => made.dispose() };
 }
 
 function mapped(source: string, target: string, mapping: ReturnType<typeof mappingOf>): void {

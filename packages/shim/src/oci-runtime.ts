@@ -47,6 +47,9 @@ export interface CheckpointFlags {
   emptyNamespaces?: readonly string[];
 }
 
+/** Whether a runtime is crun, by its name. */
+export const isCrun = (binary: string): boolean => basename(binary).startsWith("crun");
+
 /** One container's runtime. Every failure is an `unknown` HullError with the text of the runtime's last log entry. */
 export class OciRuntime {
   readonly #config: RuntimeConfig;
@@ -97,7 +100,7 @@ export class OciRuntime {
     if (options.consoleSocket !== undefined) flags.push("--console-socket", options.consoleSocket);
     if (options.noPivotRoot) flags.push("--no-pivot");
     // runc's alone, whose default it is to adopt the container's processes; crun never does.
-    if (!basename(this.#config.binary).startsWith("crun")) flags.push("--no-subreaper");
+    if (!isCrun(this.#config.binary)) flags.push("--no-subreaper");
     const args = ["restore", ...flags, "--bundle", options.bundle, id];
     await this.#run("OCI runtime restore failed", args, options.stdio.descriptors);
   }

@@ -1,8 +1,10 @@
 /** Checkpoints of running containers as archives, in the form that checkpointctl reads (checkpoint-restore/checkpointctl, metadata). */
 
+import { existsSync } from "node:fs";
 import { copyFile, mkdir, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { CheckpointOptions } from "@hull/api/gen/containerd/runc/v1/options";
+import type { Container } from "@hull/engine/containers/index";
 import type { ContentStore } from "@hull/engine/content/index";
 import { type Context, contextFor } from "@hull/engine/context";
 import type { Differ } from "@hull/engine/diff/index";
@@ -11,7 +13,7 @@ import { unknown } from "@hull/errors";
 import { isErrno } from "@hull/sys/errno";
 import { criNamespace, type PodContainer } from "../model.ts";
 import { goJson } from "../records/index.ts";
-import { wrapped } from "../wrap.ts";
+import { withinLater } from "../wrap.ts";
 import type { ContainersContext } from "./context.ts";
 import { requireCriu } from "./criu.ts";
 import { stateName, toWireStatus } from "./wire.ts";
@@ -43,7 +45,7 @@ export async function checkpointContainer(
     throw unknown(
       `container ${JSON.stringify(container.id)} is in ${stateName(state)} state. only CONTAINER_RUNNING containers can be checkpointed`,
     );
-  const directory = join(of.root(container.id), "ctrd-checkpoint");
+  const directory = directoryOf(of, container.id);
   await rm(directory, { recursive: true, force: true });
   await mkdir(directory, { mode: 0o700 });
   try {
@@ -53,19 +55,36 @@ export async function checkpointContainer(
   }
 }
 
+const directoryOf = (of: ContainersContext, id: string): string => join(of.root(id), "ctrd-checkpoint");
+
+/** A container that was being checkpointed when the daemon ended goes on. */
+export async function giveUpCheckpoint(of: ContainersContext, id: string): Promise<void> {
+  const directory = directoryOf(of, id);
+  if (!existsSync(directory)) return;
+  await resume(of, id);
+  await rm(directory, { recursive: true, force: true });
+}
+
+/** Has a container stand still until this is disposed; one that does already is left so. */
+async function paused(of: ContainersContext, id: string): Promise<AsyncDisposable> {
+  const { tasks } = of.options;
+  const { status } = await tasks.get(of.engine, id);
+  if (status !== "paused") await tasks.pause(of.engine, id);
+  return { [Symbol.asyncDispose]: async () => (status === "paused" ? undefined : await resume(of, id)) };
+}
+
+async function resume({ options: { tasks }, engine }: ContainersContext, id: string): Promise<void> {
+  await unlessGone(async () => {
+    // It may have been ended meanwhile.
+    if ((await tasks.get(engine, id)).status === "paused") await tasks.resume(engine, id);
+  });
+}
+
 async function write(of: ContainersContext, container: PodContainer, directory: string, location: string) {
-  const { records, tasks, images, checkpoints, leases } = of.options;
+  const { records, images, checkpoints, leases } = of.options;
   const { id } = container;
   const record = await records.get(of.engine, id);
   const status = await toWireStatus(container, images);
-  const options = CheckpointOptions.fromPartial({ workPath: directory });
-  const value = CheckpointOptions.encode(options).finish();
-  try {
-    const typed = { typeUrl: "containerd.runc.v1.CheckpointOptions", value };
-    await tasks.checkpoint(of.engine, id, join(directory, "checkpoint"), typed);
-  } catch (error) {
-    throw wrapped(`checkpointing container ${JSON.stringify(id)} failed`, error);
-  }
   const image = status.image?.image ?? "";
   const config = {
     id,
@@ -82,18 +101,36 @@ async function write(of: ContainersContext, container: PodContainer, directory: 
     writeFile(join(directory, "status.dump"), JSON.stringify(goJson(status)), { mode: 0o600 }),
     writeFile(join(directory, "spec.dump"), record.spec.value, { mode: 0o600 }),
     copyFile(join(of.root(id), "status"), join(directory, "status")),
-    copyIfThere(container.logPath, join(directory, "container.log")),
   ]);
   const lease = await leases.create(of.engine, "", {});
   try {
     const ctx = contextFor(criNamespace, { lease: lease.id });
-    await copyFile(await rootfsDiff(of, ctx, record), join(directory, "rootfs-diff.tar"));
+    await dump(of, ctx, container, record, directory);
     const bind = { type: "bind", source: directory, target: "", options: ["rbind", "ro"] };
     const archive = await checkpoints.differ.compare(ctx, [], [bind], { mediaType: tarType });
     await copyFile(await checkpoints.content.path(ctx, archive.digest), location);
   } finally {
     await leases.delete(of.engine, lease.id);
   }
+}
+
+/** Writes memory, changed files and log as they are at one moment: a container that went on would find files from its future, and log lines twice. */
+async function dump(
+  of: ContainersContext,
+  ctx: Context,
+  { id, logPath }: PodContainer,
+  record: Container,
+  directory: string,
+) {
+  const failure = `checkpointing container ${JSON.stringify(id)} failed`;
+  await using _still = await withinLater(failure, paused(of, id));
+  const options = CheckpointOptions.fromPartial({ workPath: directory });
+  const value = CheckpointOptions.encode(options).finish();
+  const typed = { typeUrl: "containerd.runc.v1.CheckpointOptions", value };
+  await withinLater(failure, of.options.tasks.checkpoint(of.engine, id, join(directory, "checkpoint"), typed));
+  await copyFile(await rootfsDiff(of, ctx, record), join(directory, "rootfs-diff.tar"));
+  // What it had written has long gone through the shim.
+  await copyIfThere(logPath, join(directory, "container.log"));
 }
 
 /** What the container has changed of its image's files, as a layer. Gives its path. */

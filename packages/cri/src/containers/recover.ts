@@ -7,6 +7,7 @@ import type { Spec } from "@hull/oci/spec";
 import type { ContainerRun, PodContainer } from "../model.ts";
 import { kindLabel } from "../records/index.ts";
 import { containerUser, resourcesOfSpec } from "../spec/index.ts";
+import { giveUpCheckpoint } from "./checkpoint.ts";
 import type { ContainersContext } from "./context.ts";
 import { unknownExit, watchExit } from "./exit.ts";
 import { containerOfRecord } from "./record.ts";
@@ -99,6 +100,7 @@ async function follow(of: ContainersContext, container: PodContainer): Promise<v
       if (status.state !== "running") of.save(container, { state: "running", startedAt: nowNanos(), pid: task.pid });
       if (!ownShim(of, container)) streamsOf(of, container);
       watchExit(of, container, tasks.wait(of.engine, id));
+      await giveUpCheckpoint(of, id);
       return;
     case "stopped":
       of.save(container, {

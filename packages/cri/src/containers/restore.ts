@@ -3,8 +3,8 @@
  *
  *   open ──► files in `<root>/ctrd-restore` ──fill──► changed files, log ──started──► (files gone)
  *
- * What the container may do is said by the request alone: a checkpoint may be anybody's, and only brings the processes, the files that they
- * have changed, the log, and which image they were changed in.
+ * What the container is made with is said by the request alone: a checkpoint only brings the processes, the files that they have changed, the
+ * log, and which image they were changed in. The processes have the users, capabilities and seccomp filters that they had.
  */
 
 import { createReadStream, existsSync } from "node:fs";

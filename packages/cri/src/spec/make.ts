@@ -184,7 +184,7 @@ export class ContainerSpecs {
     }
     const why = "failed to generate apparmor spec opts: ";
     within(contexts.containerOptions, () => {
-      if (wanted.name === "") throw unknown(`${why}nil apparmor profile is not supported`);
+      if (wanted.name === "") throw unknown(`${why}${why}nil apparmor profile is not supported`);
       if (!isProfileLoaded(wanted.name)) throw unknown(`${why}apparmor profile not found ${wanted.name}`);
     });
     return wanted.name;
