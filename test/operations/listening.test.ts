@@ -7,6 +7,7 @@ import { EventsDefinition } from "@hull/api/gen/containerd/services/events/ttrpc
 import { ImagesDefinition } from "@hull/api/gen/containerd/services/images/v1/images";
 import { NamespacesDefinition } from "@hull/api/gen/containerd/services/namespaces/v1/namespaces";
 import { VersionDefinition } from "@hull/api/gen/containerd/services/version/v1/version";
+import { releaseOf } from "@hull/api/release";
 import { connectGrpc } from "@hull/client/transport/grpc";
 import { close } from "@hull/sys/fd";
 import { listenUnix } from "@hull/sys/socket";
@@ -143,7 +144,7 @@ describe.skipIf(needsRoot !== "")(`the daemon's sockets${needsRoot}`, () => {
       await using daemon = await startServer(command, /successfully booted/, { descriptors });
       expect(daemon.log()).toContain(`nothing is configured to be served at \\"${unused}\\"`);
       await using connection = await connectGrpc(place.address);
-      expect(await connection.client(VersionDefinition).version({})).toMatchObject({ version: "0.1.0" });
+      expect(await connection.client(VersionDefinition).version({})).toMatchObject({ version: releaseOf("0.1.0") });
       await using ttrpc = await connectTtrpc(`${place.address}.ttrpc`);
       const shim = ttrpcClient(EventsDefinition, ttrpc);
       expect(await failureOf(shim.forward({ envelope: undefined }))).toMatchObject({ code: "invalidArgument" });
@@ -176,7 +177,7 @@ describe.skipIf(needsRoot !== "")(`the daemon's sockets${needsRoot}`, () => {
     expect(await reload('[debug]\nlevel = "loud"\n', /stays as it was/)).toContain('not \\"loud\\"');
     expect(await reload("", /changed="debug.level/)).toContain("changed=");
     await using connection = await connectGrpc(place.address);
-    expect(await connection.client(VersionDefinition).version({})).toMatchObject({ version: "0.1.0" });
+    expect(await connection.client(VersionDefinition).version({})).toMatchObject({ version: releaseOf("0.1.0") });
   });
 
   test("the daemon enters the control group that it is told", async () => {

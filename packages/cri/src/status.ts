@@ -9,6 +9,7 @@ import {
   type VersionResponse,
   RuntimeHandler as WireHandler,
 } from "@hull/api/gen/cri/v1/cri";
+import { releaseOf } from "@hull/api/release";
 import type { Warnings } from "@hull/engine/warnings/index";
 import { cgroupMode } from "@hull/sys/cgroup";
 import manifest from "../package.json" with { type: "json" };
@@ -33,7 +34,7 @@ export interface StatusOptions {
 export const versionOf = (): VersionResponse => ({
   version: "0.1.0",
   runtimeName: "containerd",
-  runtimeVersion: daemonVersion,
+  runtimeVersion: releaseOf(daemonVersion),
   runtimeApiVersion: "v1",
 });
 

@@ -10,6 +10,7 @@ import { NamespacesDefinition } from "@hull/api/gen/containerd/services/namespac
 import { SnapshotsDefinition } from "@hull/api/gen/containerd/services/snapshots/v1/snapshots";
 import { VersionDefinition } from "@hull/api/gen/containerd/services/version/v1/version";
 import { inMemoryClient } from "@hull/api/memory";
+import { releaseOf } from "@hull/api/release";
 import type { ServiceClient, ServiceDefinition } from "@hull/api/rpc";
 import { connectGrpc } from "@hull/client/transport/grpc";
 import { defaultConfig } from "./config/load.ts";
@@ -50,7 +51,7 @@ describe.skipIf(!isRoot)("daemon (needs root: sockets have an owner, overlays ar
   test("serves on its sockets, shows its plugins, keeps its uuid, and leaves nothing when it stops", async () => {
     const daemon = await start();
     const connection = await connectGrpc(daemon.address);
-    expect(await connection.client(VersionDefinition).version({})).toMatchObject({ version: "0.1.0" });
+    expect(await connection.client(VersionDefinition).version({})).toMatchObject({ version: releaseOf("0.1.0") });
     const introspection = connection.client(IntrospectionDefinition);
     const { uuid, pid } = await introspection.server({});
     expect(pid).toBe(BigInt(process.pid));

@@ -1,6 +1,7 @@
 import { randomUUID } from "node:crypto";
 import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { releaseOf } from "@hull/api/release";
 import { criPlugins } from "@hull/cri/plugin";
 import type { ContainerStore } from "@hull/engine/containers/index";
 import { type StandIns, standInsId } from "@hull/engine/containers/stand-ins";
@@ -128,7 +129,7 @@ export const servicePlugins: readonly AnyPlugin[] = [
       log,
     }),
   ),
-  servicePlugin("version", [], () => versionService(version, revision)),
+  servicePlugin("version", [], () => versionService(releaseOf(version), revision)),
   ...criPlugins,
   taskMonitorPlugin,
   otlpPlugin,

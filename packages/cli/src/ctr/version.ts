@@ -1,5 +1,6 @@
 import { IntrospectionDefinition } from "@hull/api/gen/containerd/services/introspection/v1/introspection";
 import { VersionDefinition } from "@hull/api/gen/containerd/services/version/v1/version";
+import { releaseOf } from "@hull/api/release";
 import { revision, version } from "@hull/daemon/version";
 import type { CtrAction } from "./action.ts";
 import { withClient } from "./connect.ts";
@@ -13,7 +14,7 @@ export const printVersion: CtrAction = async ({ globals, host }) => {
       client.service(IntrospectionDefinition).server({}),
     ]);
     await host.out(`Server:\n  Version:  ${server.version}\n  Revision: ${server.revision}\n  UUID: ${info.uuid}\n`);
-    if (server.version !== version) host.err("WARNING: version mismatch\n");
+    if (server.version !== releaseOf(version)) host.err("WARNING: version mismatch\n");
     if (server.revision !== revision) host.err("WARNING: revision mismatch\n");
     return 0;
   });
