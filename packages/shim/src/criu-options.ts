@@ -2,7 +2,7 @@
  * Options of CRIU's that runc has no flags for, in a file that runc has CRIU read.
  *
  * CRIU puts processes back into the control group that they were in, unless it is told of another root. runc tells it for version 1; for version 2
- * no release up to 1.2 does: the processes were outside of the new container's group then, of its limits too, and couldn't be frozen for another
+ * not before its release 1.2: the processes were outside of the new container's group then, of its limits too, and couldn't be frozen for another
  * checkpoint.
  *
  * Sources: runc, docs/checkpoint-restore.md (annotation `org.criu.config`); criu(8), "Configuration files" and `--cgroup-root`; how runc names a
