@@ -1,5 +1,5 @@
 import { describe, expect, test } from "bun:test";
-import { existsSync, readdirSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { ContainerState, LinuxContainerResources, Signal } from "@hull/api/gen/cri/v1/cri";
 import { contextFor } from "@hull/engine/context";
@@ -164,6 +164,21 @@ describe("after a restart", () => {
     await fixture.containers.start(created);
     for (const id of [created, running, ended, lost, done]) await fixture.containers.remove(id);
     expect(fixture.snapshots.size).toBe(0);
+  });
+
+  test("one that stood still for a checkpoint goes on, one that was paused doesn't", async () => {
+    await using fixture = new ContainersFixture();
+    const [dumped, paused] = [
+      await fixture.make("dumped", { start: true }),
+      await fixture.make("paused", { start: true }),
+    ];
+    for (const id of [dumped, paused]) Object.assign(fixture.tasks.get(id) ?? {}, { state: "paused" });
+    const directory = join(fixture.folder, "root", dumped, "ctrd-checkpoint");
+    mkdirSync(directory);
+    await fixture.restart();
+    expect([dumped, paused].map((id) => fixture.tasks.get(id)?.state)).toEqual(["running", "paused"]);
+    expect(existsSync(directory)).toBe(false);
+    expect(await fixture.status(dumped)).toMatchObject({ state: CONTAINER_RUNNING });
   });
 
   test("one that was being started is made still, and one of which only contradictions are known can be stopped", async () => {

@@ -24,7 +24,7 @@ import { Containers, type ContainersOptions } from "./index.ts";
 
 /** A task that does nothing but what the test says. */
 interface FakeTask {
-  state: "created" | "running" | "stopped";
+  state: "created" | "running" | "paused" | "stopped";
   readonly exit: PromiseWithResolvers<Exit>;
   readonly signals: number[];
   resources: string[];
@@ -177,6 +177,9 @@ export class ContainersFixture implements AsyncDisposable {
       kill: async (_, id, { signal }) => {
         found(id).signals.push(signal);
         if (signal === 9) this.end(id, 137);
+      },
+      resume: async (_, id) => {
+        found(id).state = "running";
       },
       delete: async (_, id) => {
         const { exit } = found(id);
