@@ -65,6 +65,30 @@ export const cases: readonly Case[] = [
     },
   },
   {
+    name: "gives an image another name, and takes it through an archive",
+    async run({ hull }) {
+      const found = await hull.images.get(image);
+      const tagged = await found.tag("example.com/tools/box:1");
+      assert.equal(tagged.digest, found.digest);
+      // In place of what is called so.
+      assert.equal((await found.tag("example.com/tools/box:1")).name, "example.com/tools/box:1");
+      const chunks = await Array.fromAsync(hull.images.export([tagged.name]));
+      await tagged.remove({ sync: true });
+      assert.equal(await hull.images.find(tagged.name), undefined);
+      await assert.rejects(hull.images.get(tagged.name), /is not here: pull it/);
+      const again = await hull.images.import(
+        (async function* () {
+          yield* chunks;
+        })(),
+      );
+      assert.deepEqual(
+        again.map(({ name }) => name),
+        [tagged.name],
+      );
+      await again[0]?.remove({ sync: true });
+    },
+  },
+  {
     name: "runs a container: output, errors and status",
     async run({ hull }) {
       await using container = await hull.run(image, { command: ["sh", "-c", "echo out; echo err >&2; exit 3"] });

@@ -1,5 +1,5 @@
 /**
- * Pulling and importing by this program, for daemons without the transfer service (containerd before 2.0): the engine's own way, on stores
+ * Pulling, pushing, importing and exporting by this program, for daemons without the transfer service (containerd before 2.0): the engine's own way, on stores
  * that are the daemon's.
  */
 
@@ -12,23 +12,60 @@ import { type Context, contextFor } from "@hull/engine/context";
 import type { ImageStore } from "@hull/engine/images/index";
 import type { LeaseStore } from "@hull/engine/leases/index";
 import { silent } from "@hull/engine/log";
-import { defaultHosts, hostsFromDirectories, openRegistry } from "@hull/engine/registry/index";
+import { defaultHosts, hostsFromDirectories, openRegistry, type Registry } from "@hull/engine/registry/index";
+import { exportImages } from "@hull/engine/transfer/export";
 import { importArchive } from "@hull/engine/transfer/import";
 import type { ProgressListener } from "@hull/engine/transfer/index";
 import { KeyedLocks, Slots } from "@hull/engine/transfer/locks";
 import { type PullDependencies, pullImage } from "@hull/engine/transfer/pull";
+import { pushImage } from "@hull/engine/transfer/push";
 import { unimplemented } from "@hull/errors";
 import type { Platform } from "@hull/oci/descriptor";
 import type { Client } from "../client.ts";
 import { ContentWriter } from "../content-writer.ts";
 import { fromWireDescriptor, getImage, platformImage, toWireDescriptor } from "../images.ts";
-import type { ImportOptions, PullOptions, TransferProgress } from "../transfer.ts";
+import type { ExportOptions, ImportOptions, PullOptions, PushOptions, TransferProgress } from "../transfer.ts";
 import { unpackImage } from "../unpack.ts";
 
 /** As `pullImage` of `../transfer.ts`. */
 export async function pullHere(client: Client, reference: string, options: PullOptions): Promise<void> {
-  const { credentials, hostDirectory, plainHttp = false, platforms = [], unpack, labels = {}, signal } = options;
-  const registry = openRegistry({
+  const { platforms = [], unpack, labels = {}, signal, onProgress } = options;
+  await pullImage(contextOf(client, signal), dependenciesOf(client), registryOf(options), reference, {
+    platforms: platforms.length === 0 ? "all" : platforms,
+    labels: { ...labels },
+    progress: listener(onProgress),
+  });
+  if (unpack !== undefined) await unpackAll(client, [reference], platforms, unpack);
+}
+
+/** As `pushImage` of `../transfer.ts`. */
+export async function pushHere(
+  client: Client,
+  reference: string,
+  { image, ...options }: PushOptions & { image: string },
+): Promise<void> {
+  const { target } = await getImage(client, image);
+  const dependencies = { content: contentOf(client), registry: registryOf(options) };
+  const progress = listener(options.onProgress);
+  await pushImage(contextOf(client, options.signal), dependencies, reference, target, { progress });
+}
+
+/** As `exportImages` of `../transfer.ts`. */
+export async function* exportHere(
+  client: Client,
+  names: readonly string[],
+  { signal }: Pick<ExportOptions, "signal">,
+): AsyncGenerator<Uint8Array, void, undefined> {
+  const images = await Promise.all(names.map((name) => getImage(client, name)));
+  yield* exportImages(contextOf(client, signal), contentOf(client), images, {});
+}
+
+function registryOf({
+  credentials,
+  hostDirectory,
+  plainHttp = false,
+}: Pick<PullOptions, "credentials" | "hostDirectory" | "plainHttp">): Registry {
+  return openRegistry({
     hosts:
       hostDirectory === undefined ? defaultHosts({ plainHttp }) : hostsFromDirectories([hostDirectory], { plainHttp }),
     credentials: async (host) => {
@@ -36,13 +73,6 @@ export async function pullHere(client: Client, reference: string, options: PullO
       return own !== undefined && "refreshToken" in own ? { identityToken: own.refreshToken } : own;
     },
   });
-  const ctx = contextOf(client, signal);
-  await pullImage(ctx, dependenciesOf(client), registry, reference, {
-    platforms: platforms.length === 0 ? "all" : platforms,
-    labels: { ...labels },
-    progress: listener(options.onProgress),
-  });
-  if (unpack !== undefined) await unpackAll(client, [reference], platforms, unpack);
 }
 
 /** As `importImages` of `../transfer.ts`. */

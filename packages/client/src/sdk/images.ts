@@ -13,6 +13,7 @@ import {
   isUnpacked,
   type PlatformImage,
   platformImage,
+  toWireDescriptor,
 } from "../images.ts";
 import { withLease } from "../lease.ts";
 import {
@@ -22,7 +23,6 @@ import {
   pushImage,
   type TransferCredentials,
   type TransferProgress,
-  tagImage,
 } from "../transfer.ts";
 import { unpackImage } from "../unpack.ts";
 
@@ -78,7 +78,13 @@ export class Images {
 
   /** @throws NotFound */
   async get(reference: string): Promise<Image> {
-    return this.#image(await getImage(this.#client, fullName(reference)));
+    const name = fullName(reference);
+    try {
+      return this.#image(await getImage(this.#client, name));
+    } catch (error) {
+      if (!isCode(error, "notFound")) throw error;
+      throw notFound(`image "${name}" is not here: pull it, or import it`, { cause: error });
+    }
   }
 
   #image(record: ImageRecord): Image {
@@ -101,6 +107,7 @@ export class Images {
     const name = fullName(reference);
     const wish = { ...rest, platforms: [platform], unpack: snapshotter };
     await orHere(
+      this.#client,
       () => keepingStreams(this.#client, (leased) => pullImage(leased, name, wish)),
       async () => await (await import("./here.ts")).pullHere(this.#client, name, wish),
     );
@@ -131,7 +138,7 @@ export class Images {
 
   /** Images as one archive, which `docker load` takes. */
   export(references: readonly string[], options: TransferLimits = {}): AsyncIterable<Uint8Array> {
-    return exportImages(this.#client, references.map(fullName), options);
+    return exportAny(this.#client, references.map(fullName), options);
   }
 }
 
@@ -201,20 +208,31 @@ export class Image implements ImageRecord {
 
   /** Gives it another name, in place of what is called so. */
   async tag(reference: string): Promise<Image> {
-    const name = fullName(reference);
-    await tagImage(this.#client, this.name, name);
-    return new Image(this.#client, { name, target: this.target, labels: {} }, this.#known);
+    const image = { name: fullName(reference), labels: {}, target: toWireDescriptor(this.target) };
+    const images = this.#client.service(ImagesDefinition);
+    try {
+      await images.create({ image });
+    } catch (error) {
+      if (!isCode(error, "alreadyExists")) throw error;
+      await images.update({ image });
+    }
+    return new Image(this.#client, { ...image, target: this.target }, this.#known);
   }
 
   /** Uploads it, under its own name unless told. */
   async push(options: TransferLimits & RegistryAccess & { readonly reference?: string } = {}): Promise<void> {
     const { reference = this.name, ...rest } = options;
-    await pushImage(this.#client, fullName(reference), { ...rest, image: this.name });
+    const [name, wish] = [fullName(reference), { ...rest, image: this.name }];
+    await orHere(
+      this.#client,
+      () => pushImage(this.#client, name, wish),
+      async () => await (await import("./here.ts")).pushHere(this.#client, name, wish),
+    );
   }
 
   /** As an archive, which `docker load` takes. */
   export(options: TransferLimits = {}): AsyncIterable<Uint8Array> {
-    return exportImages(this.#client, [this.name], options);
+    return exportAny(this.#client, [this.name], options);
   }
 
   /** Takes the record away, and its content when nothing else refers to it: before this resolves, if `sync`. @throws NotFound */
@@ -256,13 +274,17 @@ export async function imageToRun(
 const keepingStreams = withLease;
 
 /** What the daemon can't, having no transfer service, is done by this program. */
-async function orHere(byDaemon: () => Promise<void>, here: () => Promise<void>): Promise<void> {
-  try {
-    await byDaemon();
-  } catch (error) {
-    if (!isCode(error, "unimplemented") || !error.message.includes("transfer service")) throw error;
-    await here();
-  }
+async function orHere(client: Client, byDaemon: () => Promise<void>, here: () => Promise<void>): Promise<void> {
+  await ((await hasTransfer(client)) ? byDaemon() : here());
+}
+
+async function* exportAny(
+  client: Client,
+  names: readonly string[],
+  options: TransferLimits,
+): AsyncGenerator<Uint8Array, void, undefined> {
+  if (await hasTransfer(client)) yield* exportImages(client, names, options);
+  else yield* (await import("./here.ts")).exportHere(client, names, options);
 }
 
 type ImportWish = Parameters<typeof importImages>[2] & object;
