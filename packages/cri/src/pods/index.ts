@@ -317,7 +317,7 @@ export class Pods {
       const isWhole = pid !== undefined && (pod.namespaces.net === undefined || !isNetworkClosed(pod.namespaces));
       if (isWhole) {
         const handler = this.#handlerOf(pod);
-        if (keeper === undefined && handler !== undefined) this.#standIns.show(pod, handler);
+        if (keeper === undefined && handler !== undefined) this.#standIns.showAgain(pod, handler);
         return this.#watch(pod, keeper);
       }
     }

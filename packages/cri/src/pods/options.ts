@@ -33,6 +33,8 @@ export interface PodsOptions {
   readonly hooks: PodHooks;
   /** How long taking back a pod that could not be started may take, ms. Default: a minute, as containerd's. */
   readonly cleanUpTimeoutMs?: number | undefined;
+  /** After how long those who were connected before the daemon began surely are again, ms. Default: 5 s. */
+  readonly reconnectedMs?: number | undefined;
   readonly log: Logger;
 }
 

@@ -24,18 +24,41 @@ import { podLabels } from "./record.ts";
 
 const ctx = contextFor(criNamespace);
 
+/** cAdvisor, whose connection a restart has broken, waits up to 3.6 s before it makes another, and asks about a new group once only. */
+const reconnectedMs = 5000;
+
+type Options = Pick<PodsOptions, "config" | "engine" | "log" | "reconnectedMs">;
+
 /** The stand-ins of pods. */
 export class PodStandIns {
-  readonly #options: Pick<PodsOptions, "config" | "engine" | "log">;
+  readonly #options: Options;
   readonly #groups = new Groups();
   readonly #threads = new Map<string, WaitingThread>();
+  /** Pods of an earlier run whose groups are still those that it made. */
+  readonly #earlier = new Set<Pod>();
+  #timer: NodeJS.Timeout | undefined;
 
-  constructor(options: Pick<PodsOptions, "config" | "engine" | "log">) {
+  constructor(options: Options) {
     this.#options = options;
   }
 
-  /** Shows a pod that is ready. One that was shown by an earlier run of the daemon is shown anew: whoever looks asks again then. */
+  /** Shows a pod that has become ready. */
   show(pod: Pod, handler: RuntimeHandler): void {
+    this.#add(pod, handler);
+    this.#makeGroup(pod);
+  }
+
+  /** Shows one that an earlier run of the daemon has shown. Its group is made anew after a while: whoever follows groups asks again then. */
+  showAgain(pod: Pod, handler: RuntimeHandler): void {
+    this.#add(pod, handler);
+    this.#earlier.add(pod);
+    this.#timer ??= setTimeout(() => {
+      for (const each of this.#earlier) this.#makeGroup(each);
+      this.#earlier.clear();
+    }, this.#options.reconnectedMs ?? reconnectedMs).unref();
+  }
+
+  #add(pod: Pod, handler: RuntimeHandler): void {
     const { engine, config } = this.#options;
     const container = {
       id: pod.id,
@@ -51,6 +74,9 @@ export class PodStandIns {
       updatedAt: pod.createdAt,
     };
     engine.standIns.add(ctx, { container, pid: () => this.#pidIn(pod) });
+  }
+
+  #makeGroup(pod: Pod): void {
     // In all trees before one is made again: a group is gone when none has it any more.
     this.#forEachGroup(pod, rmdirSync);
     this.#forEachGroup(pod, mkdirSync);
@@ -59,6 +85,7 @@ export class PodStandIns {
   /** One that isn't shown is fine, also one with a process of its own. */
   hide(pod: Pod): void {
     if (pod.pause !== undefined) return;
+    this.#earlier.delete(pod);
     this.#options.engine.standIns.delete(ctx, pod.id);
     this.#forEachGroup(pod, rmdirSync);
     this.#threads.get(pod.id)?.[Symbol.dispose]();
@@ -67,6 +94,7 @@ export class PodStandIns {
 
   /** Pods stay shown, for those who look, until the daemon is back. */
   close(): void {
+    clearTimeout(this.#timer);
     for (const thread of this.#threads.values()) thread[Symbol.dispose]();
     this.#threads.clear();
   }
