@@ -280,6 +280,15 @@ describe.skipIf(!root)(`images of pods${reason}`, () => {
     expect((await fixture.images.get(ctx, at("pause:1"))).labels["io.cri-containerd.pinned"]).toBe("pinned");
   });
 
+  test("the image of pause processes is pinned where no configuration names it", async () => {
+    serve(registry, image, "1");
+    const id = await pull(at("a:1"));
+    expect((await status(id))?.pinned).toBe(false);
+    const { target } = await fixture.images.get(ctx, id);
+    await fixture.images.create(ctx, { name: "registry.k8s.io/pause:3.10.2", target });
+    await until(async () => (await status(id))?.pinned === true);
+  });
+
   test("unpacks for the snapshotter of the runtime handler, and later for others", async () => {
     await open({ runtime_platforms: { vm: { snapshotter: "overlayfs" } } });
     serve(registry, image, "1");

@@ -25,7 +25,7 @@ import type { Platform } from "@hull/oci/descriptor";
 import { maxConfigSize } from "@hull/oci/manifest";
 import { hostPlatform, parsePlatform } from "@hull/oci/platform";
 import { formatReference } from "@hull/oci/reference";
-import type { CriImagesConfig } from "../config.ts";
+import { type CriImagesConfig, pauseImage } from "../config.ts";
 import { criNamespace, type Images, type LocalImage } from "../model.ts";
 import { credentialsFor } from "./credentials.ts";
 import { DiskUse, type SnapshotterUse } from "./disk-use.ts";
@@ -90,7 +90,7 @@ export class CriImages implements Images, Disposable {
         platform === "" ? [] : [[name, parsePlatform(platform)]],
       ),
     );
-    this.#pinned = new Set(Object.values(config.pinned_images));
+    this.#pinned = new Set([...Object.values(config.pinned_images), pauseImage(config)]);
     this.#pulls = new Pulls({ ...options, registries: this.#registries, tell: (state) => this.#publish(state) });
     this.#index = new ImageIndex({
       ...options,
