@@ -172,6 +172,8 @@ export const cases: readonly Case[] = [
       await using other = await hull.run(image, { command: ["true"] });
       await assert.rejects(Array.fromAsync(other.logs()), (error: HullError) => error.code === "failedPrecondition");
       await assert.rejects(hull.run(image, { log: true, stdout: "pipe" }), /not to both/);
+      await assert.rejects(hull.run(image, { stdin: "inherit" }), /process\.stdin/);
+      await assert.rejects(hull.run(image, { stdout: "inherit" as "pipe" }), /"pipe" or "ignore"/);
     },
   },
   {

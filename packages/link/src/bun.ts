@@ -9,6 +9,8 @@ interface Socket {
   terminate(): void;
   pause(): void;
   resume(): void;
+  ref(): void;
+  unref(): void;
 }
 
 /** Connects; rejects with an error as Node's own sockets give it if nobody answers. */
@@ -131,6 +133,11 @@ class BunLink implements ByteLink {
 
   resume(): void {
     this.#socket?.resume();
+  }
+
+  keepAlive(wanted: boolean): void {
+    if (wanted) this.#socket?.ref();
+    else this.#socket?.unref();
   }
 
   close(): void {

@@ -19,6 +19,8 @@ export interface ByteLink {
   /** Stops and goes on reading. */
   pause(): void;
   resume(): void;
+  /** Whether the link keeps this process from ending by itself; a socket does unless told. */
+  keepAlive?(wanted: boolean): void;
   /** Closes after what was written has gone. */
   close(): void;
   /** Closes at once; what waits to be written is dropped. */

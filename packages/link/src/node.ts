@@ -91,6 +91,12 @@ class DuplexLink implements ByteLink {
     this.#duplex.resume();
   }
 
+  keepAlive(wanted: boolean): void {
+    if (!(this.#duplex instanceof Socket)) return;
+    if (wanted) this.#duplex.ref();
+    else this.#duplex.unref();
+  }
+
   close(): void {
     this.#duplex.end(() => this.#duplex.destroy());
   }

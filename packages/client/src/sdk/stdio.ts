@@ -1,3 +1,4 @@
+import { invalidArgument } from "@hull/errors";
 import { makeFifos, openInput, openOutput, removeFifoFolder } from "#fifo";
 import type { FifoEnd } from "../fifo/index.ts";
 import type { ProcessIo } from "../tasks.ts";
@@ -54,6 +55,7 @@ export class Stdio {
 
   /** Makes the FIFOs. */
   static async open(wished: StdioOptions): Promise<Stdio> {
+    checkWishes(wished);
     const options = wished.log === undefined ? wished : ({ ...wished, stdout: "ignore", stderr: "ignore" } as const);
     const names = [
       ...(options.stdin === "ignore" ? [] : ["stdin"]),
@@ -140,4 +142,17 @@ function loggedOutput(): Output {
       );
     },
   });
+}
+
+/** @throws InvalidArgument for what another library's users would say, and what would be taken for something else here */
+function checkWishes({ stdin, stdout, stderr }: StdioOptions): void {
+  if (stdin === "inherit")
+    throw invalidArgument(
+      'stdin "inherit" would be that text as input: hand this program\'s own on by stdin: process.stdin',
+    );
+  for (const [name, wish] of Object.entries({ stdout, stderr }))
+    if (wish !== "pipe" && wish !== "ignore")
+      throw invalidArgument(
+        `${name} is "pipe" or "ignore", not "${String(wish)}": to show it, read it and write it to process.${name}`,
+      );
 }

@@ -4,7 +4,7 @@ import { pausingInbox } from "@hull/api/inbox";
 import type { CallOptions, ServiceClient, ServiceDefinition } from "@hull/api/rpc";
 import { canceled, HullError, internal, invalidArgument, unavailable } from "@hull/errors";
 import { Connection } from "@hull/http2";
-import { type LinkTarget, linkFactory } from "@hull/link";
+import { type ByteLink, type LinkTarget, linkFactory } from "@hull/link";
 import type { ClientConnection } from "../client.ts";
 import { type CallEvents, GrpcCall } from "./grpc-call.ts";
 
@@ -12,6 +12,8 @@ import { type CallEvents, GrpcCall } from "./grpc-call.ts";
  * A connection to a gRPC server.
  *
  *   connectGrpc(address) ──► client(definition) … calls … ──► close()
+ *
+ * It keeps the program from ending while a call is under way, and not for its own sake.
  *
  * A call that finds the connection lost opens it anew; a call that was under way when it was lost rejects with Unavailable and is
  * not sent again, since it may have been carried out.
@@ -44,6 +46,9 @@ class Http2GrpcConnection implements GrpcConnection, CallTransport {
   #connection: Promise<Connection> | undefined;
   /** The same when it is there: most calls need not wait for it. */
   #open: Connection | undefined;
+  #link: ByteLink | undefined;
+  /** How many are under way. */
+  #calls = 0;
   #closed = false;
 
   constructor(address: string) {
@@ -76,12 +81,14 @@ class Http2GrpcConnection implements GrpcConnection, CallTransport {
           answer = message;
         },
         end: (error) => {
+          this.#ended();
           if (error !== null) reject(error);
           else if (answer === undefined || extra)
             reject(internal(`"${ref.method.name}" was not answered with one message`));
           else resolve(answer);
         },
       });
+      this.#begun();
       try {
         call.sendEnd(request);
       } catch (thrown) {
@@ -92,8 +99,9 @@ class Http2GrpcConnection implements GrpcConnection, CallTransport {
 
   async *stream(ref: MethodRef, requests: AsyncIterable<Uint8Array>, options: CallOptions): AsyncIterable<Uint8Array> {
     const connection = await this.open();
-    const answers = new Answers();
+    const answers = new Answers(() => this.#ended());
     const call = new GrpcCall(connection, ref, options, answers);
+    this.#begun();
     answers.call = call;
     const source = requests[Symbol.asyncIterator]();
     sendAll(call, source).catch((thrown: unknown) => call.cancel(HullError.from(thrown)));
@@ -104,6 +112,14 @@ class Http2GrpcConnection implements GrpcConnection, CallTransport {
       // Not awaited: it may be waiting for something that never comes.
       source.return?.()?.catch(() => {});
     }
+  }
+
+  #begun(): void {
+    if (this.#calls++ === 0) this.#link?.keepAlive?.(true);
+  }
+
+  #ended(): void {
+    if (--this.#calls === 0) this.#link?.keepAlive?.(false);
   }
 
   async close(): Promise<void> {
@@ -123,7 +139,9 @@ class Http2GrpcConnection implements GrpcConnection, CallTransport {
       const forget = (): void => this.#forget(connection);
       const connection = new Connection("client", link, { goaway: forget, closed: forget }, { streamWindow });
       this.#open = connection;
+      this.#link = link;
       connection.start();
+      link.keepAlive?.(this.#calls > 0);
       return connection;
     } catch (cause) {
       this.#connection = undefined;
@@ -142,6 +160,11 @@ class Http2GrpcConnection implements GrpcConnection, CallTransport {
 /** Answers on their way to the caller's loop; stops the call's stream while too much of it waits. */
 class Answers implements CallEvents {
   call: GrpcCall | undefined;
+  readonly #ended: () => void;
+
+  constructor(ended: () => void) {
+    this.#ended = ended;
+  }
 
   readonly inbox = pausingInbox({ pause: () => this.call?.pause(), resume: () => this.call?.resume() }, highWater);
 
@@ -150,6 +173,7 @@ class Answers implements CallEvents {
   }
 
   end(error: HullError | null): void {
+    this.#ended();
     if (error === null) this.inbox.end();
     else this.inbox.fail(error);
   }
