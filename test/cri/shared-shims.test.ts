@@ -17,6 +17,9 @@ const config = `
   runtime_type = "io.containerd.runc.v2"
 [plugins."io.containerd.cri.v1.runtime".containerd.runtimes.other.options]
   NoPivotRoot = true
+[plugins."io.containerd.cri.v1.runtime".containerd.runtimes.keeping]
+  runtime_type = "io.containerd.runc.v2"
+  sandboxer = "shim"
 `;
 
 const ownPids: NamespaceMode = NamespaceMode.CONTAINER;
@@ -76,16 +79,20 @@ describe.skipIf(noPods !== undefined)(
       expect(status?.state).toBe(ContainerState.CONTAINER_RUNNING);
     }
 
-    test("two of a runtime, with a pause process or without; not those of other options", async () => {
+    test("two of a runtime, with a pause process or without; not those of other options, or of a shim that keeps pods", async () => {
       const pods = [
         await run("one"),
         await run("two", { pid: NamespaceMode.POD }),
         await run("three", { runtimeHandler: "other" }),
         await run("four", { runtimeHandler: "runc" }),
+        await run("five", { runtimeHandler: "keeping" }),
+        await run("six", { runtimeHandler: "keeping", pid: NamespaceMode.POD }),
+        await run("seven"),
       ];
       const shims = await Promise.all(pods.map(shimOf));
       expect(shims[1]).toBe(shims[0] as number);
-      expect(new Set(shims).size).toBe(3);
+      expect(shims[6]).toBe(shims[3] as number);
+      expect(new Set(shims).size).toBe(5);
       for (const pod of pods) expect(logged(pod)).toEqual([`stdout F ${pod.name}`]);
       for (const pod of pods) await expectWell(pod);
     });

@@ -24,6 +24,8 @@ export interface RuntimeHandler {
   readonly snapshotter: string;
   /** Hull's own shim serves it: logs, attach and pods without a pause process. */
   readonly own: boolean;
+  /** How many of its pods may be in one shim. */
+  readonly podsPerShim: number;
   /** Control groups are systemd's slices and scopes. */
   readonly systemdCgroup: boolean;
   /** What `base_runtime_spec` names. */
@@ -40,7 +42,7 @@ export class RuntimeHandlers {
     this.#default = default_runtime_name;
     const handlers = Object.entries(runtimes).map(([name, config]) => {
       const snapshotter = config.snapshotter || images.runtime_platforms[name]?.snapshotter || images.snapshotter;
-      return [name, handlerOf(name, config, snapshotter, log)] as const;
+      return [name, handlerOf(name, config, { snapshotter, most: runtime.pods_per_shim, log })] as const;
     });
     this.#handlers = new Map(handlers);
   }
@@ -62,8 +64,13 @@ export class RuntimeHandlers {
   }
 }
 
-function handlerOf(name: string, config: HandlerConfig, snapshotter: string, log: Logger): RuntimeHandler {
-  const { runtime_type: runtime, runtime_path, options } = config;
+function handlerOf(
+  name: string,
+  config: HandlerConfig,
+  { snapshotter, most, log }: { snapshotter: string; most: number; log: Logger },
+): RuntimeHandler {
+  const { runtime_type: runtime, runtime_path, sandboxer, options } = config;
+  const own = runtime_path === "" && isOwnRuntime(runtime);
   return {
     name,
     config,
@@ -71,7 +78,8 @@ function handlerOf(name: string, config: HandlerConfig, snapshotter: string, log
     runtimePath: runtime_path === "" ? undefined : runtime_path,
     options: Object.keys(options).length === 0 ? undefined : shimOptions(config, name, log),
     snapshotter,
-    own: runtime_path === "" && isOwnRuntime(runtime),
+    own,
+    podsPerShim: own && sandboxer !== "shim" ? most : 1,
     systemdCgroup: options.SystemdCgroup === true,
     baseSpec: config.base_runtime_spec === "" ? undefined : readSpec(config.base_runtime_spec),
   };

@@ -47,7 +47,6 @@ export async function startContainer(of: ContainersContext, idOrPrefix: string):
 
 async function start(of: ContainersContext, container: PodContainer): Promise<void> {
   const { tasks, nri, pods, handlers, onEvent, containers } = of.options;
-  const { pods_per_shim: groupsPerShim } = of.options.config.runtime;
   const { id, podId, config } = container;
   const pod = pods.exact(podId);
   if (pod === undefined) throw unknown(`sandbox ${JSON.stringify(podId)} not found: not found`);
@@ -59,7 +58,8 @@ async function start(of: ContainersContext, container: PodContainer): Promise<vo
   const rootfs = live.rootfs ?? (await of.snapshotter(handler.snapshotter).mounts(of.engine, id));
   live.rootfs = undefined;
   const checkpoint = processesOf(of, id);
-  const task = { id, rootfs, ...namesOf(of, container), runtimePath: handler.runtimePath, checkpoint, groupsPerShim };
+  const { runtimePath, podsPerShim: groupsPerShim } = handler;
+  const task = { id, rootfs, ...namesOf(of, container), runtimePath, checkpoint, groupsPerShim };
   // A shim that isn't ours waits for readers.
   if (!handler.own) streamsOf(of, container);
   let { pid } = await withinLater("failed to create containerd task", tasks.create(of.engine, task));

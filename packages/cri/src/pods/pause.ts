@@ -70,7 +70,7 @@ export class PauseProcesses implements PodKeeper {
     const task = { id, rootfs, terminal: false, stdin: "", stdout: "", stderr: "" };
     const { pid } = await engine.tasks.create(ctx, {
       ...task,
-      groupsPerShim: config.runtime.pods_per_shim,
+      groupsPerShim: handler.podsPerShim,
       ...(handler.runtimePath === undefined ? {} : { runtimePath: handler.runtimePath }),
     });
     undo.defer(() => this.#endTask(id));
