@@ -17,10 +17,30 @@ export function onRest(release: () => void): void {
   buffers.push(release);
 }
 
+/** After so many bytes the engine's memory is tidied, which would else let tens of megabytes pile up before it does. */
+const tidyAfter = 4 * 1024 * 1024;
+let behind = 0;
+/** There was work since it was last looked whether there is. */
+let busy = false;
+
+/** To be told of memory that is used no more: strings that were made of output are several times as large as it is. */
+export function leaveBehind(bytes: number): void {
+  busy = true;
+  behind += bytes;
+  if (behind < tidyAfter) return;
+  behind = 0;
+  Bun.gc(true);
+}
+
 /** To be called when there was work; gives back what it needed once no more has come for a while. */
 export function restWhenIdle(): void {
   clearTimeout(timer);
+  busy = false;
   timer = setTimeout(() => {
+    if (busy) {
+      restWhenIdle();
+      return;
+    }
     for (const release of buffers) release();
     Bun.gc(true);
     Bun.shrink();

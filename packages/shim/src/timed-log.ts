@@ -5,6 +5,7 @@
 
 import { systemTime } from "@hull/sys/clock";
 import { LogLines, type OutputName } from "./cri/log-lines.ts";
+import { leaveBehind } from "./idle.ts";
 import { LogFile, type Rotation } from "./log-file.ts";
 import { fileSink, type OutputSink } from "./logs.ts";
 
@@ -29,6 +30,7 @@ export class TimedLog {
     return {
       take: (chunk) => {
         write(lines.take(chunk, systemTime()));
+        leaveBehind(chunk.length);
         return undefined;
       },
       end: () => write(lines.end(systemTime())),

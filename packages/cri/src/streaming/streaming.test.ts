@@ -228,7 +228,7 @@ describe("commands over SPDY", () => {
 
   test("are not waited for when the client doesn't open their streams", async () => {
     server.close();
-    server = await start({ timeouts: { creation: 50 } });
+    server = await start({ timeouts: { creation: 500 } });
     const client = await SpdyClient.connect(server.execUrl(request()).url, ["v4.channel.k8s.io"]);
     await client.open({ streamtype: "error" });
     await client.goAway.promise;

@@ -73,7 +73,7 @@ export class Attachment {
     const before = this.#behind.get(output);
     const taken = before === undefined ? this.#write(fd, bytes) : 0;
     if (taken === bytes.length || this.#isOver) return undefined;
-    const rest = Uint8Array.from(bytes.subarray(taken));
+    const rest = new Uint8Array(bytes.subarray(taken));
     const sent = (before ?? Promise.resolve()).then(() => this.#send(fd, rest));
     this.#behind.set(output, sent);
     return sent.then(() => {

@@ -3,7 +3,7 @@
 import { closeSync, mkdirSync, openSync, writeSync } from "node:fs";
 import { dirname } from "node:path";
 import { systemTime } from "@hull/sys/clock";
-import { onRest } from "../idle.ts";
+import { leaveBehind, onRest } from "../idle.ts";
 import { LogLines, type OutputName } from "./log-lines.ts";
 
 /** One for all logs, since what is written is on its way at once. */
@@ -33,6 +33,7 @@ export class CriLogFile {
   /** Writes what is complete of an output with this chunk. */
   take(output: OutputName, chunk: Buffer): void {
     this.#write(this.#lines[output].take(chunk, systemTime()));
+    leaveBehind(chunk.length);
   }
 
   /** The output has ended, for now at least: writes a line that has no end. */
