@@ -97,8 +97,10 @@ suite(named("the packages", lacking), () => {
   /** Where the engines of guides are. */
   const root = () => folder.join("engine");
   const removeRoot = () => {
-    for (const path of [root(), join("/run/hull-engine", root().replaceAll("/", "-").slice(1))])
-      rmSync(path, { recursive: true, force: true });
+    const states = "/run/hull-engine";
+    const name = root().replaceAll("/", "-").slice(1);
+    const own = existsSync(states) ? readdirSync(states).filter((one) => one.startsWith(name)) : [];
+    for (const path of [root(), ...own.map((one) => join(states, one))]) rmSync(path, { recursive: true, force: true });
   };
   const ownPlaces = ({ code }: Snippet) =>
     code

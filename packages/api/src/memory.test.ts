@@ -1,7 +1,7 @@
 import { describe, expect, test } from "bun:test";
-import { HullError, isCode, notFound } from "@hull/errors";
+import { HullError, isCode, notFound, unavailable } from "@hull/errors";
 import { ContentDefinition } from "./gen/containerd/services/content/v1/content.ts";
-import { inMemoryClient } from "./memory.ts";
+import { inMemoryClient, OpenCalls } from "./memory.ts";
 import type { CallContext, ServiceImplementation } from "./rpc.ts";
 
 type Content = ServiceImplementation<typeof ContentDefinition>;
@@ -95,6 +95,37 @@ describe("a client in memory", () => {
     });
     for await (const { offset } of client.read({ digest: "d" })) if (offset === 3n) break;
     await aborted.promise;
+  });
+
+  test("fails calls under way and later ones when the connection ends", async () => {
+    const reasons: unknown[] = [];
+    const told = async (call: CallContext): Promise<never> => {
+      call.signal.addEventListener("abort", () => reasons.push(call.signal.reason));
+      return await untilAborted(call);
+    };
+    const content: Content = {
+      info: (_request, call) => told(call),
+      async *read(_request, call) {
+        yield { offset: 0n };
+        await told(call);
+      },
+      async delete() {
+        return {};
+      },
+    };
+    const connection = new OpenCalls();
+    const client = inMemoryClient(ContentDefinition, content, { connection });
+    await client.delete({});
+    const info = client.info({}).catch((error: unknown) => error);
+    const reading = Array.fromAsync(client.read({})).catch((error: unknown) => error);
+    await Bun.sleep(1);
+    const end = unavailable("closed");
+    connection.end(end);
+    connection.end(unavailable("closed again"));
+    expect(await Promise.all([info, reading])).toEqual([end, end]);
+    expect(reasons).toEqual([end, end]);
+    await expect(client.delete({})).rejects.toBe(end);
+    await expect(Array.fromAsync(client.read({}))).rejects.toBe(end);
   });
 
   test("ends a call by its signal and by its deadline", async () => {

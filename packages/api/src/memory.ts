@@ -8,30 +8,53 @@ import type { CallContext, CallOptions, ServiceClient, ServiceDefinition, Servic
  * A client of an implementation in the same process, without a socket.
  *
  * It behaves as one over a socket: messages cross as bytes, so that nothing is shared between the two sides; errors, cancellation and
- * deadlines are the same. `metadata` goes with every call.
+ * deadlines are the same. `metadata` goes with every call. `connection` ends them, as a socket's end would.
  */
 export function inMemoryClient<D extends ServiceDefinition>(
   definition: D,
   implementation: ServiceImplementation<D>,
-  options: { metadata?: Readonly<Record<string, string>> } = {},
+  options: { metadata?: Readonly<Record<string, string>>; connection?: OpenCalls } = {},
 ): ServiceClient<D> {
-  return makeClient(definition, new MemoryTransport(bindService(definition, implementation)), options.metadata);
+  const { metadata, connection = new OpenCalls() } = options;
+  return makeClient(definition, new MemoryTransport(bindService(definition, implementation), connection), metadata);
+}
+
+/** The calls that clients of one connection have under way. */
+export class OpenCalls {
+  readonly #calls = new Set<(error: HullError) => void>();
+  #ended: HullError | undefined;
+
+  /** Fails the calls under way, and all that follow. */
+  end(error: HullError): void {
+    this.#ended ??= error;
+    for (const fail of this.#calls) fail(this.#ended);
+    this.#calls.clear();
+  }
+
+  /** Adds a call, which is taken out when the result is disposed of. It fails at once if the connection has ended. */
+  add(fail: (error: HullError) => void): Disposable {
+    if (this.#ended === undefined) this.#calls.add(fail);
+    else fail(this.#ended);
+    return { [Symbol.dispose]: () => void this.#calls.delete(fail) };
+  }
 }
 
 class MemoryTransport implements CallTransport {
   readonly #methods: ReadonlyMap<string, BoundMethod>;
+  readonly #connection: OpenCalls;
 
-  constructor(methods: ReadonlyMap<string, BoundMethod>) {
+  constructor(methods: ReadonlyMap<string, BoundMethod>, connection: OpenCalls) {
     this.#methods = methods;
+    this.#connection = connection;
   }
 
   async unary(ref: MethodRef, request: Uint8Array, options: CallOptions): Promise<Uint8Array> {
-    using call = new MemoryCall(ref, options);
+    using call = new MemoryCall(ref, options, this.#connection);
     return await call.race(() => this.#method(ref).unary(request, call));
   }
 
   async *stream(ref: MethodRef, requests: AsyncIterable<Uint8Array>, options: CallOptions): AsyncIterable<Uint8Array> {
-    using call = new MemoryCall(ref, options);
+    using call = new MemoryCall(ref, options, this.#connection);
     const answers = this.#method(ref).stream(requests, call)[Symbol.asyncIterator]();
     try {
       for (;;) {
@@ -58,16 +81,19 @@ class MemoryCall implements CallContext, Disposable {
   readonly #controller = new AbortController();
   readonly #metadata: Readonly<Record<string, string>>;
   readonly #watch: Disposable;
+  readonly #open: Disposable;
   #ended: HullError | undefined;
   #waiting: ((error: HullError) => void) | undefined;
 
-  constructor(ref: MethodRef, options: CallOptions) {
+  constructor(ref: MethodRef, options: CallOptions, connection: OpenCalls) {
     this.#metadata = options.metadata ?? {};
-    this.#watch = watchCall(ref, options, (error) => {
-      this.#ended = error;
-      this.#waiting?.(error);
-      this.#controller.abort(error);
-    });
+    const end = (error: HullError): void => {
+      this.#ended ??= error;
+      this.#waiting?.(this.#ended);
+      this.#controller.abort(this.#ended);
+    };
+    this.#watch = watchCall(ref, options, end);
+    this.#open = connection.add(end);
   }
 
   get signal(): AbortSignal {
@@ -95,5 +121,6 @@ class MemoryCall implements CallContext, Disposable {
 
   [Symbol.dispose](): void {
     this.#watch[Symbol.dispose]();
+    this.#open[Symbol.dispose]();
   }
 }

@@ -22,6 +22,8 @@ export interface ConnectOptions {
 export interface ClientConnection {
   /** What it leads to, for messages. */
   readonly address: string;
+  /** Tells the control groups of these containers from those of others on this host, whose ids may be the same; none for a daemon. */
+  readonly mark?: string;
   /** A typed client of a service; `metadata` goes with every call. */
   client<D extends ServiceDefinition>(
     definition: D,
@@ -64,6 +66,11 @@ export class Client implements AsyncDisposable {
 
   get address(): string {
     return this.#connection.address;
+  }
+
+  /** See `ClientConnection`. */
+  get mark(): string | undefined {
+    return this.#connection.mark;
   }
 
   /** A service of the daemon; every call of it is about this client's namespace, under its lease. */

@@ -11,40 +11,36 @@
  * Containers have processes of their own, which keep them when the program ends, however it ends.
  */
 
-import { join, resolve } from "node:path";
+import { join } from "node:path";
 import { ContainersDefinition } from "@hull/api/gen/containerd/services/containers/v1/containers";
 import { Client } from "@hull/client/client";
 import { Container } from "@hull/client/sdk/containers";
 import { Hull } from "@hull/client/sdk/hull";
-import { lockRoot } from "@hull/daemon/lock";
+import { lockFolder, lockRoot } from "@hull/daemon/lock";
 import { servicePlugins } from "@hull/daemon/plugins";
 import { type Service, servicesOf } from "@hull/daemon/server/service";
 import { serveTtrpc } from "@hull/daemon/server/ttrpc";
-import { type Logger, openEngine, type Engine as Subsystems } from "@hull/engine";
+import { enginePlugins, openEngine, type Engine as Subsystems } from "@hull/engine";
 import { requireNoOpenMigration } from "@hull/engine/migrate/journal";
 import { pluginTypes } from "@hull/engine/plugin/types";
+import { failedPrecondition } from "@hull/errors";
 import { MemoryConnection } from "./connection.ts";
+import { type EngineOptions, readOptions } from "./options.ts";
 
 export * from "@hull/client";
 export type { LogFields, Logger, LogLevel } from "@hull/engine/log";
-
-export interface EngineOptions {
-  /** Where images, snapshots and records are: this program's alone while it is open. */
-  readonly root: string;
-  /** Where sockets and mounts of running containers are; should not outlive a reboot. `/run/hull-engine/…` for the root unless told. */
-  readonly state?: string;
-  /** `default` unless told. */
-  readonly namespace?: string;
-  /** Whether containers go on when the engine is closed, or the program ends (the default), or are ended; at the next opening too, after a crash. */
-  readonly containers?: "keep" | "end";
-  /** Tables of the configuration, by plugin: `{ "io.containerd.runtime.v2.task": { oci_runtime: "runc" } }`. */
-  readonly plugins?: Readonly<Record<string, Readonly<Record<string, unknown>>>>;
-  /** Where the engine tells what it does; nowhere unless told. */
-  readonly log?: Logger;
-}
+export type { EngineOptions } from "./options.ts";
 
 /** For the time until shims of an earlier run have told what happened meanwhile, ms. */
 const returningMs = 15_000;
+
+/** Without these an engine is none: that one isn't running is told at once, and why. */
+const required = [
+  "io.containerd.metadata.v1.bolt",
+  "io.containerd.content.v1.content",
+  "io.containerd.runtime.v2.task",
+  "io.containerd.transfer.v1.local",
+];
 
 /** An engine that is open. All that a `Hull` can do; disposing of it closes the engine. */
 export class Engine extends Hull {
@@ -60,14 +56,20 @@ export class Engine extends Hull {
   }
 
   /**
-   * Opens the engine on a root.
-   * @throws FailedPrecondition, naming the process, if another one has the root
+   * Opens the engine on a root. It keeps the program running until it is closed.
+   * @throws InvalidArgument for options that can't be; FailedPrecondition, naming the process, if another one has the root, and if the
+   *   program is not root's
    */
   static async open(options: EngineOptions): Promise<Engine> {
+    const { root, state, namespace, containers, plugins, log } = readOptions(options, [
+      ...enginePlugins,
+      ...servicePlugins,
+    ]);
+    if (process.getuid?.() !== 0)
+      throw failedPrecondition("the engine mounts file systems and starts containers: run the program as root");
     await using opening = new AsyncDisposableStack();
-    const root = resolve(options.root);
-    const state = resolve(options.state ?? stateFor(root));
     opening.use(lockRoot(root));
+    opening.use(lockFolder(state));
     requireNoOpenMigration(root);
     const ttrpcAddress = join(state, "events.sock");
     const subsystems = opening.use(
@@ -75,43 +77,31 @@ export class Engine extends Hull {
         root,
         state,
         plugins: servicePlugins,
-        config: options.plugins ?? {},
+        required,
+        config: plugins,
         properties: { ttrpcAddress },
-        ...(options.log === undefined ? {} : { log: options.log }),
+        ...(log === undefined ? {} : { log }),
       }),
     );
     const served = subsystems.events.keepForReturning(returningMs);
     opening.use(
-      await serveTtrpc(ttrpcAddress, { uid: process.getuid?.() ?? 0, gid: process.getgid?.() ?? 0 }, subsystems.events),
+      await serveTtrpc(ttrpcAddress, { uid: process.getuid(), gid: process.getgid?.() ?? 0 }, subsystems.events),
     );
     await subsystems.resume();
     served();
     const services = servicesOf([...subsystems.plugins.all<Service>(pluginTypes.grpc).values()]);
+    const own = new Client(new MemoryConnection(root, services), { namespace });
+    if (containers === "end") await endAll(own);
     const running = opening.move();
-    const ends = options.containers === "end";
     const connection = new MemoryConnection(root, services, async () => {
-      try {
-        if (ends) await endAll(open);
-      } finally {
-        await running.disposeAsync();
-      }
+      await using _ = running;
+      if (containers === "end") await endAll(own);
+      connection.hangUp();
+      // What was being started meanwhile.
+      if (containers === "end") await endAll(own);
     });
-    const open = new Client(connection, { namespace: options.namespace ?? "default" });
-    const engine = new Engine(open, subsystems);
-    try {
-      if (ends) await endAll(open);
-      return engine;
-    } catch (error) {
-      await engine[Symbol.asyncDispose]();
-      throw error;
-    }
+    return new Engine(new Client(connection, { namespace }), subsystems);
   }
-}
-
-/** A place below /run that is the root's own, since a reboot has to empty it. */
-function stateFor(root: string): string {
-  const name = root.replaceAll(/[^A-Za-z0-9]+/g, "-").replace(/^-/, "");
-  return `/run/hull-engine/${name}`;
 }
 
 /** Takes every container away, in all namespaces. */

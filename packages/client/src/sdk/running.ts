@@ -1,7 +1,7 @@
 import { TasksDefinition } from "@hull/api/gen/containerd/services/tasks/v1/tasks";
 import { alreadyExists, canceled, failedPrecondition, HullError, invalidArgument } from "@hull/errors";
 import { hostPlatform } from "@hull/oci/platform";
-import { resolveUser, type Spec, type SpecUser } from "@hull/oci/spec";
+import { resolveUser, type Spec, type SpecUser, withCgroupsPath } from "@hull/oci/spec";
 import type { Client } from "../client.ts";
 import {
   type Container as ContainerRecord,
@@ -215,7 +215,9 @@ export async function createFromOptions(
   if (!(await isUnpacked(client, platformImage, snapshotter))) await image.unpack({ snapshotter, platform });
   const { namespace, address } = client;
   const network = await networkParts(options, { id, namespace, address });
-  const spec = specOf(options, { id, namespace, image: platformImage.config, steps: network.steps });
+  const group = client.mark === undefined ? [] : [withCgroupsPath(`/${namespace}/${id}-${client.mark}`)];
+  const steps = [...group, ...network.steps];
+  const spec = specOf(options, { id, namespace, image: platformImage.config, steps });
   const user = options.user ?? platformImage.config.config.user;
   try {
     return await createContainer(client, {

@@ -121,7 +121,10 @@ export class SpareShims {
     clearTimeout(this.#refilling);
     clearTimeout(this.#calming);
     for (const { stdin } of this.#starting.keys()) void stdin.end();
+    // Spares don't keep this process running, but the wait for their end has to.
+    const running = setInterval(() => {}, 2 ** 30);
     await Promise.all([...this.#spares.splice(0).map(end), Promise.allSettled(this.#starting.values())]);
+    clearInterval(running);
   }
 
   /** Ends those that a rush has left. */
