@@ -16,6 +16,7 @@ const parts: Readonly<Record<string, () => Promise<Main>>> = {
     return (args) => daemonMain(["config", ...args]);
   },
   ctr: async () => (await import("./ctr/main.ts")).ctrMain,
+  namespaces: async () => (await import("@hull/cri/pods/namespace-helper")).namespaceHelperMain,
   "network-hook": async () => (await import("@hull/client/network/hook")).networkHook,
   shim: async () => {
     const { shimMain } = await import("@hull/shim/main");

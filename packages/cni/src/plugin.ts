@@ -2,6 +2,7 @@ import { accessSync, constants, statSync } from "node:fs";
 import { join } from "node:path";
 import { HullError, notFound, unknown } from "@hull/errors";
 import { startProgram } from "@hull/sys/program";
+import { Turns } from "@hull/sys/turns";
 
 export type Command = "ADD" | "DEL" | "CHECK" | "STATUS" | "GC" | "VERSION";
 
@@ -54,11 +55,15 @@ export interface PluginCall {
 
 const longest = 1024 * 1024;
 
+/** A start takes a millisecond, and more on a busy machine: many pods' plugins don't start all at once. */
+const starts = new Turns();
+
 /**
  * Runs a plugin. Gives what it printed, undefined if that is nothing.
  * @throws CniError for what it says was wrong; Unknown if it fails without saying; the signal's reason
  */
 export async function callPlugin({ command, path, type, config, env, signal }: PluginCall): Promise<unknown> {
+  await starts.take();
   signal?.throwIfAborted();
   // Its parent's directory may be gone.
   const child = startProgram([path], {

@@ -8,7 +8,15 @@ import { which } from "@hull/sys/program";
 declare const HULL_EXECUTABLE: boolean | undefined;
 
 /** What the executable can be started as by hull itself. */
-export type SelfEntry = "daemon" | "shim" | "unpack" | "pack" | "sync" | "checkpoint-metadata" | "network-hook";
+export type SelfEntry =
+  | "daemon"
+  | "shim"
+  | "unpack"
+  | "pack"
+  | "sync"
+  | "checkpoint-metadata"
+  | "network-hook"
+  | "namespaces";
 
 /**
  * The command that starts hull again as something else: this executable; from source the runtime with the entry file; in a program that has

@@ -23,8 +23,10 @@ import type {
 } from "@hull/api/gen/cri/v1/cri";
 import { nowNanos } from "@hull/api/timestamp";
 import { contextFor } from "@hull/engine/context";
+import { selfCommand } from "@hull/engine/self";
 import { unlessGone } from "@hull/engine/unless-gone";
 import { HullError, isCode, unknown } from "@hull/errors";
+import { Turns } from "@hull/sys/turns";
 import type { RuntimeHandler } from "../handlers.ts";
 import { criNamespace, type Pod } from "../model.ts";
 import { newId } from "../stores/index.ts";
@@ -33,7 +35,8 @@ import { adoptPod, podsOfContainers } from "./adopt.ts";
 import { podFiles, removeOrphans, removePodDirectories, removeShm } from "./files.ts";
 import { handlerOf } from "./handler.ts";
 import { keeperKind, type PodKeeper } from "./keeper.ts";
-import { isNetworkClosed, planNamespaces, releasePodNamespaces } from "./namespaces.ts";
+import { NamespaceMaker } from "./namespace-maker.ts";
+import { isNetworkClosed, planNamespaces } from "./namespaces.ts";
 import type { PodsOptions } from "./options.ts";
 import { PauseProcesses } from "./pause.ts";
 import { isContainerds, podOfRecord, podRecord } from "./record.ts";
@@ -55,6 +58,8 @@ export class Pods {
   readonly #pause: PauseProcesses;
   readonly #shims: ShimSandboxes;
   readonly #standIns: PodStandIns;
+  readonly #namespaces = new NamespaceMaker(() => selfCommand("namespaces"));
+  readonly #turns = new Turns();
   readonly #closing = new AbortController();
 
   constructor(options: PodsOptions) {
@@ -74,6 +79,7 @@ export class Pods {
   ): Promise<string> {
     const { pods, handlers, specs, selinux, hooks } = this.#options;
     if (config?.metadata === undefined) throw unknown("sandbox config must include metadata");
+    await this.#turns.take();
     const id = newId();
     const name = sandboxName(config.metadata);
     within(`failed to reserve sandbox name ${JSON.stringify(name)}`, () => pods.reserveName(name, id));
@@ -90,7 +96,9 @@ export class Pods {
       pod.namespaces = plan.paths;
       const made = pod;
       const keeper = this.#keeperOf(made, handler);
-      await startPod(made, plan, labels.mount, { options: this.#options, handler, keeper, directories, signal });
+      const namespaces = this.#namespaces;
+      const parts = { options: this.#options, namespaces, handler, keeper, directories, signal };
+      await startPod(made, plan, labels.mount, parts);
       if (keeper === undefined) this.#standIns.show(made, handler);
       hooks.onEvent(made, "created");
       this.#watch(made, keeper);
@@ -115,6 +123,7 @@ export class Pods {
   async stop(idOrPrefix: string, signal?: AbortSignal): Promise<void> {
     const pod = this.#find(idOrPrefix);
     if (pod === undefined) return;
+    await this.#turns.take();
     await this.#options.pods.locked(pod.id, () => this.#stop(pod, signal));
   }
 
@@ -137,9 +146,8 @@ export class Pods {
         this.#tell("a network could not be removed of a pod whose network was never complete", pod, error);
       });
     }
-    within(`failed to remove network namespace for sandbox ${JSON.stringify(pod.id)}`, () =>
-      releasePodNamespaces(pod.namespaces),
-    );
+    const releasing = this.#namespaces.release(pod.namespaces);
+    await withinLater(`failed to remove network namespace for sandbox ${JSON.stringify(pod.id)}`, releasing);
     await hooks.releasePod?.(pod.id);
     removeShm(directoriesOf(this.#options, pod.id));
     await saved;
@@ -167,6 +175,7 @@ export class Pods {
   async remove(idOrPrefix: string, signal?: AbortSignal): Promise<void> {
     const pod = this.#find(idOrPrefix);
     if (pod === undefined) return;
+    await this.#turns.take();
     await this.#options.pods.locked(pod.id, () => this.#remove(pod, signal));
   }
 
@@ -299,7 +308,7 @@ export class Pods {
       await this.#keeperOf(pod)?.remove(id);
       const netns = isNetworkClosed(namespaces) ? "" : (namespaces.net ?? "");
       if (namespaces.net !== undefined) await this.#options.networks.remove({ id, config, runtimeHandler, netns });
-      releasePodNamespaces(namespaces);
+      await this.#namespaces.release(namespaces);
       await removePodDirectories(directoriesOf(this.#options, id));
       await removeRecord(this.#options, id);
       return true;
@@ -326,6 +335,7 @@ export class Pods {
 
   close(): void {
     this.#closing.abort();
+    this.#namespaces[Symbol.dispose]();
     this.#standIns.close();
   }
 

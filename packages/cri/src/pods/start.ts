@@ -9,7 +9,8 @@ import { within, withinLater } from "../wrap.ts";
 import { type PodDirectories, podDirectories } from "./directories.ts";
 import { removePodDirectories, writePodFiles } from "./files.ts";
 import type { PodKeeper } from "./keeper.ts";
-import { createPodNamespaces, type NamespacePlan, releasePodNamespaces } from "./namespaces.ts";
+import type { NamespaceMaker } from "./namespace-maker.ts";
+import type { NamespacePlan } from "./namespaces.ts";
 import type { PodsOptions } from "./options.ts";
 import { podRecord } from "./record.ts";
 
@@ -30,13 +31,14 @@ export async function startPod(
   mountLabel: string,
   parts: {
     readonly options: PodsOptions;
+    readonly namespaces: NamespaceMaker;
     readonly handler: RuntimeHandler;
     readonly keeper: PodKeeper | undefined;
     readonly directories: PodDirectories;
     readonly signal: AbortSignal;
   },
 ): Promise<void> {
-  const { options, handler, keeper, directories, signal } = parts;
+  const { options, namespaces, handler, keeper, directories, signal } = parts;
   const { engine, networks, nri, cleanUpTimeoutMs = 60_000 } = options;
   const undo = new AsyncDisposableStack();
   try {
@@ -48,8 +50,8 @@ export async function startPod(
     recorded.catch(() => undefined);
     undo.defer(() => removePodDirectories(directories));
     const what = plan.paths.net === undefined ? "namespaces" : "network namespace";
-    await withinLater(`failed to create ${what} for sandbox ${quoted(pod.id)}`, createPodNamespaces(plan));
-    undo.defer(() => releasePodNamespaces(plan.paths));
+    await withinLater(`failed to create ${what} for sandbox ${quoted(pod.id)}`, namespaces.create(plan));
+    undo.defer(() => namespaces.release(plan.paths));
     within(`failed to start sandbox ${quoted(pod.id)}: failed to setup sandbox files`, () =>
       writePodFiles(directories, pod.config),
     );
