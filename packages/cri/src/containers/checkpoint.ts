@@ -14,7 +14,7 @@ import { isErrno } from "@hull/sys/errno";
 import { criNamespace, type PodContainer } from "../model.ts";
 import { goJson } from "../records/index.ts";
 import { withinLater } from "../wrap.ts";
-import type { ContainersContext } from "./context.ts";
+import { type ContainersContext, passingLease } from "./context.ts";
 import { requireCriu } from "./criu.ts";
 import { stateName, toWireStatus } from "./wire.ts";
 
@@ -102,7 +102,7 @@ async function write(of: ContainersContext, container: PodContainer, directory: 
     writeFile(join(directory, "spec.dump"), record.spec.value, { mode: 0o600 }),
     copyFile(join(of.root(id), "status"), join(directory, "status")),
   ]);
-  const lease = await leases.create(of.engine, "", {});
+  const lease = await leases.create(of.engine, "", passingLease);
   try {
     const ctx = contextFor(criNamespace, { lease: lease.id });
     await dump(of, ctx, container, record, directory);

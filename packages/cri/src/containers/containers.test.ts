@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { ContainerState, LinuxContainerResources, Signal } from "@hull/api/gen/cri/v1/cri";
 import { contextFor } from "@hull/engine/context";
 import { criNamespace } from "../model.ts";
+import { passingLease } from "./context.ts";
 import { ContainersFixture } from "./fixture.ts";
 
 const { CONTAINER_CREATED, CONTAINER_EXITED, CONTAINER_RUNNING, CONTAINER_UNKNOWN } = ContainerState;
@@ -55,6 +56,21 @@ describe("a container", () => {
     expect(readdirSync(join(fixture.folder, "root"))).toEqual([]);
     await fixture.make("c");
     await expect(fixture.make("c")).rejects.toThrow('failed to reserve container name "c_p_n_u_0"');
+  });
+
+  test("that was being made when the daemon ended leaves nothing after the next start", async () => {
+    await using fixture = new ContainersFixture();
+    const { leases } = fixture.metadata.stores;
+    const made = await fixture.make("c");
+    for (const id of [made, "half"]) {
+      await leases.create(ctx, id, passingLease);
+      await leases.addResource(ctx, id, { type: "snapshots/overlayfs", id });
+    }
+    await leases.create(ctx, "another's", {});
+    fixture.snapshots.add("half");
+    await fixture.restart();
+    expect([...fixture.snapshots]).toEqual([made]);
+    expect((await leases.list(ctx)).map(({ id }) => id)).toEqual(["another's"]);
   });
 
   test("that can't be started has ended, and says why", async () => {

@@ -11,11 +11,15 @@ import type { RuntimeFeatures } from "../features.ts";
 import type { RuntimeHandlers } from "../handlers.ts";
 import { criNamespace, type Images, type Pod, type PodContainer } from "../model.ts";
 import type { NriBridge } from "../nri/index.ts";
+import { kindLabel } from "../records/index.ts";
 import type { ContainerSpecs, HostFacts, ImageVolumes, PodFiles, UserFilesReader } from "../spec/index.ts";
 import type { PodContainerStore, PodStore } from "../stores/index.ts";
 import type { CheckpointParts } from "./checkpoint.ts";
 import { LiveContainers } from "./live.ts";
 import { writeRun } from "./run-file.ts";
+
+/** Labels of leases that hold what is being made, or read: at the next start none of it is any more. */
+export const passingLease: Readonly<Record<string, string>> = { [kindLabel]: "container" };
 
 /** What containers are made with. */
 export interface ContainersOptions {

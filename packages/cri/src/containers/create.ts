@@ -21,7 +21,7 @@ import { labelsOfRecord } from "../records/index.ts";
 import { containerUser, idMappingsOf, resourcesOfSpec, stopSignalName } from "../spec/index.ts";
 import { newId } from "../stores/index.ts";
 import { within, withinLater } from "../wrap.ts";
-import type { ContainersContext } from "./context.ts";
+import { type ContainersContext, passingLease } from "./context.ts";
 import { containerExtension, type RecordedContainer } from "./record.ts";
 import { checkpointIn, Restoration } from "./restore.ts";
 import { newRun, writeRun } from "./run-file.ts";
@@ -186,7 +186,7 @@ class Creation {
 
   async #lease(): Promise<string> {
     const { engine, options } = this.#of;
-    const lease = await options.leases.create(engine, this.#wanted.id, {});
+    const lease = await options.leases.create(engine, this.#wanted.id, passingLease);
     this.#leased = lease.id;
     return lease.id;
   }

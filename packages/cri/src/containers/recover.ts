@@ -8,7 +8,7 @@ import type { ContainerRun, PodContainer } from "../model.ts";
 import { kindLabel } from "../records/index.ts";
 import { containerUser, resourcesOfSpec } from "../spec/index.ts";
 import { giveUpCheckpoint } from "./checkpoint.ts";
-import type { ContainersContext } from "./context.ts";
+import { type ContainersContext, passingLease } from "./context.ts";
 import { unknownExit, watchExit } from "./exit.ts";
 import { containerOfRecord } from "./record.ts";
 import { newRun, readRun } from "./run-file.ts";
@@ -18,7 +18,7 @@ const SIGKILL = 9;
 
 /**
  * Finds the containers of an earlier run again, with their tasks: those that ended meanwhile have ended, those whose task nobody knows any
- * more with status 255. Directories that belong to none are removed. One that can't be read is told of, and left out.
+ * more with status 255. Directories that belong to none are removed, and what was being made. One that can't be read is told of, and left out.
  */
 export async function recoverContainers(of: ContainersContext): Promise<void> {
   const { records, log } = of.options;
@@ -36,6 +36,24 @@ export async function recoverContainers(of: ContainersContext): Promise<void> {
   for (const base of [of.options.root, of.options.state]) {
     for (const name of await readdir(base).catch(() => []))
       if (!known.has(name)) await rm(`${base}/${name}`, { recursive: true, force: true });
+  }
+  await forgetPassing(of, known);
+}
+
+/** Ends the leases of what was being made, of which nobody will. Its snapshots are gone at once: the collector has run by now. */
+async function forgetPassing({ options, engine }: ContainersContext, known: ReadonlySet<string>): Promise<void> {
+  const { leases, snapshotters, log } = options;
+  for (const { id } of await leases.list(engine, [`labels."${kindLabel}"==${passingLease[kindLabel]}`])) {
+    const resources = await leases.listResources(engine, id);
+    const snapshots = resources.filter(({ type, id: key }) => type.startsWith("snapshots/") && !known.has(key));
+    for (const { type, id: key } of snapshots) {
+      const snapshotter = snapshotters.get(type.slice("snapshots/".length));
+      await unlessGone(async () => snapshotter?.remove(engine, key)).catch((error: unknown) => {
+        const fields = { snapshot: key, error: HullError.from(error).message };
+        log.log("debug", "a snapshot of what was being made is left to the collector", fields);
+      });
+    }
+    await unlessGone(() => leases.delete(engine, id));
   }
 }
 

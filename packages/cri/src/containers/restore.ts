@@ -18,7 +18,7 @@ import type { Descriptor } from "@hull/oci/descriptor";
 import { isErrno } from "@hull/sys/errno";
 import { criNamespace, type LocalImage } from "../model.ts";
 import { withinLater } from "../wrap.ts";
-import type { ContainersContext } from "./context.ts";
+import { type ContainersContext, passingLease } from "./context.ts";
 import { requireCriu } from "./criu.ts";
 
 const tarType = "application/vnd.oci.image.layer.v1.tar";
@@ -121,7 +121,7 @@ async function unpack(of: ContainersContext, source: Source, directory: string):
 /** Unpacks a file by way of the content store, from which the unpacker reads, shut into the target. */
 async function applyArchive(of: ContainersContext, archive: string, target: readonly Mount[]): Promise<void> {
   const { leases, checkpoints } = of.options;
-  const lease = await leases.create(of.engine, "", {});
+  const lease = await leases.create(of.engine, "", passingLease);
   try {
     const ctx = contextFor(criNamespace, { lease: lease.id });
     await using writer = await checkpoints.content.writer(ctx, `checkpoint-${lease.id}`);
