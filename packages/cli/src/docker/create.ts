@@ -11,6 +11,7 @@ import { type ChosenNetwork, hostResolver, networkLabels } from "@hull/client/ne
 import { writeNaming } from "@hull/client/network/names";
 import { alreadyExists, invalidArgument, isCode } from "@hull/errors";
 import type { ImageConfig } from "@hull/oci/manifest";
+import { appArmorProfile } from "./apparmor.ts";
 import { clientDirectory } from "./client-directory.ts";
 import { containersNamed } from "./find.ts";
 import type { Call } from "./globals.ts";
@@ -92,6 +93,7 @@ export async function createFromFlags({
     hostname,
     naming,
     namespaceDirectory: heldNamespaces(globals),
+    apparmor: await appArmorProfile(flags),
   };
   const spec = specOf(source);
   const user = flags.user ?? platformImage.config.config.user;

@@ -45,7 +45,7 @@ export const runFlags = defineFlags({
   quiet: { kind: "switch", aliases: ["q"], summary: "No progress of a pull" },
   "stop-signal": { kind: "text", value: "SIGNAL", summary: "Signal that asks it to end" },
   "stop-timeout": { kind: "integer", value: "SECONDS", summary: "Time to end before it is killed" },
-  "security-opt": { kind: "list", value: "OPTION", summary: "seccomp=unconfined, no-new-privileges" },
+  "security-opt": { kind: "list", value: "OPTION", summary: "seccomp=unconfined, no-new-privileges, apparmor=PROFILE" },
   "storage-opt": {
     kind: "list",
     value: "size=SIZE",

@@ -41,6 +41,7 @@ import { cgroupMode } from "@hull/sys/cgroup";
 import { ownCapabilities } from "@hull/sys/credentials";
 import { deviceNodes } from "@hull/sys/device-nodes";
 import { resourceLimit } from "@hull/sys/process";
+import { appArmorOption } from "./apparmor.ts";
 import { collectEnv } from "./env.ts";
 import { hostSteps } from "./host-steps.ts";
 import type { RunFlags } from "./run-flags.ts";
@@ -62,6 +63,8 @@ export interface SpecSource {
   readonly naming: string | undefined;
   /** Where network namespaces are held while containers are on networks. */
   readonly namespaceDirectory: string;
+  /** Name of its AppArmor profile, if it is to have one. */
+  readonly apparmor: string | undefined;
 }
 
 /** What a container calls itself. */
@@ -95,6 +98,7 @@ export function specOf(source: SpecSource): Spec {
     ...(host ? [withHostNetwork(name)] : [withHostname(name), withEnv([`HOSTNAME=${name}`])]),
     ...networkSteps(source.network, { ...source, directory: source.namespaceDirectory }),
     ...confinement(flags),
+    ...(source.apparmor === undefined ? [] : [withAppArmor(source.apparmor)]),
     ...(flags.tty ? [withTty] : []),
     withEnv(collectEnv(flags["env-file"], flags.env, env)),
     ...(flags.workdir === undefined ? [] : [withCwd(flags.workdir)]),
@@ -116,9 +120,12 @@ function imageDefaults(config: ImageConfig, { entrypoint }: RunFlags, args: read
 
 function confinement(flags: RunFlags): SpecMiddleware[] {
   const options = flags["security-opt"];
-  const wrong = options.find((option) => !/^(seccomp[=:]unconfined|no-new-privileges(:(true|false))?)$/.test(option));
+  const known = /^(seccomp[=:]unconfined|no-new-privileges(:(true|false))?)$/;
+  const wrong = options.find((option) => !known.test(option) && !appArmorOption.test(option));
   if (wrong !== undefined)
-    throw invalidArgument(`security option "${wrong}" is not supported: use seccomp=unconfined or no-new-privileges`);
+    throw invalidArgument(
+      `security option "${wrong}" is not supported: use seccomp=unconfined, no-new-privileges or apparmor=PROFILE`,
+    );
   if (flags.privileged) return [withPrivileged({ capabilities: ownCapabilities(), devices: deviceNodes() })];
   const added = flags["cap-add"].map(capability);
   const dropped = flags["cap-drop"].map(capability);
@@ -132,6 +139,10 @@ function confinement(flags: RunFlags): SpecMiddleware[] {
   if (options.some((option) => option.startsWith("seccomp"))) return capabilities;
   return [...capabilities, seccomp];
 }
+
+const withAppArmor =
+  (apparmorProfile: string): SpecMiddleware =>
+  (spec) => ({ ...spec, process: { ...spec.process, apparmorProfile } });
 
 const capability = (name: string): string => name.toUpperCase().replace(/^(CAP_)?/, "CAP_");
 

@@ -2,7 +2,14 @@ import { describe, expect, test } from "bun:test";
 import { existsSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { defaultProfile, hasAppArmor, isProfileLoaded, loadDefaultProfile } from "./index.ts";
+import {
+  defaultProfile,
+  hasAppArmor,
+  isProfileLoaded,
+  loadDefaultProfile,
+  loadOwnProfileFor,
+  ownProfileName,
+} from "./index.ts";
 
 const parser = ["/sbin/apparmor_parser", "/usr/sbin/apparmor_parser"].find((path) => existsSync(path));
 const lacksParser = parser === undefined ? " (skipped: apparmor isn't installed)" : "";
@@ -54,6 +61,14 @@ describe("the default AppArmor profile", () => {
     await loadDefaultProfile(name);
     expect(isProfileLoaded(name)).toBe(true);
     expect(isProfileLoaded("hull-test-none")).toBe(false);
+  });
+
+  test("is loaded for a container that names it, where there is AppArmor", async () => {
+    const spec = (apparmorProfile: string) =>
+      new TextEncoder().encode(JSON.stringify({ process: { apparmorProfile } }));
+    await loadOwnProfileFor(spec(`${ownProfileName}-not`));
+    await loadOwnProfileFor(spec(ownProfileName));
+    if (hasAppArmor()) expect(isProfileLoaded(ownProfileName)).toBe(true);
   });
 
   test.skipIf(lacksKernel === "")("can't be where the kernel has no AppArmor", async () => {

@@ -13,6 +13,9 @@ import { defaultProfile } from "./profile.ts";
 
 export { defaultProfile, type ProfileSurroundings } from "./profile.ts";
 
+/** The default profile of containers that hull's own commands make. */
+export const ownProfileName = "hull-default";
+
 const policyDirectory = "/etc/apparmor.d";
 const kernelDirectory = "/sys/kernel/security/apparmor";
 const parsers = ["/sbin/apparmor_parser", "/usr/sbin/apparmor_parser"];
@@ -64,6 +67,17 @@ export async function loadDefaultProfile(name: string): Promise<void> {
     rmSync(directory, { recursive: true, force: true });
   }
 }
+
+/**
+ * Loads the profile of hull's own commands for a container that names it: the kernel may have been started since the container was made.
+ * @param spec the container's, JSON @throws as `loadDefaultProfile`
+ */
+export async function loadOwnProfileFor(spec: Uint8Array): Promise<void> {
+  if (Buffer.from(spec.buffer, spec.byteOffset, spec.byteLength).includes(ownProfileInSpec) && hasAppArmor())
+    await loadDefaultProfile(ownProfileName);
+}
+
+const ownProfileInSpec = `"apparmorProfile":${JSON.stringify(ownProfileName)}`;
 
 /** The kernel adds the mode: `name (enforce)`. */
 function ownProfile(): string {

@@ -5,6 +5,7 @@ import type { StateResponse } from "@hull/api/gen/containerd/task/v3/task";
 import { Status } from "@hull/api/gen/containerd/types/task/task";
 import { nanosOfTimestamp } from "@hull/api/timestamp";
 import { alreadyExists, HullError, invalidArgument, isCode, notFound, unavailable } from "@hull/errors";
+import { loadOwnProfileFor } from "../apparmor/index.ts";
 import type { ContainerStore } from "../containers/index.ts";
 import { type Context, contextFor } from "../context.ts";
 import type { EventExchange } from "../events/index.ts";
@@ -114,6 +115,7 @@ export class ShimTaskManager implements TaskManager {
     // A bundle without a task is what a crash left.
     await bundle.delete();
     void expectCgroupMigration();
+    await loadOwnProfileFor(container.spec.value);
     await using undo = new AsyncDisposableStack();
     bundle.create(container.spec.value);
     undo.defer(() => bundle.delete());
