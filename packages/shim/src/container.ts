@@ -26,7 +26,7 @@ import { canCheckpoint } from "./fifo-copy.ts";
 import { createWillFail, execWillFail } from "./foresee.ts";
 import { makeMappedMounts } from "./mapped-mounts.ts";
 import { isCrun, OciRuntime } from "./oci-runtime.ts";
-import { OomWatch } from "./oom.ts";
+import { killsAbove, OomWatch } from "./oom.ts";
 import { removeRuncRecord } from "./runtime-record.ts";
 import { keepsStatistics, type Statistics, statisticsOf } from "./statistics.ts";
 import { ProcessStdio, type StreamOwner } from "./stdio.ts";
@@ -191,11 +191,13 @@ export class Container {
     process.starting = promise;
     try {
       if (execId === "") {
+        // One that is restored has a group from its start on only.
+        const killed = this.#cgroup === "" ? undefined : killsAbove(cgroupPaths(this.#cgroup));
         await this.#startInit();
         process.status = "running";
         this.#events.started(this.id, process.pid);
         if (this.#cgroup !== "") {
-          this.#oom = new OomWatch(cgroupPaths(this.#cgroup), () => this.#events.outOfMemory(this.id));
+          this.#oom = new OomWatch(cgroupPaths(this.#cgroup), killed, () => this.#events.outOfMemory(this.id));
         }
       } else {
         await this.#startExec(process);
@@ -292,7 +294,7 @@ export class Container {
     if (process === this.init) await this.#endExecs();
     process.streams?.finish();
     // Whoever waits for the end asks next for the reason.
-    if (process === this.init && this.#oom?.end() === true) await this.#events.delivered();
+    if (process === this.init && this.#oom?.end(exit.status === 128 + SIGKILL) === true) await this.#events.delivered();
     process.stop(exit);
     this.#events.exited(this.id, process.execId, process.pid, exit);
     // A turn later: whoever waits for the end is answered first.

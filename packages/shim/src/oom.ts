@@ -4,11 +4,14 @@
  *   version 1   an event counter registered with memory.oom_control, which counts how often the limit could not be kept
  *   version 2   a change of memory.events, in which `oom_kill` counts the killed
  *
+ * systemd removes a scope's group as soon as its last process has ended, which may be before its file was read. The group above counts those
+ * below it too.
+ *
  * Source: the kernel's Documentation/admin-guide/cgroup-v1/memory.rst ("OOM Control") and cgroup-v2.rst.
  */
 
 import { existsSync, writeFileSync } from "node:fs";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { close, eventCounter, open, openFlags, read } from "@hull/sys/fd";
 import { Inotify, inotifyEvents } from "@hull/sys/inotify";
 import { ready } from "@hull/sys/watch";
@@ -25,11 +28,17 @@ export class OomWatch {
   readonly #timer: ReturnType<typeof setTimeout>;
   /** How many kills have been told of. */
   #told = 0n;
+  /** What the group above had counted before. */
+  readonly #above: bigint | undefined;
 
-  /** @param tell called for each event; several kills at once may be one */
-  constructor(paths: CgroupPaths, tell: () => void) {
+  /**
+   * @param above `killsAbove` from before the container's start
+   * @param tell called for each event; several kills at once may be one
+   */
+  constructor(paths: CgroupPaths, above: bigint | undefined, tell: () => void) {
     this.#paths = paths;
     this.#tell = tell;
+    this.#above = above;
     this.#timer = setTimeout(() => {
       // Without a watch (no inotify instance left, say) the end still tells.
       this.#watch().catch(() => {});
@@ -37,11 +46,21 @@ export class OomWatch {
     this.#timer.unref();
   }
 
-  /** The container has ended: tells what was not told before, and watches no longer. @returns whether there ever was something to tell */
-  end(): boolean {
+  /**
+   * The container has ended, by SIGKILL or else: tells what was not told before, and watches no longer. Where its group has gone, with what it
+   * counted, one that was killed while the group above counted a kill is taken for the one.
+   * @returns whether there ever was something to tell
+   */
+  end(wasKilled: boolean): boolean {
     clearTimeout(this.#timer);
     this.#stop.abort();
     this.#compare();
+    if (this.#told === 0n && wasKilled && this.#above !== undefined && this.#kills() === undefined) {
+      if ((killsAbove(this.#paths) ?? 0n) > this.#above) {
+        this.#told = 1n;
+        this.#tell();
+      }
+    }
     return this.#told > 0n;
   }
 
@@ -64,7 +83,7 @@ export class OomWatch {
         read(counter, new Uint8Array(8));
         // Removing the group is an event too.
         if (!existsSync(directory)) return;
-        const kills = this.#kills();
+        const kills = this.#kills() ?? 0n;
         // The kernel may count the killed a moment later: told of now, they are not told of again.
         this.#told = kills > this.#told ? kills : this.#told + 1n;
         this.#tell();
@@ -83,16 +102,23 @@ export class OomWatch {
   }
 
   #compare(): void {
-    const kills = this.#kills();
+    const kills = this.#kills() ?? 0n;
     if (kills <= this.#told) return;
     this.#told = kills;
     this.#tell();
   }
 
-  #kills(): bigint {
+  /** Undefined if the group is gone. */
+  #kills(): bigint | undefined {
     const { v1, v2 } = this.#paths;
     const memory = v1.get("memory");
-    const file = memory === undefined ? v2 && join(v2, "memory.events") : join(memory, "memory.oom_control");
-    return file === undefined ? 0n : (keyValues(readText(file)).get("oom_kill") ?? 0n);
+    return killsIn(memory === undefined ? v2 && join(v2, "memory.events") : join(memory, "memory.oom_control"));
   }
 }
+
+/** How many have been killed in the group above a container's, and below it. Undefined with version 1, which doesn't count so. */
+export const killsAbove = ({ v1, v2 }: CgroupPaths): bigint | undefined =>
+  v2 === undefined || v1.has("memory") ? undefined : killsIn(join(dirname(v2), "memory.events"));
+
+const killsIn = (file: string | undefined): bigint | undefined =>
+  file === undefined ? undefined : keyValues(readText(file)).get("oom_kill");
