@@ -4,7 +4,9 @@
  */
 import assert from "node:assert/strict";
 import { createReadStream, existsSync } from "node:fs";
+import { dirname } from "node:path";
 import { fileURLToPath } from "node:url";
+import { TasksDefinition } from "@hull/api/gen/containerd/services/tasks/v1/tasks";
 import { type Hull, HullError, type ImportOptions } from "@hull/client";
 import { annotated } from "./archive.ts";
 
@@ -105,6 +107,10 @@ export const cases: readonly Case[] = [
       {
         await using container = await hull.run(image, { command: ["sleep", "100"] });
         assert.equal((await (await hull.containers.get(container.id)).state()).status, "running");
+        // The names of its streams are gone already: a program that is killed couldn't take them away.
+        const { process } = await hull.api.service(TasksDefinition).get({ containerId: container.id });
+        assert.match(process?.stdout ?? "", /\/stdout$/);
+        assert.ok(!existsSync(dirname(process?.stdout ?? "")));
       }
       await nothingLeft(hull);
     },

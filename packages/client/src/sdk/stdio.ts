@@ -29,7 +29,7 @@ export class Stdio {
   readonly stdin: WritableStream<Uint8Array | string>;
   readonly stdout: Output;
   readonly stderr: Output;
-  readonly #folder: string;
+  #folder: string;
   readonly #ends: FifoEnd[] = [];
   readonly #connected = Promise.withResolvers<void>();
   readonly #started = Promise.withResolvers<() => Promise<void>>();
@@ -70,9 +70,10 @@ export class Stdio {
     this.#connected.resolve();
   }
 
-  /** The process runs; `closeStdin` tells its keeper that nothing more comes. */
+  /** The process runs, and its keeper has opened its ends; `closeStdin` tells its keeper that nothing more comes. */
   started(closeStdin: () => Promise<void>): void {
     this.#started.resolve(closeStdin);
+    this.#removeFolder();
   }
 
   /** Lets go of everything; what has not been read is lost. */
@@ -80,7 +81,13 @@ export class Stdio {
     this.#connected.reject(reason);
     this.#started.reject(reason);
     for (const end of this.#ends.splice(0)) end.close();
+    this.#removeFolder();
+  }
+
+  /** When both sides have the FIFOs open, nobody needs their names: a program that is killed leaves none. */
+  #removeFolder(): void {
     if (this.#folder !== "") removeFifoFolder(this.#folder);
+    this.#folder = "";
   }
 
   #output(path: string): Output {
