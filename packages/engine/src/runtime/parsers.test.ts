@@ -23,8 +23,8 @@ describe("a runtime's name", () => {
   test("leads to its shim", () => {
     expect(shimBinaryName("io.containerd.runsc.v1")).toBe("containerd-shim-runsc-v1");
     expect(isOwnRuntime("io.containerd.runc.v2")).toBe(true);
-    expect(() => shimBinaryName("runc")).toThrow("neither a name");
-    expect(() => shimBinaryName("a/b.c.d")).toThrow("neither a name");
+    expect(() => shimBinaryName("runc")).toThrow("invalid runtime name");
+    expect(() => shimBinaryName("a/b.c.d")).toThrow("invalid runtime name");
     expect(findShimBinary("/bin/sh", { beside: "/" })).toBe("/bin/sh");
     expect(() => findShimBinary("io.containerd.none.v9", { path: "/bin", beside: "/usr/bin" })).toThrow(
       "containerd-shim-none-v9",

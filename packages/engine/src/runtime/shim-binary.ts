@@ -20,7 +20,8 @@ export function isOwnRuntime(runtime: string): boolean {
 export function shimBinaryName(runtime: string): string {
   const [version, name] = runtime.split(".").reverse();
   if (runtime.includes("/") || !name || !version) {
-    throw invalidArgument(`runtime "${runtime}" is neither a name like "io.containerd.runc.v2" nor an absolute path`);
+    // Clients look for the first three words, which containerd says as well.
+    throw invalidArgument(`invalid runtime name "${runtime}": give one like "io.containerd.runc.v2", or an absolute path`);
   }
   return `containerd-shim-${name}-${version}`;
 }
