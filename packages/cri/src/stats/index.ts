@@ -226,10 +226,10 @@ export class Stats {
   }
 
   /** One look at a container. Undefined if it doesn't run. */
-  async #useOf(container: PodContainer, asked?: Told): Promise<Use | undefined> {
+  async #useOf(container: PodContainer, asked?: Told, wantsTasks = false): Promise<Use | undefined> {
     if (container.status.state !== "running") return undefined;
     const group = this.#groupOf(container);
-    if (group !== undefined) return useOf(this.#files, group);
+    if (group !== undefined) return useOf(this.#files, group, wantsTasks);
     const told = await (asked?.get(container.id) ?? this.#toldOf(container));
     return told === undefined ? undefined : useOfShim(told, nowNanos());
   }
@@ -286,7 +286,7 @@ export class Stats {
     const uses: Use[] = [];
     const containers: ContainerStats[] = [];
     for (const container of this.#options.containers.ofPod(id)) {
-      const use = await this.#useOf(container, asked);
+      const use = await this.#useOf(container, asked, true);
       if (use !== undefined) uses.push(use);
       containers.push(this.#message(container, use));
       if (pace.due) await pace.rest();
@@ -313,7 +313,7 @@ export class Stats {
   #parentUse({ config }: Pod): Use | undefined {
     const parent = config.linux?.cgroupParent ?? "";
     const group = parent === "" ? undefined : this.#places.at(parent);
-    return group === undefined ? undefined : useOf(this.#files, group);
+    return group === undefined ? undefined : useOf(this.#files, group, false);
   }
 }
 

@@ -73,20 +73,20 @@ const file = {
 /** From where on a limit is none: the kernel rounds the highest one of version 1 down to a page. */
 const noLimit = 1n << 62n;
 
-/** Looks at a group. Undefined if it is gone. */
-export function useOf(files: SmallFiles, group: Group): Use | undefined {
-  const use = group.version === 1 ? useV1(files, group) : useV2(files, group);
+/** Looks at a group; at its count of tasks only if that is wanted. Undefined if it is gone. */
+export function useOf(files: SmallFiles, group: Group, wantsTasks: boolean): Use | undefined {
+  const use = group.version === 1 ? useV1(files, group, wantsTasks) : useV2(files, group, wantsTasks);
   return use.cpuNs === undefined && use.memory === undefined && use.tasks === undefined ? undefined : use;
 }
 
-function useV1(files: SmallFiles, { cpuacct, memory, pids }: Group): Use {
+function useV1(files: SmallFiles, { cpuacct, memory, pids }: Group, wantsTasks: boolean): Use {
   return {
     // The time belongs to the processor's count, from which rates are made.
     at: nowNanos(),
     cpuNs: cpuacct === undefined ? undefined : files.number(cpuacct, file.cpuacctUsage),
     cpuPressure: undefined,
     memory: memory === undefined ? undefined : memoryV1(files, memory),
-    tasks: pids === undefined ? undefined : files.number(pids, file.pids),
+    tasks: wantsTasks && pids !== undefined ? files.number(pids, file.pids) : undefined,
     ioPressure: undefined,
   };
 }
@@ -112,7 +112,7 @@ function memoryV1(files: SmallFiles, directory: Directory): MemoryUse | undefine
   };
 }
 
-function useV2(files: SmallFiles, { cpu, memory, pids }: Group): Use {
+function useV2(files: SmallFiles, { cpu, memory, pids }: Group, wantsTasks: boolean): Use {
   const at = nowNanos();
   if (cpu === undefined || memory === undefined || pids === undefined)
     return { at, cpuNs: undefined, cpuPressure: undefined, memory: undefined, tasks: undefined, ioPressure: undefined };
@@ -122,7 +122,7 @@ function useV2(files: SmallFiles, { cpu, memory, pids }: Group): Use {
     cpuNs: micros === undefined ? undefined : micros * 1000n,
     cpuPressure: pressureIn(files.text(cpu, file.cpuPressure)),
     memory: memoryV2(files, memory),
-    tasks: files.number(pids, file.pids),
+    tasks: wantsTasks ? files.number(pids, file.pids) : undefined,
     ioPressure: pressureIn(files.text(cpu, file.ioPressure)),
   };
 }
