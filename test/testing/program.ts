@@ -68,6 +68,25 @@ const before = new Set(folders());
     assert.match(hosts, /^10\.\S+\tserver server.example.test$/m);
     assert.match(hosts, /^10\.\S+\tclient$/m);
     assert.equal((await server.exec(["hostname"])).stdout, "server\n");
+    // No other network reaches it.
+    await using other = await session.createNetwork();
+    const wget = [
+      "sh",
+      "-c",
+      `exec 2>/dev/null; timeout 2 wget -qO- http://${server.container.address}/motd || echo not reached`,
+    ];
+    await using stranger = await session.startContainer("busybox", {
+      command: wget,
+      network: other,
+      wait: [forExit()],
+    });
+    await using outsider = await session.startContainer("busybox", {
+      command: wget,
+      network: "bridge",
+      wait: [forExit()],
+    });
+    for (const { output } of [stranger, outsider]) assert.equal(output, "not reached\n");
+    assert.equal((await failureOf(network[Symbol.asyncDispose]())).code, "failedPrecondition");
   }
   const start = (options: Parameters<typeof session.startContainer>[1]) =>
     failureOf(session.startContainer("busybox", options));

@@ -36,35 +36,42 @@ for (const { name, why: lacking, runtime, start } of ways) {
     const daemon = await start?.(folder.join("daemon"), network);
     if (daemon !== undefined) stack.use(daemon);
     const temporary = stack.use(scratch());
-    const env = { ...nodeEnvironment, HULL_SUBNET: network.subnet, TMPDIR: temporary.path };
-    return { network, args: [daemon?.address ?? "engine", archive], daemon, temporary, env };
+    const configurations = folder.join("cni");
+    const env = {
+      ...nodeEnvironment,
+      HULL_SUBNET: network.subnet,
+      TMPDIR: temporary.path,
+      NETCONFPATH: configurations,
+    };
+    const networks = () => readdirSync(join(configurations, "hull.d"));
+    return { networks, network, args: [daemon?.address ?? "engine", archive], daemon, temporary, env };
   };
 
   test.skipIf(why !== undefined)(`a test suite's containers, by ${name}${skipped}`, async () => {
     await using stack = new AsyncDisposableStack();
-    const { network, args, env, temporary } = await open(stack);
+    const { networks, network, args, env, temporary } = await open(stack);
     const { status, stdout, stderr } = await runProgram([...network.behind, ...runtime, programs.program, ...args], {
       env,
     });
     expect({ status, stdout, stderr }).toEqual({ status: 0, stdout: "all well\n", stderr: "" });
-    expect(readdirSync(temporary.path)).toEqual([]);
+    expect([readdirSync(temporary.path), networks()]).toEqual([[], []]);
   });
 
   // Ways to die are the kernel's: one place has all of them.
   for (const [what, signal] of start === undefined ? ends : ends.slice(0, 1))
     test.skipIf(why !== undefined)(`nothing is left when the test process ${what}, by ${name}${skipped}`, async () => {
       await using stack = new AsyncDisposableStack();
-      const { args, env, temporary, daemon } = await open(stack);
+      const { networks, args, env, temporary, daemon } = await open(stack);
       const victim = Bun.spawn([...runtime, programs.victim, ...args, signal], {
         stdio: ["ignore", "pipe", "inherit"],
         env: { ...process.env, ...env },
       });
       const pids = JSON.parse(await firstLine(victim.stdout)) as number[];
-      expect(pids.map(lives)).toEqual([true, true]);
+      expect([pids.map(lives), networks().length]).toEqual([[true, true], 1]);
       if (signal !== "leave") victim.kill(signal);
       await victim.exited;
       await emptied(temporary.path);
-      expect(pids.map(lives)).toEqual([false, false]);
+      expect([pids.map(lives), networks()]).toEqual([[false, false], []]);
       if (daemon === undefined) return;
       await using hull = await connect({ address: daemon.address });
       expect(await hull.containers.list()).toEqual([]);

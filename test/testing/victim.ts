@@ -5,6 +5,7 @@ import { openSession } from "@hull/testing";
 const [address = "", archive = "", end] = process.argv.slice(2);
 const session = await openSession({ address });
 await session.withHull((hull) => hull.images.import(createReadStream(archive)));
+await session.createNetwork();
 const command = ["sh", "-c", "trap '' TERM; while :; do sleep 1; done"];
 const containers = [
   await session.startContainer("busybox", { command }),

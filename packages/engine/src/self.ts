@@ -16,6 +16,7 @@ export type SelfEntry =
   | "sync"
   | "checkpoint-metadata"
   | "network-hook"
+  | "network"
   | "namespaces";
 
 /**

@@ -4,7 +4,7 @@ import type { TestNetwork } from "./network.ts";
 import type { WaitStrategy } from "./wait.ts";
 
 /** How a container for tests is started. All that `hull.run` takes, but for its output, which is read here. */
-export interface StartOptions extends Omit<RunOptions, "stdout" | "stderr" | "network"> {
+export interface StartOptions extends Omit<RunOptions, "stdout" | "stderr" | "log" | "network"> {
   /** TCP ports that are to be reached from here, each by a free port of 127.0.0.1: see `TestContainer.port`. */
   readonly ports?: readonly number[];
   /** All of this has to come about before the container counts as up; being started is enough unless told. */

@@ -6,21 +6,26 @@ import { failedPrecondition, invalidArgument } from "@hull/errors";
 const head = "127.0.0.1\tlocalhost\n::1\tlocalhost ip6-localhost ip6-loopback\n";
 
 /**
- * Containers that find each other by name: those that are started with `network` and `names`.
+ * Containers that find each other by name, and that no others find: those that are started with `network` and `names`.
  *
- * Each has the same /etc/hosts, which changes as they come and go. They share the host's bridge with all others: a network gives names,
- * it keeps nobody apart.
+ *   createNetwork ──► startContainer(…, { network, names }) … ──► disposed of, or gone with its session
+ *
+ * It is a bridge of the host's own, which no other bridge of hull's reaches, and the other way round. Each container has the same /etc/hosts,
+ * which changes as they come and go.
  */
-export class TestNetwork {
+export class TestNetwork implements AsyncDisposable {
   /** The network that its containers are on. */
   readonly name: string;
   readonly #file: string;
+  readonly #remove: () => Promise<void>;
   readonly #members = new Map<RunningContainer, readonly string[]>();
+  #disposed: Promise<void> | undefined;
 
-  /** @param file becomes the containers' /etc/hosts */
-  constructor(name: string, file: string) {
+  /** @param file becomes the containers' /etc/hosts @param remove takes the network away, where that is to be */
+  constructor(name: string, file: string, remove: () => Promise<void>) {
     this.name = name;
     this.#file = file;
+    this.#remove = remove;
     this.#write();
   }
 
@@ -48,6 +53,16 @@ export class TestNetwork {
 
   delete(container: RunningContainer): void {
     if (this.#members.delete(container)) this.#write();
+  }
+
+  /** Takes the network away. Its containers have to be gone. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    if (this.#members.size > 0)
+      throw failedPrecondition(
+        `network "${this.name}" has ${this.#members.size} containers: dispose of them before the network`,
+      );
+    this.#disposed ??= this.#remove();
+    await this.#disposed;
   }
 
   #write(): void {

@@ -6,6 +6,7 @@ import { failedPrecondition } from "@hull/errors";
 import { removeContainers, removeFolder, sessionLabel } from "./clean-up.ts";
 import { type StartOptions, TestContainer } from "./container.ts";
 import { TestNetwork } from "./network.ts";
+import { makeNetwork, removeNetwork, removeNetworks } from "./own-networks.ts";
 import { findDaemon, openPlace, type Place } from "./place.ts";
 import { type Reaper, startReaper } from "./reaper/index.ts";
 import { waitForAll } from "./wait.ts";
@@ -106,11 +107,16 @@ export class Session implements AsyncDisposable {
   }
 
   /**
-   * A network whose containers find each other by name.
-   * @param name a network that `hull.run` knows; `bridge` unless told
+   * A network whose containers find each other by name, and reach no others. It goes with the session, or when it is disposed of.
+   * @param name to give names on a network that `hull.run` knows, and that others may be on, rather than on a new one
+   * @throws FailedPrecondition if a network can't be made; Unavailable without the executable `hull`
    */
-  async createNetwork({ name = "bridge" }: { readonly name?: string } = {}): Promise<TestNetwork> {
-    return new TestNetwork(name, join(this.#folder, `hosts-${this.#networks++}`));
+  async createNetwork({ name }: { readonly name?: string } = {}): Promise<TestNetwork> {
+    const number = this.#networks++;
+    const file = join(this.#folder, `hosts-${number}`);
+    if (name !== undefined) return new TestNetwork(name, file, async () => {});
+    const made = await makeNetwork(this.id, number);
+    return new TestNetwork(made, file, () => removeNetwork(made));
   }
 
   /** Does something with the images and all else that is where the containers are. What `work` gives mustn't need it any more. */
@@ -131,6 +137,7 @@ export class Session implements AsyncDisposable {
 
   async #end(): Promise<void> {
     await this.withHull((hull) => removeContainers(hull, this.id));
+    if (this.#networks > 0) await removeNetworks(this.id);
     clearTimeout(this.#idle);
     this.#close();
     await this.#closing;
@@ -190,7 +197,7 @@ export async function startContainer(image: string, options: StartOptions = {}):
   return await (await sharedSession()).startContainer(image, options);
 }
 
-/** A network whose containers find each other by name: `startContainer("app", { network, names: ["app"] })`. */
+/** A network whose containers find each other by name, and reach no others: `startContainer("app", { network, names: ["app"] })`. */
 export async function createNetwork(options: { readonly name?: string } = {}): Promise<TestNetwork> {
   return await (await sharedSession()).createNetwork(options);
 }

@@ -1,9 +1,11 @@
 import { createHash, randomBytes } from "node:crypto";
 import { existsSync, mkdirSync, rmSync, writeFileSync } from "node:fs";
-import { basename, dirname, join } from "node:path";
+import { basename, join } from "node:path";
 import { loadNetworks, type Network, parseNetwork } from "@hull/cni";
 import { alreadyExists, failedPrecondition, invalidArgument, notFound } from "@hull/errors";
+import { Descriptor, open, openFlags } from "@hull/sys/fd";
 import { removeBridge } from "@hull/sys/interface";
+import { lock } from "@hull/sys/lock";
 import { membersOf } from "./names.ts";
 import { apartFromOthers, networksIn, ownConfigurations, reservedNames } from "./networks.ts";
 import { contains, endsOf, formatSubnet, freeSubnet, parseSubnet, routedSubnets, type Subnet } from "./subnets.ts";
@@ -44,6 +46,15 @@ export interface OwnNetwork {
  * @throws AlreadyExists; InvalidArgument
  */
 export function createNetwork(name: string, wishes: NetworkWishes, env: Environment): OwnNetwork {
+  const folder = ownConfigurations(env);
+  mkdirSync(folder, { recursive: true, mode: 0o755 });
+  // Of two who make networks at once each would find the same subnet free.
+  using held = new Descriptor(open(folder, openFlags.readOnly));
+  lock(held.fd);
+  return createAlone(name, wishes, env);
+}
+
+function createAlone(name: string, wishes: NetworkWishes, env: Environment): OwnNetwork {
   if (!/^[a-zA-Z0-9][a-zA-Z0-9_.-]{0,127}$/.test(name))
     throw invalidArgument(`"${name}" can't be a network's name: use letters, digits, "-", "_" and "."`);
   const others = networksIn(env);
@@ -78,7 +89,6 @@ export function createNetwork(name: string, wishes: NetworkWishes, env: Environm
     ],
   };
   const file = join(ownConfigurations(env), `${name}.conflist`);
-  mkdirSync(dirname(file), { recursive: true, mode: 0o755 });
   writeFileSync(file, `${JSON.stringify(document, null, 2)}\n`, { flag: "wx", mode: 0o644 });
   return ownNetwork(parseNetwork(JSON.stringify(document), file));
 }
