@@ -5,6 +5,7 @@
 import assert from "node:assert/strict";
 import { createServer } from "node:net";
 import { type Hull, isCode, type SandboxOptions, type SandboxResult } from "@hull/client";
+import { syscallProbe } from "./probe.ts";
 
 export interface Case {
   readonly name: string;
@@ -161,6 +162,27 @@ export const cases: readonly Case[] = [
         chown: "chown 0 /work",
         "set-user-ID": "cp /bin/busybox /tmp/su && chmod 4755 /tmp/su && /tmp/su mount -t tmpfs none /tmp",
       }),
+  },
+  {
+    name: "is refused the calls that look into processes, or far into the kernel",
+    async run(hull) {
+      // Numbers are amd64's: arch/x86/entry/syscalls/syscall_64.tbl of Linux.
+      const calls = {
+        ...{ ptrace: 101, process_vm_readv: 310, process_vm_writev: 311, kcmp: 312, pidfd_getfd: 438 },
+        ...{ bpf: 321, perf_event_open: 298, userfaultfd: 323, io_uring_setup: 425, add_key: 248, keyctl: 250 },
+        ...{ open_by_handle_at: 304, mount: 165, setns: 308, unshare: 272, kexec_load: 246, init_module: 175 },
+      };
+      if (process.arch !== "x64") return;
+      const content = syscallProbe(Object.values(calls));
+      const { stdout, outcome, code } = await sh(hull, "./probe", { files: { probe: { content, mode: 0o755 } } });
+      assert.deepEqual([outcome, code], ["exited", 0]);
+      const errors = Object.keys(calls).map((name, at) => [name, stdout.charCodeAt(at)]);
+      const EPERM = 1;
+      assert.deepEqual(
+        errors.filter(([, error]) => error !== EPERM),
+        [],
+      );
+    },
   },
   {
     name: "sees nobody's processes, and has no capability",

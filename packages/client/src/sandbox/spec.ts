@@ -5,6 +5,7 @@ import {
   buildSpec,
   defaultSeccomp,
   defaultSpec,
+  type Seccomp,
   type Spec,
   type SpecMiddleware,
   type SpecMount,
@@ -78,7 +79,7 @@ export function sandboxSpec(options: SandboxOptions, place: SandboxPlace): Spec 
     withUser({ ...user, additionalGids: [user.gid] }),
     withNoNewPrivileges(true),
     withCapabilities([]),
-    withSeccomp(defaultSeccomp({ architecture, capabilities: [] })),
+    withSeccomp(withoutCalls(defaultSeccomp({ architecture, capabilities: [] }), betweenProcesses)),
     withHostname("sandbox"),
     ...network,
     withReadOnlyRoot,
@@ -102,6 +103,15 @@ export function sandboxSpec(options: SandboxOptions, place: SandboxPlace): Spec 
     withAnnotations({ [keepStatistics]: "true" }),
     ...(ids === undefined ? [] : [withMapping(ids)]),
   );
+}
+
+/** What a debugger looks into other processes by: much code of the kernel, and nothing that a sandbox is for. */
+const betweenProcesses: ReadonlySet<string> = new Set(["ptrace", "process_vm_readv", "process_vm_writev"]);
+
+/** A profile that doesn't allow some calls which it did. */
+function withoutCalls({ syscalls = [], ...profile }: Seccomp, refused: ReadonlySet<string>): Seccomp {
+  const rules = syscalls.map((rule) => ({ ...rule, names: rule.names.filter((name) => !refused.has(name)) }));
+  return { ...profile, syscalls: rules.filter(({ names }) => names.length > 0) };
 }
 
 function withMapping({ first, size }: IdBlock): SpecMiddleware {
