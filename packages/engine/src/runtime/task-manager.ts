@@ -19,7 +19,7 @@ import { expectCgroupMigration } from "./cgroup-migration.ts";
 import type { CreateTask, ExecProcess, Exit, ProcessState, TaskManager, TaskStatus } from "./index.ts";
 import { KeyedLock } from "./keyed-lock.ts";
 import { loadBundles } from "./load.ts";
-import { defaultOciRuntime } from "./oci-runtime.ts";
+import { defaultOciRuntime, runtimeForSpec } from "./oci-runtime.ts";
 import type { Shim } from "./shim.ts";
 import { ShimDirectory, type TaskSandbox } from "./shim-directory.ts";
 import type { DaemonAddress } from "./shim-process.ts";
@@ -111,7 +111,7 @@ export class ShimTaskManager implements TaskManager {
     const bundle = new Bundle(this.#options.directories, ctx.namespace, request.id);
     const runtime = request.runtimePath ?? container.runtime.name;
     const given = request.options ?? container.runtime.options;
-    const options = this.optionsFor(runtime, given);
+    const options = await this.#optionsForSpec(runtime, given, container.spec.value);
     // A bundle without a task is what a crash left.
     await bundle.delete();
     void expectCgroupMigration();
@@ -164,6 +164,21 @@ export class ShimTaskManager implements TaskManager {
   /** The options that a runtime's shim is given: for our own with what the configuration decides. */
   optionsFor(runtime: string, given: TypedBytes | undefined): TypedBytes | undefined {
     return this.#shims.isOwn(runtime) ? this.#withDefaults(given) : given;
+  }
+
+  /** The same for a container: an OCI runtime that nobody named has to take its specification. */
+  async #optionsForSpec(
+    runtime: string,
+    given: TypedBytes | undefined,
+    spec: Uint8Array,
+  ): Promise<TypedBytes | undefined> {
+    const options = this.optionsFor(runtime, given);
+    if (options === undefined || !this.#shims.isOwn(runtime) || !options.typeUrl.endsWith(runcOptions)) return options;
+    const isNamed = given !== undefined && decodeOptions(given).binaryName !== "";
+    if (isNamed || this.#options.ociRuntime !== undefined) return options;
+    const chosen = decodeOptions(options);
+    const binaryName = await runtimeForSpec(chosen.binaryName, spec);
+    return { typeUrl: runcOptions, value: Options.encode({ ...chosen, binaryName }).finish() };
   }
 
   #register(task: Task): void {
