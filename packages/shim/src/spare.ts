@@ -11,7 +11,7 @@ import { rmSync, writeSync } from "node:fs";
 import { invalidArgument } from "@hull/errors";
 import { isErrno } from "@hull/sys/errno";
 import { setNonBlocking } from "@hull/sys/fd";
-import { readStream } from "@hull/sys/stream";
+import { linesOf, readStream } from "@hull/sys/stream";
 import { restWhenIdle } from "./idle.ts";
 import { detachStdio, type Identity, serve } from "./serve.ts";
 
@@ -49,19 +49,10 @@ function tellReady(): boolean {
   }
 }
 
-async function* lines(): AsyncGenerator<string, void> {
-  const decoder = new TextDecoder();
-  let text = "";
+function lines(): AsyncGenerator<string, void> {
   setNonBlocking(0, true);
   // The runtime's own stream of standard input would cost this process a quarter of a megabyte for as long as it lives.
-  for await (const chunk of readStream(0, { chunkSize: 1024 })) {
-    text += decoder.decode(chunk, { stream: true });
-    for (let end = text.indexOf("\n"); end !== -1; end = text.indexOf("\n")) {
-      const line = text.slice(0, end);
-      text = text.slice(end + 1);
-      yield line;
-    }
-  }
+  return linesOf(readStream(0, { chunkSize: 1024 }));
 }
 
 function parseAssignment(line: string): Identity {

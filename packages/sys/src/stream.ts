@@ -45,6 +45,20 @@ function readSome(fd: number, buffer: Uint8Array): number | undefined {
   }
 }
 
+/** The lines of a text as they come, without the newlines. */
+export async function* linesOf(chunks: AsyncIterable<Uint8Array>): AsyncGenerator<string, void> {
+  const decoder = new TextDecoder();
+  let text = "";
+  for await (const chunk of chunks) {
+    text += decoder.decode(chunk, { stream: true });
+    for (let end = text.indexOf("\n"); end !== -1; end = text.indexOf("\n")) {
+      const line = text.slice(0, end);
+      text = text.slice(end + 1);
+      yield line;
+    }
+  }
+}
+
 /** Writes all of `bytes` to a non-blocking descriptor, waiting while it takes none. @throws SysError (EPIPE); canceled. */
 export async function writeAll(fd: number, bytes: Uint8Array, options: WaitOptions = {}): Promise<void> {
   let rest = bytes;

@@ -10,7 +10,7 @@ import { writeSync } from "node:fs";
 import { HullError } from "@hull/errors";
 import { setNonBlocking } from "@hull/sys/fd";
 import { setParentDeathSignal, setProcessName } from "@hull/sys/process";
-import { readStream } from "@hull/sys/stream";
+import { linesOf, readStream } from "@hull/sys/stream";
 import type { PodNamespaces } from "../model.ts";
 import { createPodNamespaces, type NamespacePlan, releasePodNamespaces } from "./namespaces.ts";
 
@@ -51,18 +51,4 @@ async function answerTo(request: NamespaceRequest): Promise<NamespaceAnswer> {
 export async function doRequest(request: NamespaceRequest): Promise<void> {
   if ("create" in request) await createPodNamespaces(request.create);
   else releasePodNamespaces(request.release);
-}
-
-/** The lines of a text as they come, without the newlines. */
-export async function* linesOf(chunks: AsyncIterable<Uint8Array>): AsyncGenerator<string, void> {
-  const decoder = new TextDecoder();
-  let text = "";
-  for await (const chunk of chunks) {
-    text += decoder.decode(chunk, { stream: true });
-    for (let end = text.indexOf("\n"); end !== -1; end = text.indexOf("\n")) {
-      const line = text.slice(0, end);
-      text = text.slice(end + 1);
-      yield line;
-    }
-  }
 }

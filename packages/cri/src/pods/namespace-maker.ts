@@ -1,7 +1,8 @@
 import { HullError } from "@hull/errors";
 import { type Program, startProgram } from "@hull/sys/program";
+import { linesOf } from "@hull/sys/stream";
 import type { PodNamespaces } from "../model.ts";
-import { doRequest, linesOf, type NamespaceAnswer, type NamespaceRequest } from "./namespace-helper.ts";
+import { doRequest, type NamespaceAnswer, type NamespaceRequest } from "./namespace-helper.ts";
 import { type NamespacePlan, releasePodNamespaces } from "./namespaces.ts";
 
 /** ms of such work in this process, within `spanMs`, after which a helper does it. */
