@@ -1,7 +1,7 @@
-import { readdirSync, readFileSync } from "node:fs";
 import { NamespaceMode } from "@hull/api/gen/cri/v1/cri";
 import type { CriDaemon } from "../../test/support/cri.ts";
 import { scriptContainer } from "../../test/support/cri.ts";
+import { contentOf, processesOf, ticksOf } from "../../test/support/processes.ts";
 import { type Sample, timed } from "../sample.ts";
 import { memoryOf } from "./memory.ts";
 
@@ -124,36 +124,7 @@ async function sideBySide<T>(all: readonly T[], work: (one: T) => Promise<void>)
   await Promise.all(Array.from({ length: 8 }, worker));
 }
 
-/** All processes of a node: those below its machine's first one and below its daemon. */
-export function processesOf(node: CriDaemon): number[] {
-  const children = new Map<number, number[]>();
-  for (const entry of readdirSync("/proc")) {
-    const [, parent] = /\) \S (\d+) /.exec(contentOf(`/proc/${entry}/stat`)) ?? [];
-    if (!/^\d+$/.test(entry) || parent === undefined) continue;
-    const siblings = children.get(Number(parent)) ?? [];
-    children.set(Number(parent), [...siblings, Number(entry)]);
-  }
-  const below = (pid: number): number[] => [pid, ...(children.get(pid) ?? []).flatMap(below)];
-  return [...new Set([...(children.get(node.machine.pid) ?? []).flatMap(below), ...below(node.server.pid)])];
-}
-
 const isIdle = (pid: number): boolean => contentOf(`/proc/${pid}/cmdline`) === "sleep\x001000000\0";
 
 /** Milliseconds of processor that a node's processes have taken, with those that they have waited for. */
 const processorOf = (node: CriDaemon): number => processesOf(node).reduce((sum, pid) => sum + ticksOf(pid), 0);
-
-/** The same of one process, with the `children` that it has waited for or without. proc(5): ticks of 10 ms. */
-export function ticksOf(pid: number, { children = true } = {}): number {
-  const fields = contentOf(`/proc/${pid}/stat`).split(") ").at(-1)?.split(" ") ?? [];
-  const wanted = children ? [11, 12, 13, 14] : [11, 12];
-  return wanted.reduce((sum, field) => sum + Number(fields[field] ?? 0), 0) * 10;
-}
-
-/** A file of a process; empty if it has ended. */
-function contentOf(path: string): string {
-  try {
-    return readFileSync(path, "utf8");
-  } catch {
-    return "";
-  }
-}

@@ -11,6 +11,11 @@ const SOCK_NONBLOCK = 0o4000;
 const SOL_SOCKET = 1;
 const SO_ERROR = 4;
 const SHUT_WR = 1;
+const SO_KEEPALIVE = 9;
+const IPPROTO_TCP = 6;
+const TCP_KEEPIDLE = 4;
+const TCP_KEEPINTVL = 5;
+const TCP_KEEPCNT = 6;
 
 /** struct sockaddr_in of ip(7), or sockaddr_in6 of ipv6(7), for the loopback interface. */
 function loopbackAddress(family: "4" | "6", port: number): Uint8Array {
@@ -55,4 +60,26 @@ export function shutdownWriting(fd: number): void {
   if (libc.shutdown(fd, SHUT_WR) === 0) return;
   const error = lastErrno();
   if (error !== errno.ENOTCONN) throw new SysError(error, "shutdown", `descriptor ${fd}`);
+}
+
+/** How it is found out that the other side of a connection has gone without a word. Seconds. */
+export interface KeepAlive {
+  /** Without a byte, until it is asked whether it is there. */
+  readonly idle: number;
+  /** Until it is asked again. */
+  readonly interval: number;
+  /** Questions without an answer after which it has gone. */
+  readonly count: number;
+}
+
+/** Has the kernel look after the other side of a connection. tcp(7). @throws SysError */
+export function keepAlive(fd: number, { idle, interval, count }: KeepAlive): void {
+  const set = (level: number, option: number, value: number): void => {
+    if (libc.setsockopt(fd, level, option, asBytes(new Int32Array([value])), 4) === -1)
+      throw new SysError(lastErrno(), "setsockopt", `of descriptor ${fd}`);
+  };
+  set(SOL_SOCKET, SO_KEEPALIVE, 1);
+  set(IPPROTO_TCP, TCP_KEEPIDLE, idle);
+  set(IPPROTO_TCP, TCP_KEEPINTVL, interval);
+  set(IPPROTO_TCP, TCP_KEEPCNT, count);
 }

@@ -18,6 +18,7 @@ import type {
 import { type Logger, silent } from "@hull/engine/log";
 import { HullError, invalidArgument } from "@hull/errors";
 import { type ByteLink, type KeyPair, type LinkListener, linkFactory } from "@hull/link";
+import { type KeepAlive, keepAlive } from "@hull/sys/tcp";
 import { HttpProblem, maximumHead, parseHead, type RequestHead } from "./http.ts";
 import { firstHostAddress } from "./key-pair.ts";
 import { servePortForward } from "./port-forward.ts";
@@ -59,6 +60,8 @@ type Waiting =
 const defaultTimeouts: StreamTimeouts = { idle: 4 * 60 * 60 * 1000, creation: 30_000 };
 /** How long a client may take to say what it wants. */
 const headTimeoutMs = 30_000;
+/** As Go's servers have it: a client that vanishes without a word is found out after two and a half minutes at most. */
+const clientsKeepAlive: KeepAlive = { idle: 15, interval: 15, count: 9 };
 const endOfHead = Buffer.from("\r\n\r\n");
 
 /** See the top of this file. */
@@ -86,7 +89,10 @@ export class StreamingServer {
     const { listen } = await linkFactory();
     const { address: given, port, tls } = options;
     const address = given === "" ? firstHostAddress() : given;
-    const listener = await listen({ host: address, port, tls }, (link) => server.#accept(link));
+    const listener = await listen({ host: address, port, tls }, (link, peer) => {
+      if (peer.fd >= 0) keepAlive(peer.fd, clientsKeepAlive);
+      server.#accept(link);
+    });
     const server = new StreamingServer({ ...options, address }, listener);
     return server;
   }
