@@ -21,7 +21,9 @@ export function shimBinaryName(runtime: string): string {
   const [version, name] = runtime.split(".").reverse();
   if (runtime.includes("/") || !name || !version) {
     // Clients look for the first three words, which containerd says as well.
-    throw invalidArgument(`invalid runtime name "${runtime}": give one like "io.containerd.runc.v2", or an absolute path`);
+    throw invalidArgument(
+      `invalid runtime name "${runtime}": give one like "io.containerd.runc.v2", or an absolute path`,
+    );
   }
   return `containerd-shim-${name}-${version}`;
 }
