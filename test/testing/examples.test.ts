@@ -26,7 +26,9 @@ for (const { name, why: lacking, runtime, start } of two) {
     const program = join(import.meta.dir, "examples-program.ts");
     const { status, stdout, stderr } = await runProgram(
       [...network.behind, ...runtime, program, daemon?.address ?? "engine", ...archives],
-      { env: { ...nodeEnvironment, HULL_SUBNET: network.subnet, TMPDIR: folder.path } },
+      {
+        env: { ...nodeEnvironment, HULL_SUBNET: network.subnet, TMPDIR: folder.path, NETCONFPATH: folder.join("cni") },
+      },
     );
     expect({ status, stdout, stderr }).toEqual({ status: 0, stdout: "all well\n", stderr: "" });
   });

@@ -32,6 +32,7 @@ test.skipIf(why !== undefined)(
       ...nodeEnvironment,
       HULL_ADDRESS: daemon.address,
       HULL_SUBNET: network.subnet,
+      NETCONFPATH: folder.join("cni"),
       TMPDIR: folder.path,
     };
     const results = await Promise.all(
