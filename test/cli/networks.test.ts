@@ -133,7 +133,7 @@ suite(`hull network${why === undefined ? "" : ` (skipped: ${why})`}`, () => {
     expect(await ok("network", "ls", "-q")).toBe(["bridge", closed, "host", "none"].sort().join("\n"));
     await ok("rm", "-f", "hermit", "plain");
     await ok("network", "rm", closed);
-    expect(readdirSync(`${cli.folder}/cni/hull.d`)).toEqual([]);
+    expect(readdirSync(`${cli.folder}/cni`)).toEqual([]);
   });
 
   test("what can't be is said before anything is made", async () => {

@@ -1,5 +1,5 @@
 import { createHash, randomBytes } from "node:crypto";
-import { existsSync, mkdirSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readdirSync, rmdirSync, rmSync, writeFileSync } from "node:fs";
 import { basename, join } from "node:path";
 import { loadNetworks, type Network, parseNetwork } from "@hull/cni";
 import { alreadyExists, failedPrecondition, invalidArgument, notFound } from "@hull/errors";
@@ -7,7 +7,7 @@ import { Descriptor, open, openFlags } from "@hull/sys/fd";
 import { removeBridge } from "@hull/sys/interface";
 import { lock } from "@hull/sys/lock";
 import { membersOf } from "./names.ts";
-import { apartFromOthers, networksIn, ownConfigurations, reservedNames } from "./networks.ts";
+import { apartFromOthers, configurationsIn, networksIn, ownConfigurations, reservedNames } from "./networks.ts";
 import { contains, endsOf, formatSubnet, freeSubnet, parseSubnet, routedSubnets, type Subnet } from "./subnets.ts";
 
 type Environment = Readonly<Record<string, string | undefined>>;
@@ -46,12 +46,18 @@ export interface OwnNetwork {
  * @throws AlreadyExists; InvalidArgument
  */
 export function createNetwork(name: string, wishes: NetworkWishes, env: Environment): OwnNetwork {
-  const folder = ownConfigurations(env);
-  mkdirSync(folder, { recursive: true, mode: 0o755 });
   // Of two who make networks at once each would find the same subnet free.
-  using held = new Descriptor(open(folder, openFlags.readOnly));
-  lock(held.fd);
+  using _held = configurationsHeld(env);
   return createAlone(name, wishes, env);
+}
+
+/** Lets nobody else change which networks there are. */
+function configurationsHeld(env: Environment): Disposable {
+  const folder = configurationsIn(env);
+  mkdirSync(folder, { recursive: true, mode: 0o755 });
+  const held = new Descriptor(open(folder, openFlags.readOnly));
+  lock(held.fd);
+  return held;
 }
 
 function createAlone(name: string, wishes: NetworkWishes, env: Environment): OwnNetwork {
@@ -88,7 +94,9 @@ function createAlone(name: string, wishes: NetworkWishes, env: Environment): Own
       apartFromOthers,
     ],
   };
-  const file = join(ownConfigurations(env), `${name}.conflist`);
+  const folder = ownConfigurations(env);
+  mkdirSync(folder, { recursive: true, mode: 0o755 });
+  const file = join(folder, `${name}.conflist`);
   writeFileSync(file, `${JSON.stringify(document, null, 2)}\n`, { flag: "wx", mode: 0o644 });
   return ownNetwork(parseNetwork(JSON.stringify(document), file));
 }
@@ -113,6 +121,7 @@ export function ownNetworkNamed(name: string, env: Environment): OwnNetwork {
  * @throws NotFound; FailedPrecondition while containers that run are on it, or if it isn't hull's
  */
 export function removeNetwork(name: string, env: Environment, directory: string): void {
+  using _held = configurationsHeld(env);
   const { network, bridge } = ownNetworkNamed(name, env);
   const [member, ...more] = membersOf(directory, name);
   if (member !== undefined)
@@ -123,6 +132,9 @@ export function removeNetwork(name: string, env: Environment, directory: string)
   // What host-local keeps of addresses it gave: its default directory.
   rmSync(join("/var/lib/cni/networks", basename(name)), { recursive: true, force: true });
   rmSync(network.file, { force: true });
+  // With the last one the host's directory is as it was: there are programs that take each entry of it for a network.
+  const folder = ownConfigurations(env);
+  if (readdirSync(folder).length === 0) rmdirSync(folder);
 }
 
 function ownNetwork(network: Network): OwnNetwork {
