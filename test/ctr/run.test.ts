@@ -113,7 +113,8 @@ compared("ctr run, beside the real containerd", importBusybox, ({ test }) => {
     const texts = {
       "--runtime io.containerd.none.v9":
         'its shim "containerd-shim-none-v9" is not in $PATH: install it, or name its path',
-      "--runtime nonsense": 'invalid runtime name "nonsense": give one like "io.containerd.runc.v2", or an absolute path',
+      "--runtime nonsense":
+        'invalid runtime name "nonsense": give one like "io.containerd.runc.v2", or an absolute path',
       "--runc-binary /nonexistent/runc":
         'OCI runtime "/nonexistent/runc" can\'t be run: install it, or name another one',
     };
