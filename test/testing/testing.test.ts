@@ -43,7 +43,8 @@ for (const { name, why: lacking, runtime, start } of ways) {
       TMPDIR: temporary.path,
       NETCONFPATH: configurations,
     };
-    const networks = () => readdirSync(join(configurations, "hull.d"));
+    const made = join(configurations, "hull.d");
+    const networks = () => (existsSync(made) ? readdirSync(made) : []);
     return { networks, network, args: [daemon?.address ?? "engine", archive], daemon, temporary, env };
   };
 
