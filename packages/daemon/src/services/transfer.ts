@@ -1,5 +1,8 @@
 import { TransferDefinition } from "@hull/api/gen/containerd/services/transfer/v1/transfer";
-import { ImageStore as WireImageStore } from "@hull/api/gen/containerd/types/transfer/imagestore";
+import {
+  type UnpackConfiguration,
+  ImageStore as WireImageStore,
+} from "@hull/api/gen/containerd/types/transfer/imagestore";
 import { ImageExportStream, ImageImportStream } from "@hull/api/gen/containerd/types/transfer/importexport";
 import { OCIRegistry } from "@hull/api/gen/containerd/types/transfer/registry";
 import type { Any } from "@hull/api/gen/google/protobuf/any";
@@ -238,19 +241,22 @@ async function tag(images: ImageStore, ctx: Context, from: string, { name, label
 }
 
 function pullOptions({ labels, platforms, allMetadata, manifestLimit, unpacks }: WireImageStore): PullOptions {
-  const [unpack] = unpacks;
+  const [unpack, ...others] = unpacks;
+  if (others.length > 0)
+    throw unimplemented("unpacking for more than one platform or snapshotter at a time is not supported: name one");
   const wished = platforms.map(fromWirePlatform);
   return {
     labels,
     allMetadata,
     manifestLimit,
     ...(wished.length === 0 ? {} : { platforms: wished }),
-    ...(unpack === undefined ? {} : { unpack: unpackOptions(unpack.snapshotter) }),
+    ...(unpack === undefined ? {} : { unpack: unpackOptions(unpack) }),
   };
 }
 
-const unpackOptions = (snapshotter: string): UnpackOptions => ({
+const unpackOptions = ({ snapshotter, platform }: UnpackConfiguration): UnpackOptions => ({
   snapshotter: snapshotter === "" ? "overlayfs" : snapshotter,
+  ...(platform === undefined || platform.os === "" ? {} : { platform: fromWirePlatform(platform) }),
 });
 
 function fromWirePlatform({

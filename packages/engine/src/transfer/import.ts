@@ -26,7 +26,7 @@ import type { ImportOptions } from "./index.ts";
 import { withLease } from "./lease.ts";
 import { ProgressReporter } from "./progress.ts";
 import { type PullDependencies, recordImage } from "./pull.ts";
-import { isRunnable, type PlatformImage, walkImages } from "./tree.ts";
+import { isRunnable, type PlatformImage, unpackedPlatforms, walkImages } from "./tree.ts";
 import { unpackImage } from "./unpack.ts";
 
 /** See Transfer.import. */
@@ -274,12 +274,13 @@ async function unpackAll(
   ctx: Context,
   dependencies: PullDependencies,
   images: readonly PlatformImage[],
-  { unpack, platforms }: ImportOptions,
+  options: ImportOptions,
   progress: ProgressReporter,
 ): Promise<void> {
+  const { unpack } = options;
   if (unpack === undefined) return;
   const snapshotter = dependencies.snapshotter(unpack.snapshotter);
-  const wished = platforms === undefined || platforms === "all" ? [hostPlatform()] : platforms;
+  const wished = unpackedPlatforms(options);
   for (const image of images) {
     if (isRunnable(image, wished))
       await unpackImage(ctx, dependencies, { image, snapshotter, syncFs: unpack.syncFs, progress });

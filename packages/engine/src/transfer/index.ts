@@ -50,6 +50,8 @@ export interface CallerRegistry {
 
 export interface UnpackOptions {
   snapshotter: string;
+  /** Default: those that are fetched, this host's if that's all of them. */
+  platform?: Platform;
   syncFs?: boolean;
 }
 

@@ -1,5 +1,5 @@
 import { HullError, isCode, unknown } from "@hull/errors";
-import { type Descriptor, hostPlatform, parseReference } from "@hull/oci";
+import { type Descriptor, parseReference } from "@hull/oci";
 import { span } from "@hull/trace";
 import type { Context } from "../context.ts";
 import type { Image, ImageInput, ImageStore } from "../images/index.ts";
@@ -15,7 +15,7 @@ import type { PullOptions } from "./index.ts";
 import { withLease } from "./lease.ts";
 import { Slots } from "./locks.ts";
 import { ProgressReporter } from "./progress.ts";
-import { isRunnable, type PlatformImage, walkImages } from "./tree.ts";
+import { isRunnable, type PlatformImage, unpackedPlatforms, walkImages } from "./tree.ts";
 import { keepUnpacked, type UnpackDependencies, unpackImage } from "./unpack.ts";
 
 export interface PullDependencies extends UnpackDependencies {
@@ -136,10 +136,7 @@ class Pull {
 
   #start(image: PlatformImage, snapshotter: Snapshotter | undefined): void {
     if (this.#options.metadataOnly === true) return;
-    const { platforms } = this.#options;
-    // Only what can run here is unpacked, whatever else was asked to be fetched.
-    const wished = platforms === undefined || platforms === "all" ? [hostPlatform()] : platforms;
-    const unpacked = isRunnable(image, wished) ? snapshotter : undefined;
+    const unpacked = isRunnable(image, unpackedPlatforms(this.#options)) ? snapshotter : undefined;
     if (this.#options.discardLayers === true && unpacked !== undefined)
       this.#watch(this.#startMissing(image, unpacked));
     else this.#startLayers(image, unpacked);

@@ -253,6 +253,25 @@ describe.skipIf(!overlay)("unpack (needs root and overlayfs)", () => {
     });
   }
 
+  test("of all platforms that are fetched the one that is said, or the host's", async () => {
+    await using registry = await openTestRegistry();
+    const foreign = { os: "linux", architecture: "s390x" };
+    const host = makeImage(layers.slice(0, 1));
+    const other = makeImage(layers.slice(2), { platform: foreign });
+    for (const image of [host, other]) serve(registry, image, "x");
+    const index = { schemaVersion: 2, manifests: [{ ...other.manifest, platform: foreign }, host.manifest] };
+    registry.manifest("2", index, mediaTypes.ociIndex);
+    for (const { platform, image } of [
+      { platform: foreign, image: other },
+      { platform: undefined, image: host },
+    ]) {
+      await using fixture = new TransferFixture();
+      const unpack = { snapshotter: "overlayfs", ...(platform && { platform }) };
+      await fixture.transfer.pull(fixture.ctx, client(), `${registry.host}/a:2`, { platforms: "all", unpack });
+      expect(await fixture.snapshots()).toEqual([chainId(image.diffIds)]);
+    }
+  });
+
   test("a hard link into a lower layer is unpacked on top of it", async () => {
     await using registry = await openTestRegistry();
     await using fixture = new TransferFixture();

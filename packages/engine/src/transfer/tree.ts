@@ -23,6 +23,7 @@ import {
 import type { ContentStore } from "../content/index.ts";
 import type { Context } from "../context.ts";
 import { addLabels, readBlob } from "./blobs.ts";
+import type { PullOptions } from "./index.ts";
 
 /** One runnable image in the tree below a target. */
 export interface PlatformImage {
@@ -40,6 +41,15 @@ export function isRunnable({ config, manifest }: PlatformImage, platforms: reado
   if (config === undefined) return false;
   if (config.platform.os === "") return manifest.layers.every((layer) => isLayer(layer.mediaType));
   return platforms.some((wished) => platformRank(wished, config.platform) !== undefined);
+}
+
+/** For which platforms images are unpacked: only what can run here, whatever else was asked to be fetched, unless it is said. */
+export function unpackedPlatforms({
+  platforms,
+  unpack,
+}: Pick<PullOptions, "platforms" | "unpack">): readonly Platform[] {
+  if (unpack?.platform !== undefined) return [unpack.platform];
+  return platforms === undefined || platforms === "all" ? [hostPlatform()] : platforms;
 }
 
 export interface WalkOptions {
