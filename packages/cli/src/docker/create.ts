@@ -14,6 +14,7 @@ import type { ImageConfig } from "@hull/oci/manifest";
 import { appArmorProfile } from "./apparmor.ts";
 import { clientDirectory } from "./client-directory.ts";
 import { containersNamed } from "./find.ts";
+import { giveName } from "./give-name.ts";
 import type { Call } from "./globals.ts";
 import { placeOf } from "./globals.ts";
 import { withGroupsAndDevices } from "./host-steps.ts";
@@ -116,9 +117,9 @@ export async function createFromFlags({
       return await withGroupsAndDevices(withUserOf(user, mounts)(spec), flags, mounts);
     },
   });
-  await yieldName(client, container, name);
+  const settled = await settleName(client, container, call);
   undo.move();
-  return container;
+  return settled;
 }
 
 /** What `--storage-opt` asks of the snapshotter. @throws InvalidArgument for any other option than size */
@@ -141,16 +142,31 @@ async function freeName(client: Client, wanted: string | undefined): Promise<str
   }
 }
 
-/** Of two containers that were given the same name at the same time the one that was made later goes again. */
-async function yieldName(client: Client, container: Container, name: string): Promise<void> {
-  const sameName = await containersNamed(client, name);
-  if (sameName.length < 2) return;
+/**
+ * Of two containers that were given the same name at the same time the one that was made later gets another, or goes again if the name was
+ * wished for.
+ */
+async function settleName(
+  client: Client,
+  container: Container,
+  { flags, globals }: Call<RunFlags>,
+): Promise<Container> {
+  for (let settled = container; ; ) {
+    const name = settled.labels[labelNames.name] ?? "";
+    const oldest = oldestOf(await containersNamed(client, name));
+    if (oldest === undefined || oldest.id === container.id) return settled;
+    if (flags.name !== undefined) {
+      await removeContainer(client, container);
+      throw nameTaken(name, oldest.id);
+    }
+    settled = await giveName(client, settled, await freeName(client, undefined), globals);
+  }
+}
+
+function oldestOf(containers: readonly Container[]): Container | undefined {
   const ageOf = ({ createdAt, id }: Container): string =>
     `${String(createdAt?.seconds ?? 0n).padStart(20, "0")}.${String(createdAt?.nanos ?? 0).padStart(9, "0")} ${id}`;
-  const [oldest] = sameName.sort((a, b) => (ageOf(a) < ageOf(b) ? -1 : 1));
-  if (oldest === undefined || oldest.id === container.id) return;
-  await removeContainer(client, container);
-  throw nameTaken(name, oldest.id);
+  return [...containers].sort((a, b) => (ageOf(a) < ageOf(b) ? -1 : 1))[0];
 }
 
 const nameTaken = (name: string, id: string): Error =>

@@ -1,14 +1,8 @@
-import { join } from "node:path";
-import { ContainersDefinition } from "@hull/api/gen/containerd/services/containers/v1/containers";
-import { namesDirectory, renameMember } from "@hull/client/network/names";
 import { alreadyExists } from "@hull/errors";
-import { clientDirectory } from "../client-directory.ts";
 import { containersNamed, findContainer, needArguments } from "../find.ts";
-import { type Call, placeOf } from "../globals.ts";
-import { labelNames } from "../labels.ts";
+import { giveName } from "../give-name.ts";
+import type { Call } from "../globals.ts";
 import { checkName, shortId } from "../names.ts";
-import { attaches } from "../network/files.ts";
-import { heldNamespaces } from "../network/flags.ts";
 import { openSession } from "../session.ts";
 
 /** `hull rename CONTAINER NAME` */
@@ -23,15 +17,6 @@ export async function rename(call: Call): Promise<number> {
     throw alreadyExists(
       `the name "${name}" is in use by container ${shortId(other.id)}: remove or rename that one, or choose another name`,
     );
-  const labels = { ...container.labels, [labelNames.name]: name };
-  const updateMask = [`labels.${labelNames.name}`];
-  await client.service(ContainersDefinition).update({ container: { ...container, labels }, updateMask });
-  const network = container.labels[labelNames.network] ?? "none";
-  if (container.labels[labelNames.files] === "true" && attaches(network)) {
-    const directory = await clientDirectory(client, "containers", placeOf(call.globals).root);
-    const naming = join(directory, client.namespace, container.id, "names.json");
-    const held = namesDirectory(heldNamespaces(call.globals));
-    renameMember(held, network, { key: `${client.namespace}-${container.id}`, naming, name });
-  }
+  await giveName(client, container, name, call.globals);
   return 0;
 }
