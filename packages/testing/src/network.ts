@@ -1,5 +1,6 @@
 import { writeFileSync } from "node:fs";
 import type { MountOption, RunningContainer } from "@hull/client";
+import { memberName } from "@hull/client/network/networks";
 import { failedPrecondition, invalidArgument } from "@hull/errors";
 
 /** What is in every /etc/hosts. */
@@ -37,7 +38,7 @@ export class TestNetwork implements AsyncDisposable {
   /** @throws InvalidArgument for names that can't be in /etc/hosts */
   static checkNames(names: readonly string[]): void {
     for (const name of names)
-      if (!/^[A-Za-z0-9]([A-Za-z0-9_.-]*[A-Za-z0-9])?$/.test(name))
+      if (!memberName.test(name))
         throw invalidArgument(
           `"${name}" can't be a container's name on a network: use letters, digits, "-", "_" and "."`,
         );

@@ -1,6 +1,7 @@
 import { pathToFileURL } from "node:url";
 import { invalidArgument } from "@hull/errors";
 import { parseRotation } from "@hull/shim/log-file";
+import { pairOf } from "./pair.ts";
 
 /**
  * The URI of a log, from its path and `--log-opt`.
@@ -10,11 +11,11 @@ import { parseRotation } from "@hull/shim/log-file";
 export function logUri(path: string, options: readonly string[], { times }: { times: boolean }): string {
   const uri = pathToFileURL(path);
   for (const option of options) {
-    const [key = "", ...value] = option.split("=");
+    const [key, value] = pairOf(option);
     if (key !== "max-size" && key !== "max-file") {
       throw invalidArgument(`--log-opt takes max-size=SIZE and max-file=NUMBER, not "${option}"`);
     }
-    uri.searchParams.set(key, value.join("="));
+    uri.searchParams.set(key, value);
   }
   parseRotation(uri.searchParams, path);
   if (times) uri.searchParams.set("times", "");

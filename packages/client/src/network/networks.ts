@@ -45,6 +45,9 @@ function ownBridge(env: Environment): Network {
 /** Apart from the host's other configurations, the first of which is the pods'. */
 export const ownConfigurations = (env: Environment): string => join(configurationsIn(env), "hull.d");
 
+/** What a container may be called on a network: it has to fit into /etc/hosts. */
+export const memberName = /^[A-Za-z0-9]([A-Za-z0-9_.-]*[A-Za-z0-9])?$/;
+
 /** Names of networks that are always there. */
 export const reservedNames: readonly string[] = ["none", "host", "bridge", "default"];
 

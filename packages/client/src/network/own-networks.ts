@@ -8,7 +8,16 @@ import { removeBridge } from "@hull/sys/interface";
 import { lock } from "@hull/sys/lock";
 import { membersOf } from "./names.ts";
 import { apartFromOthers, configurationsIn, networksIn, ownConfigurations, reservedNames } from "./networks.ts";
-import { contains, endsOf, formatSubnet, freeSubnet, parseSubnet, routedSubnets, type Subnet } from "./subnets.ts";
+import {
+  contains,
+  endsOf,
+  formatSubnet,
+  freeSubnet,
+  overlap,
+  parseSubnet,
+  routedSubnets,
+  type Subnet,
+} from "./subnets.ts";
 
 type Environment = Readonly<Record<string, string | undefined>>;
 
@@ -150,18 +159,15 @@ function subnetsOf({ subnets = [], ipv6 = false }: NetworkWishes, others: readon
     if (asked.filter((subnet) => subnet.family === family).length > 1)
       throw invalidArgument(`a network has at most one subnet of IPv${family}`);
   const taken = [...others.flatMap(subnetsOfNetwork), ...(existsSync("/proc/net/route") ? routedSubnets() : [])];
-  const chosen = asked.some(({ family }) => family === 4) || asked.length > 0 ? asked : [freeSubnet(taken)];
+  const chosen = asked.length > 0 ? asked : [freeSubnet(taken)];
   if (ipv6 && !chosen.some(({ family }) => family === 6)) chosen.push(uniqueLocalSubnet());
   for (const subnet of asked) {
-    const network = others.find((other) => subnetsOfNetwork(other).some((each) => overlaps(each, subnet)));
+    const network = others.find((other) => subnetsOfNetwork(other).some((each) => overlap(each, subnet)));
     if (network !== undefined)
       throw invalidArgument(`subnet "${formatSubnet(subnet)}" overlaps with that of network "${network.name}"`);
   }
   return chosen;
 }
-
-const overlaps = (one: Subnet, other: Subnet): boolean =>
-  contains(one, endsOf(other).first) || contains(other, endsOf(one).first);
 
 /** A subnet of RFC 4193, by chance. */
 const uniqueLocalSubnet = (): Subnet =>

@@ -3,6 +3,7 @@ import { createNetwork, type NetworkWishes } from "@hull/client/network/own-netw
 import { invalidArgument } from "@hull/errors";
 import { needArguments } from "../find.ts";
 import type { Call } from "../globals.ts";
+import { pairOf } from "../pair.ts";
 import type { CreateNetworkFlags } from "../program-networks.ts";
 
 /** `hull network create` */
@@ -32,11 +33,6 @@ export async function createNetworks({ args, flags, host }: Call<CreateNetworkFl
   }
   await host.out(`${name}\n`);
   return 0;
-}
-
-function pairOf(text: string): [string, string] {
-  const [key = "", ...value] = text.split("=");
-  return [key, value.join("=")];
 }
 
 /** The options of docker's bridge that are served. @throws InvalidArgument for any other */

@@ -6,6 +6,7 @@ import { needArguments } from "../find.ts";
 import { formatJson, formatSize } from "../format.ts";
 import { type Call, placeOf } from "../globals.ts";
 import { printRows } from "../listing.ts";
+import { pairOf } from "../pair.ts";
 import { explain, openSession } from "../session.ts";
 import { noSuchVolume, openVolumes, type Volume, volumesOf } from "../volumes/index.ts";
 import { sizeOf } from "../volumes/store.ts";
@@ -21,12 +22,7 @@ export async function createVolume(
   needArguments(args, 0, 1, "");
   if (flags.driver !== "local")
     throw invalidArgument(`volume driver "${flags.driver}" is not known: there is only local`);
-  const labels = Object.fromEntries(
-    flags.label.map((text): [string, string] => {
-      const [key = "", ...value] = text.split("=");
-      return [key, value.join("=")];
-    }),
-  );
+  const labels = Object.fromEntries(flags.label.map(pairOf));
   await using client = await openSession(call);
   const { name } = (await openStore(client, call)).create(args[0] ?? flags.name, { labels });
   await host.out(`${name}\n`);

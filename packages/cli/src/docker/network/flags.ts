@@ -1,6 +1,6 @@
 import { dirname, join } from "node:path";
 import { type ChosenNetwork, chooseNetwork } from "@hull/client/network/index";
-import { hasNames, networkNamed } from "@hull/client/network/networks";
+import { hasNames, memberName, networkNamed } from "@hull/client/network/networks";
 import { parsePorts } from "@hull/client/network/ports";
 import { invalidArgument } from "@hull/errors";
 import { type Globals, placeOf } from "../globals.ts";
@@ -27,7 +27,7 @@ export function aliasesOf(
   network: string,
   env: Readonly<Record<string, string | undefined>>,
 ): readonly string[] {
-  const wrong = aliases.find((alias) => !/^[A-Za-z0-9]([A-Za-z0-9_.-]*[A-Za-z0-9])?$/.test(alias));
+  const wrong = aliases.find((alias) => !memberName.test(alias));
   if (wrong !== undefined) throw invalidArgument(`network alias "${wrong}": use letters, digits, "-", "_" and "."`);
   if (aliases.length > 0 && !hasNames(networkNamed(network, env), env))
     throw invalidArgument(`containers have no names on network "${network}": make one with "hull network create"`);
