@@ -32,6 +32,11 @@ const failures = [];
 /** What failed, and passed when it ran again. */
 const unsteady = [];
 
+/** How many failures of an area the end tells of, and how many characters of each. */
+const mostTold = 5;
+const longestMessage = 600;
+const entities = { lt: "<", gt: ">", quot: '"', apos: "'", amp: "&" };
+
 /** One check that counts as one test. */
 function check(name, command, args) {
   console.log(`\n== ${name}`);
@@ -68,12 +73,31 @@ const hasTests = (area) =>
 /** Areas of programs that nobody wants installed for a test: Docker's engine changes the machine's firewall as it starts. */
 const mayBeSkipped = new Set(["test/clients"]);
 
-/** Sums of the root element of a JUnit report. */
-function countsOf(report) {
-  const root = /<testsuites[^>]*>/.exec(readFileSync(report, "utf8"))?.[0] ?? "";
+/** Sums of the root element of a JUnit report, and what failed by it. */
+function read(report) {
+  const text = readFileSync(report, "utf8");
+  const root = /<testsuites[^>]*>/.exec(text)?.[0] ?? "";
   const number = (name) => Number(new RegExp(`\\b${name}="(\\d+)"`).exec(root)?.[1] ?? 0);
-  return { tests: number("tests"), failed: number("failures") + number("errors"), skipped: number("skipped") };
+  const why = [...text.matchAll(/<testcase ([^>]*)>\s*<(?:failure|error) ([^>]*)>/g)].map(
+    ([, test, failure]) => `${attribute(test, "name")}: ${attribute(failure, "message").slice(0, longestMessage)}`,
+  );
+  return { tests: number("tests"), failed: number("failures") + number("errors"), skipped: number("skipped"), why };
 }
+
+/** An attribute of an element of the report, which escapes what is no text (XML 1.0, sections 2.4 and 4.1). */
+function attribute(attributes, name) {
+  const escaped = new RegExp(`(?:^|\\s)${name}="([^"]*)"`).exec(attributes)?.[1] ?? "";
+  return escaped.replaceAll(/&(?:#(\d+)|(\w+));/g, (_, number, entity) =>
+    number === undefined ? (entities[entity] ?? "") : String.fromCodePoint(Number(number)),
+  );
+}
+
+/** How the end tells of failed tests: whoever reads only the end has to know what to look into. */
+const told = (why) =>
+  why
+    .slice(0, mostTold)
+    .map((line) => `\n  ${line.replaceAll(/\n+/g, "\n    ")}`)
+    .join("");
 
 const reports = mkdtempSync(join(tmpdir(), "hull-test-"));
 
@@ -86,7 +110,7 @@ function runArea(area) {
     ["test", `./${area}`, "--timeout", "60000", "--reporter=junit", "--reporter-outfile", report],
     { cwd: project, stdio: "inherit" },
   );
-  return { status, ...(existsSync(report) ? countsOf(report) : { tests: 0, failed: 0, skipped: 0 }) };
+  return { status, ...(existsSync(report) ? read(report) : { tests: 0, failed: 0, skipped: 0, why: [] }) };
 }
 
 for (const area of areas.filter(hasTests)) {
@@ -96,15 +120,16 @@ for (const area of areas.filter(hasTests)) {
   // the end, for somebody to look into.
   if (run.status !== 0) {
     const first = `${area}: ${run.failed} of ${run.tests} failed (status ${run.status}) in the first run`;
+    const why = told(run.why);
     console.log(`\n== ${area}, once more`);
     run = runArea(area);
-    if (run.status === 0) unsteady.push(first);
+    if (run.status === 0) unsteady.push(`${first}, and passed when it ran again${why}`);
   }
-  const { status, tests, failed, skipped } = run;
+  const { status, tests, failed, skipped, why } = run;
   total.passed += tests - failed - skipped;
   total.failed += failed;
   total.skipped += skipped;
-  if (failed > 0) failures.push(`${area}: ${failed} failed`);
+  if (failed > 0) failures.push(`${area}: ${failed} failed${told(why)}`);
   else if (status !== 0) {
     total.failed++;
     failures.push(`${area}: the test run ended with status ${status}`);
@@ -116,7 +141,7 @@ for (const area of areas.filter(hasTests)) {
 rmSync(reports, { recursive: true, force: true });
 
 console.log("");
-for (const area of unsteady) console.log(`unsteady: ${area}; it passed when it ran again`);
+for (const area of unsteady) console.log(`unsteady: ${area}`);
 for (const failure of failures) console.log(`failed: ${failure}`);
 console.log(`${total.passed} passed, ${total.failed} failed, ${total.skipped} skipped`);
 process.exitCode = total.failed === 0 ? 0 : 1;

@@ -67,10 +67,10 @@ export const cases: readonly Case[] = [
       const before = await openEngine(root);
       await before.images.import(createReadStream(archive));
       const { pid } = await before.run("busybox", { id: "on", ...sleeping });
-      await before.run("busybox", { ...sleeping, id: "ended", command: ["sh", "-c", "sleep 0.2; exit 3"] });
+      await before.run("busybox", { ...sleeping, id: "ended", command: ["sh", "-c", `sleep 0.2; : ${root}; exit 3`] });
       await before[Symbol.asyncDispose]();
       assert.ok(isThere(pid));
-      await until(() => processesOf("exit 3").length === 0);
+      await until(() => processesOf(root, "exit 3").length === 0);
       await using after = await openEngine(root);
       const on = await after.containers.get("on");
       assert.deepEqual(await on.state(), { status: "running", pid });
@@ -109,14 +109,14 @@ export const cases: readonly Case[] = [
       for (const containers of ["keep", "end"] as const) {
         const victim = await startVictim(root, containers, "start");
         await victim.kill();
-        const [shown = 0] = processesOf("sleep\u00001000", root);
+        assert.ok(isThere(victim.told));
         await using engine = await openEngine(root, containers);
         const left = await engine.containers.list();
         assert.deepEqual(
           left.map(({ id }) => id),
           containers === "keep" ? ["left"] : [],
         );
-        assert.equal(shown, 0);
+        assert.equal(isThere(victim.told), containers === "keep");
         for (const one of left) assert.equal((await one.state()).status, "running");
         await removeAll(engine);
         await nothingLeft(engine, root);
@@ -215,6 +215,8 @@ async function failureOf(work: Promise<unknown>): Promise<HullError> {
 
 interface Victim extends AsyncDisposable {
   readonly pid: number;
+  /** The number that it said: of its container's process. */
+  readonly told: number;
   readonly ended: Promise<number>;
   /** As a crash would. Resolves when it has ended. */
   kill(): Promise<void>;
@@ -231,8 +233,8 @@ async function startVictim(root: string, ...args: string[]): Promise<Victim> {
     child.kill("SIGKILL");
     await ended;
   };
-  await Promise.race([once(child.stdout ?? child, "data"), ended]);
-  return { pid: child.pid ?? 0, ended, kill, [Symbol.asyncDispose]: kill };
+  const [said] = await Promise.race([once(child.stdout ?? child, "data"), ended.then(() => [])]);
+  return { pid: child.pid ?? 0, told: Number.parseInt(String(said), 10), ended, kill, [Symbol.asyncDispose]: kill };
 }
 
 async function removeAll(engine: Engine): Promise<void> {

@@ -6,7 +6,7 @@
  *   victim.ts ROOT CONTAINERS start              starts the container "left", and holds
  *   victim.ts ROOT CONTAINERS work ARCHIVE       imports, runs and removes containers without end
  *
- * It says "ready" when it has come so far.
+ * It says the number of the process in "left", or 0, when it has come so far.
  */
 import { createReadStream } from "node:fs";
 import { openEngine } from "./open.ts";
@@ -14,19 +14,25 @@ import { openEngine } from "./open.ts";
 const [root = "", containers, what, archive = ""] = process.argv.slice(2);
 
 const hull = await openEngine(root, containers === "end" ? "end" : "keep");
+let pid = 0;
 switch (what) {
   case "close":
     await hull[Symbol.asyncDispose]();
     break;
   case "start":
-    await hull.run("busybox", { id: "left", command: ["sleep", "1000"], stdout: "ignore", stderr: "ignore" });
+    ({ pid } = await hull.run("busybox", {
+      id: "left",
+      command: ["sleep", "1000"],
+      stdout: "ignore",
+      stderr: "ignore",
+    }));
     break;
   case "work":
     for (const id of ["a", "b", "c"]) void work(id);
     break;
   default:
 }
-console.log("ready");
+console.log(pid);
 
 async function work(id: string): Promise<never> {
   for (;;) {
