@@ -178,21 +178,21 @@ describe("calls of plugins", () => {
   });
 
   test("a check of what was never added, and of versions without checks", async () => {
-    expect(cni().check(network([{ type: "first" }]), { ...attachment, containerId: "never" })).rejects.toThrow(
+    await expect(cni().check(network([{ type: "first" }]), { ...attachment, containerId: "never" })).rejects.toThrow(
       'container "never" is not known to be on network "net"',
     );
-    expect(cni().check(network([{ type: "first" }], { cniVersion: "0.3.1" }), attachment)).rejects.toThrow("0.4.0");
+    await expect(cni().check(network([{ type: "first" }], { cniVersion: "0.3.1" }), attachment)).rejects.toThrow("0.4.0");
     await cni().check(network([{ type: "first" }], { disableCheck: true }), attachment);
   });
 
   test("a plugin that isn't installed, and names that can't be", async () => {
-    expect(cni().add(network([{ type: "nothing" }]), attachment)).rejects.toThrow(
+    await expect(cni().add(network([{ type: "nothing" }]), attachment)).rejects.toThrow(
       `failed to find plugin "nothing" in path [/nowhere ${folder}]`,
     );
-    expect(cni().add(network([{ type: "first" }]), { ...attachment, containerId: "../x" })).rejects.toThrow(
+    await expect(cni().add(network([{ type: "first" }]), { ...attachment, containerId: "../x" })).rejects.toThrow(
       "container id",
     );
-    expect(cni().add(network([{ type: "first" }]), { ...attachment, interfaceName: "a/b" })).rejects.toThrow(
+    await expect(cni().add(network([{ type: "first" }]), { ...attachment, interfaceName: "a/b" })).rejects.toThrow(
       "interface",
     );
     expect(cni().add(network([{ type: "first" }]), { ...attachment, args: [["a", "b;C=d"]] })).rejects.toThrow(
@@ -205,8 +205,8 @@ describe("calls of plugins", () => {
     chmodSync(join(folder, "slow"), 0o755);
     const start = performance.now();
     const signal = AbortSignal.timeout(100);
-    expect(cni().status(network([{ type: "slow" }], { cniVersion: "1.1.0" }), { signal })).rejects.toThrow();
-    expect(performance.now() - start).toBeLessThan(10_000);
+    await expect(cni().status(network([{ type: "slow" }], { cniVersion: "1.1.0" }), { signal })).rejects.toThrow();
+    expect(performance.now() - start).toBeLessThan(40_000);
   });
 });
 

@@ -12,6 +12,7 @@
  * The protocol, the configuration and the results: CNI specification 1.1.0, https://www.cni.dev/docs/spec/. The cache has the layout of
  * containerd's other clients of CNI, by which one finds what the other added.
  */
+export { addressBytes, formatAddress } from "./address.ts";
 export { type Attachment, Cni, type CniOptions, type KeptAttachment } from "./cni.ts";
 export { findNetwork, loadNetworks, type Network, type NetworkPlugin, parseNetwork } from "./network.ts";
 export { CniError } from "./plugin.ts";

@@ -1,5 +1,6 @@
 import { readFileSync } from "node:fs";
-import { isIP, isIPv4 } from "node:net";
+import { isIP } from "node:net";
+import { addressBytes, formatAddress } from "@hull/cni";
 import { invalidArgument, resourceExhausted } from "@hull/errors";
 
 /** A range of addresses: those that agree in the first `prefix` bits. */
@@ -29,11 +30,11 @@ export function parseSubnet(text: string): Subnet {
   const first = addressNumber(address);
   const subnet = { family, first, prefix } as const;
   if (first % sizeOf(subnet) !== 0n)
-    throw wrong(`its first address is ${formatAddress({ ...subnet, first: first - (first % sizeOf(subnet)) })}`);
+    throw wrong(`its first address is ${addressOf({ ...subnet, first: first - (first % sizeOf(subnet)) })}`);
   return subnet;
 }
 
-export const formatSubnet = (subnet: Subnet): string => `${formatAddress(subnet)}/${subnet.prefix}`;
+export const formatSubnet = (subnet: Subnet): string => `${addressOf(subnet)}/${subnet.prefix}`;
 
 /** True if an address is in both. */
 export function overlap(one: Subnet, other: Subnet): boolean {
@@ -50,7 +51,7 @@ export function contains(subnet: Subnet, address: string): boolean {
 /** First and last address of a subnet. */
 export function endsOf(subnet: Subnet): { first: string; last: string } {
   const last = { ...subnet, first: subnet.first + sizeOf(subnet) - 1n };
-  return { first: formatAddress(subnet), last: formatAddress(last) };
+  return { first: addressOf(subnet), last: addressOf(last) };
 }
 
 /** A subnet of the pool that overlaps with none of these. @throws ResourceExhausted */
@@ -82,30 +83,7 @@ export function routedSubnets(table = readFileSync("/proc/net/route", "utf8")): 
 
 const hostOrder = (hex: string): number => Buffer.from(hex, "hex").readUInt32LE();
 
-function addressNumber(address: string): bigint {
-  if (isIPv4(address)) return address.split(".").reduce((sum, part) => sum * 256n + BigInt(part), 0n);
-  return groupsOf(address).reduce((sum, group) => sum * 65_536n + BigInt(group), 0n);
-}
+const addressNumber = (address: string): bigint => BigInt(`0x${addressBytes(address)?.toString("hex")}`);
 
-/** The eight numbers of an IPv6 address: RFC 4291, section 2.2. */
-function groupsOf(address: string): number[] {
-  const [start = "", end = ""] = address.split("::").map(withoutDots);
-  const numbers = (part: string): number[] =>
-    part === "" ? [] : part.split(":").map((group) => Number.parseInt(group, 16));
-  const [first, last] = [numbers(start), numbers(end)];
-  return [...first, ...Array<number>(8 - first.length - last.length).fill(0), ...last];
-}
-
-/** An IPv4 address at the end stands for the last two of the numbers. */
-function withoutDots(part: string): string {
-  const [, before = "", dotted] = /^(|.*:)([^:]*\.[^:]*)$/.exec(part) ?? [];
-  if (dotted === undefined) return part;
-  const number = addressNumber(dotted);
-  return `${before}${(number >> 16n).toString(16)}:${(number & 65_535n).toString(16)}`;
-}
-
-function formatAddress({ family, first }: Subnet): string {
-  if (family === 4) return [24n, 16n, 8n, 0n].map((shift) => (first >> shift) & 255n).join(".");
-  const groups = Array.from({ length: 8 }, (_, at) => ((first >> BigInt(112 - 16 * at)) & 65_535n).toString(16));
-  return new URL(`http://[${groups.join(":")}]/`).hostname.slice(1, -1);
-}
+const addressOf = ({ family, first }: Subnet): string =>
+  formatAddress(Buffer.from(first.toString(16).padStart(family === 4 ? 8 : 32, "0"), "hex"));

@@ -1,7 +1,7 @@
 /** A certificate that nobody has vouched for, made up for this run of the daemon. X.509: RFC 5280, section 4.1; DER: ITU-T X.690. */
 
 import { generateKeyPairSync, randomBytes, sign } from "node:crypto";
-import { isIPv4, isIPv6 } from "node:net";
+import { addressBytes } from "@hull/cni";
 import type { KeyPair } from "@hull/link";
 
 const tags = {
@@ -74,17 +74,6 @@ function extensions(names: readonly string[]): Buffer[] {
 function alternativeName(name: string): Buffer {
   const address = addressBytes(name);
   return address === undefined ? der(0x82, Buffer.from(name)) : der(0x87, address);
-}
-
-function addressBytes(text: string): Buffer | undefined {
-  if (isIPv4(text)) return Buffer.from(text.split(".").map(Number));
-  if (!isIPv6(text)) return undefined;
-  // The URL parser knows the short forms; embedded IPv4 becomes two groups there.
-  const [start = "", end] = new URL(`http://[${text.split("%")[0]}]`).hostname.slice(1, -1).split("::");
-  const groups = (part: string): string[] => (part === "" ? [] : part.split(":"));
-  const [first, last] = [groups(start), groups(end ?? "")];
-  const all = [...first, ...new Array<string>(8 - first.length - last.length).fill("0"), ...last];
-  return Buffer.from(all.map((group) => group.padStart(4, "0")).join(""), "hex");
 }
 
 function der(tag: number, ...parts: Uint8Array[]): Buffer {
