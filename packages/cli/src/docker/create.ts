@@ -18,6 +18,7 @@ import { giveName } from "./give-name.ts";
 import type { Call } from "./globals.ts";
 import { placeOf } from "./globals.ts";
 import { withGroupsAndDevices } from "./host-steps.ts";
+import { initMounts } from "./init.ts";
 import { labelNames } from "./labels.ts";
 import { logUri } from "./logs.ts";
 import { checkName, newContainerId, randomName, shortId } from "./names.ts";
@@ -28,7 +29,8 @@ import type { RunFlags } from "./run-flags.ts";
 import { parseSignal } from "./signals.ts";
 import { parseSize } from "./size.ts";
 import { hostnameOf, specOf, withUserOf } from "./spec.ts";
-import { fillVolumes, openVolumes, place, volumeLabels, wishesOf } from "./volumes/index.ts";
+import { fillVolumes, inOrder, openVolumes, type PlacedMount, place, volumeLabels, wishesOf } from "./volumes/index.ts";
+import { inheritedMounts } from "./volumes/inherit.ts";
 
 /** What the shim of containers is called that name none: every containerd client's default. */
 const defaultRuntime = "io.containerd.runc.v2";
@@ -64,9 +66,8 @@ export async function createFromFlags({
   const id = newContainerId();
   const name = await freeName(client, flags.name);
   const network = await networkOf(flags, host.env);
-  const wishes = wishesOf(flags, platformImage.config.config.volumes);
   using undo = new DisposableStack();
-  const placed = wishes.length === 0 ? [] : place(wishes, await openVolumes(client, placeOf(globals).root), undo);
+  const placed = await mountsFor(client, call, platformImage.config.config.volumes, undo);
   const files = nameFiles(flags, network.name, hostResolver());
   const ownFiles = Object.keys(files).length > 0;
   const places = ownFiles
@@ -83,7 +84,7 @@ export async function createFromFlags({
     });
   const source = {
     // What a user mounts there counts more.
-    mounts: [...named, ...placed.map(({ mount }) => mount)],
+    mounts: [...named, ...initMounts(flags), ...placed.map(({ mount }) => mount)],
     flags,
     args,
     id,
@@ -120,6 +121,22 @@ export async function createFromFlags({
   const settled = await settleName(client, container, call);
   undo.move();
   return settled;
+}
+
+/** What the flags, the image and other containers mount; volumes that were made go again with `undo`. */
+async function mountsFor(
+  client: Client,
+  { flags, globals }: Call<RunFlags>,
+  declared: readonly string[],
+  undo: DisposableStack,
+): Promise<PlacedMount[]> {
+  const from = flags["volumes-from"];
+  const store = await openVolumes(client, placeOf(globals).root);
+  const inherited = from.length === 0 ? [] : await inheritedMounts(client, from, store);
+  const wishes = wishesOf(flags, declared, new Set(inherited.map(({ mount }) => mount.destination)));
+  const taken = new Set(wishes.map(({ destination }) => destination));
+  const others = inherited.filter(({ mount }) => !taken.has(mount.destination));
+  return inOrder([...others, ...place(wishes, store, undo)]);
 }
 
 /** What `--storage-opt` asks of the snapshotter. @throws InvalidArgument for any other option than size */
@@ -191,7 +208,7 @@ async function ownLabels(
     ...fitting(config.config.labels),
     ...Object.fromEntries(flags.label.map(parseLabel)),
     [labelNames.name]: name,
-    ...networkLabels(network),
+    ...networkLabels(network, { directory: heldNamespaces(globals) }),
     ...(log === undefined ? {} : { [labelNames.log]: log }),
     ...labelsForRestart(flags.restart, { rm: flags.rm, background: flags.detach || !starts, log }),
     ...(flags.rm ? { [labelNames.autoRemove]: "true" } : {}),

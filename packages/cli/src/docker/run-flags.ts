@@ -71,7 +71,10 @@ export const runFlags = defineFlags({
   },
   ...nameFlags,
   ...hostFlags,
-  init: { kind: "switch", summary: "Put an init in front", supported: false },
+  init: {
+    kind: "switch",
+    summary: "Put an init in front, that passes signals on and reaps processes (the host's tini or catatonit)",
+  },
   platform: {
     kind: "text",
     value: "PLATFORM",

@@ -44,6 +44,7 @@ import { resourceLimit } from "@hull/sys/process";
 import { appArmorOption } from "./apparmor.ts";
 import { collectEnv } from "./env.ts";
 import { hostSteps } from "./host-steps.ts";
+import { withInit } from "./init.ts";
 import type { RunFlags } from "./run-flags.ts";
 import { parseSize } from "./size.ts";
 
@@ -106,6 +107,7 @@ export function specOf(source: SpecSource): Spec {
     withMounts(source.mounts),
     ...limits(flags),
     ...hostSteps(flags, id),
+    ...(flags.init ? [withInit] : []),
   );
 }
 

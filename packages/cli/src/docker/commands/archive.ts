@@ -26,6 +26,7 @@ import { mediaTypes } from "@hull/oci/media-types";
 import { hostPlatform, parsePlatform } from "@hull/oci/platform";
 import { findContainer, fullName, nameOf, needArguments } from "../find.ts";
 import type { Call } from "../globals.ts";
+import { commandOf } from "../init.ts";
 import { applyChange, type Defaults, writeImage } from "../make-image.ts";
 import { openSession } from "../session.ts";
 import { stateOf } from "../state.ts";
@@ -133,7 +134,7 @@ export async function commit(call: Call<CommitFlags>): Promise<number> {
     });
     const config = JSON.parse(new TextDecoder().decode(await readBlob(leased, manifest.config.digest, maxConfigSize)));
     const created = new Date().toISOString();
-    const step = { created, created_by: (specOf(container)?.process.args ?? []).join(" "), comment: flags.message };
+    const step = { created, created_by: commandOf(specOf(container)).join(" "), comment: flags.message };
     const target = await writeImage(leased, {
       docker,
       name,

@@ -11,9 +11,11 @@ import { compileTemplate } from "../../template/index.ts";
 import { findContainer, findImages, nameOf, needArguments } from "../find.ts";
 import { formatJson } from "../format.ts";
 import type { Call } from "../globals.ts";
+import { commandOf, hasInit } from "../init.ts";
 import { labelNames, userLabels } from "../labels.ts";
 import { explain, openSession } from "../session.ts";
 import { stateOf } from "../state.ts";
+import { mountsGiven } from "../volumes/given.ts";
 import { volumesOf } from "../volumes/index.ts";
 
 /** When something hasn't happened, in Docker's JSON: Go's zero time. */
@@ -88,7 +90,7 @@ async function describeContainer(client: Client, container: Container): Promise<
   const state = await stateOf(client, id);
   const spec = specOf(container);
   const process = spec?.process;
-  const [path = "", ...args] = process?.args ?? [];
+  const [path = "", ...args] = commandOf(spec);
   return {
     Id: id,
     Created: dateOfTimestamp(createdAt)?.toISOString() ?? never,
@@ -114,7 +116,7 @@ async function describeContainer(client: Client, container: Container): Promise<
     Driver: snapshotter,
     Platform: "linux",
     HostConfig: hostConfig(container, spec),
-    Mounts: mountsOf(spec, volumesOf(container)),
+    Mounts: mountsOf(container),
     Config: {
       Hostname: spec?.hostname ?? "",
       User:
@@ -124,7 +126,7 @@ async function describeContainer(client: Client, container: Container): Promise<
       Tty: process?.terminal === true,
       OpenStdin: labels[labelNames.stdin] === "true",
       Env: process?.env ?? [],
-      Cmd: process?.args ?? [],
+      Cmd: commandOf(spec),
       Image: image,
       WorkingDir: process?.cwd ?? "",
       Labels: userLabels(labels),
@@ -152,13 +154,15 @@ function networkSettings(container: Container, namespace: string, running: boole
   return { Ports: running ? ports : {}, ...settings, Networks: networks };
 }
 
-function hostConfig({ labels, runtime }: Container, spec: Spec | undefined): unknown {
+function hostConfig(container: Container, spec: Spec | undefined): unknown {
+  const { labels, runtime } = container;
   const resources = spec?.linux?.resources;
   const { quota, period } = resources?.cpu ?? {};
   return {
     NetworkMode: labels[labelNames.network] ?? "none",
     AutoRemove: labels[labelNames.autoRemove] === "true",
     RestartPolicy: restartPolicy(labels),
+    Init: hasInit(spec),
     Privileged: spec?.linux !== undefined && spec.linux.maskedPaths === undefined,
     ReadonlyRootfs: spec?.root.readonly === true,
     Runtime: runtime?.name ?? "",
@@ -166,7 +170,7 @@ function hostConfig({ labels, runtime }: Container, spec: Spec | undefined): unk
     NanoCpus: quota === undefined || period === undefined ? 0 : Math.round((quota / period) * 1e9),
     PidsLimit: resources?.pids?.limit ?? null,
     CgroupParent: "",
-    Binds: bindsOf(spec).map(
+    Binds: mountsGiven(container).map(
       ({ source, destination, options = [] }) => `${source}:${destination}${options.includes("ro") ? ":ro" : ""}`,
     ),
   };
@@ -177,13 +181,12 @@ function restartPolicy(labels: Container["labels"]): unknown {
   return { Name: name, MaximumRetryCount: maximumRetries };
 }
 
-const bindsOf = (spec: Spec | undefined): Spec["mounts"] => (spec?.mounts ?? []).filter(({ type }) => type === "bind");
-
 const kindOf = (volume: string | undefined): Record<string, string> =>
   volume === undefined ? { Type: "bind" } : { Type: "volume", Name: volume, Driver: "local" };
 
-function mountsOf(spec: Spec | undefined, volumes: ReturnType<typeof volumesOf>): unknown[] {
-  return bindsOf(spec).map(({ source, destination, options = [] }) => ({
+function mountsOf(container: Container): unknown[] {
+  const volumes = volumesOf(container);
+  return mountsGiven(container).map(({ source, destination, options = [] }) => ({
     ...kindOf(volumes.find((volume) => volume.destination === destination)?.name),
     Source: source,
     Destination: destination,

@@ -14,7 +14,7 @@ import { expectToStop } from "../restart.ts";
 import { explain, openSession } from "../session.ts";
 import { parseSignal } from "../signals.ts";
 import { stateOf } from "../state.ts";
-import { openVolumes, removeAnonymous, volumesOf } from "../volumes/index.ts";
+import { removeAnonymous } from "../volumes/users.ts";
 import { startAttached, startDetached, statusOf } from "./run.ts";
 
 const SIGTERM = 15;
@@ -188,8 +188,7 @@ export function rm(call: Call<{ force: boolean; volumes: boolean }>): Promise<nu
         `container "${nameOf(container)}" is ${status}: stop it first (hull stop ${nameOf(container)}), or force it with -f`,
       );
     await remove(client, container, placeOf(call.globals).root);
-    if (call.flags.volumes && volumesOf(container).length > 0)
-      removeAnonymous(await openVolumes(client, placeOf(call.globals).root), container);
+    if (call.flags.volumes) await removeAnonymous(client, container, placeOf(call.globals).root);
     return undefined;
   });
 }

@@ -6,11 +6,13 @@ import { invalidArgument } from "@hull/errors";
 import { nameOf, needArguments, repositoryAndTag } from "../find.ts";
 import { ellipsis, formatAgo } from "../format.ts";
 import type { Call } from "../globals.ts";
+import { commandOf } from "../init.ts";
 import { labelNames, userLabels } from "../labels.ts";
 import { type Column, printRows, type Row } from "../listing.ts";
 import { shortId } from "../names.ts";
 import { openSession } from "../session.ts";
 import { type ContainerState, describeState, notStarted, statesOf } from "../state.ts";
+import { mountsGiven } from "../volumes/given.ts";
 
 export interface PsFlags {
   readonly all: boolean;
@@ -57,7 +59,7 @@ export async function ps(call: Call<PsFlags>): Promise<number> {
     return 0;
   }
   const rows = shown.map((container): Row => {
-    const command = (specOf(container)?.process.args ?? []).join(" ");
+    const command = commandOf(specOf(container)).join(" ");
     const state = stateIn(container);
     const created = dateOfTimestamp(container.createdAt);
     return {
@@ -74,8 +76,8 @@ export async function ps(call: Call<PsFlags>): Promise<number> {
         .map(([key, value]) => `${key}=${value}`)
         .join(","),
       Networks: container.labels[labelNames.network] ?? "none",
-      Mounts: (specOf(container)?.mounts ?? [])
-        .flatMap(({ type, source = "" }) => (type === "bind" ? [source] : []))
+      Mounts: mountsGiven(container)
+        .map(({ source = "" }) => source)
         .join(","),
     };
   });

@@ -12,7 +12,7 @@ import { imageToRun, interrupted } from "../pull.ts";
 import { expectToRun } from "../restart.ts";
 import type { RunFlags } from "../run-flags.ts";
 import { explain, openSession } from "../session.ts";
-import { openVolumes, removeAnonymous, volumesOf } from "../volumes/index.ts";
+import { removeAnonymous } from "../volumes/users.ts";
 
 /** What `docker run` ends with if it is hull that failed, or the command can't be run, or isn't there. */
 const failed = 125;
@@ -165,5 +165,5 @@ async function discard(
   await removeIfThere(client, container);
   removeLog(container);
   await removeOwnFiles(client, container, root);
-  if (volumesOf(container).length > 0) removeAnonymous(await openVolumes(client, root), container);
+  await removeAnonymous(client, container, root);
 }

@@ -1,4 +1,3 @@
-import { ContainersDefinition } from "@hull/api/gen/containerd/services/containers/v1/containers";
 import type { Client } from "@hull/client/client";
 import { failedPrecondition, invalidArgument } from "@hull/errors";
 import { compileTemplate } from "../../template/index.ts";
@@ -8,8 +7,9 @@ import { type Call, placeOf } from "../globals.ts";
 import { printRows } from "../listing.ts";
 import { pairOf } from "../pair.ts";
 import { explain, openSession } from "../session.ts";
-import { noSuchVolume, openVolumes, type Volume, volumesOf } from "../volumes/index.ts";
+import { noSuchVolume, openVolumes, type Volume } from "../volumes/index.ts";
 import { sizeOf } from "../volumes/store.ts";
+import { usedVolumes } from "../volumes/users.ts";
 import { agreed } from "./prune.ts";
 
 const openStore = (client: Client, { globals }: Pick<Call, "globals">) => openVolumes(client, placeOf(globals).root);
@@ -84,15 +84,6 @@ function filterOf(text: string, used: ReadonlyMap<string, unknown>): (volume: Vo
     default:
       throw invalidArgument(`filter "${text}" must begin with one of name=, driver=, dangling=, label=`);
   }
-}
-
-/** Ids of the containers that have a volume, by its name. */
-async function usedVolumes(client: Client): Promise<Map<string, string[]>> {
-  const { containers } = await client.service(ContainersDefinition).list({});
-  const used = new Map<string, string[]>();
-  for (const container of containers)
-    for (const { name } of volumesOf(container)) used.set(name, [...(used.get(name) ?? []), container.id]);
-  return used;
 }
 
 /** `hull volume inspect` */

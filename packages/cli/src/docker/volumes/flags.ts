@@ -13,5 +13,11 @@ export const mountFlags = defineFlags({
     value: "KEY=VALUE,…",
     summary: "The same in keys and values: type=volume|bind|tmpfs, source, target, readonly, …",
   },
+  "volumes-from": {
+    kind: "list",
+    value: "CONTAINER[:ro]",
+    names: "container",
+    summary: "Mount the volumes and binds of another container",
+  },
   tmpfs: { kind: "list", value: "PATH[:OPTIONS]", summary: "Mount memory" },
 });

@@ -29,7 +29,11 @@ export interface PlacedMount {
  * All that a container's file system gets: of the flags, and of the image a volume without a name for each path that it declares.
  * @throws InvalidArgument, Unimplemented
  */
-export function wishesOf(flags: FlagValues<typeof mountFlags>, declared: readonly string[]): MountWish[] {
+export function wishesOf(
+  flags: FlagValues<typeof mountFlags>,
+  declared: readonly string[],
+  inherited: ReadonlySet<string>,
+): MountWish[] {
   const own = [
     ...flags.volume.map((text) => parseVolume(text)),
     ...flags.mount.map(parseMount),
@@ -41,10 +45,16 @@ export function wishesOf(flags: FlagValues<typeof mountFlags>, declared: readonl
       throw invalidArgument(`two mounts have the same place in the container: "${destination}"`);
     taken.add(destination);
   }
-  const images = declared.map((path) => parseVolume(path)).filter(({ destination }) => !taken.has(destination));
-  const depth = ({ destination }: MountWish): number => destination.split("/").filter(Boolean).length;
-  // What is mounted inside another mount comes after it.
-  return [...own, ...images].sort((a, b) => depth(a) - depth(b));
+  const images = declared
+    .map((path) => parseVolume(path))
+    .filter(({ destination }) => !taken.has(destination) && !inherited.has(destination));
+  return [...own, ...images];
+}
+
+/** In the order to mount: what is inside another mount comes after it. */
+export function inOrder(mounts: readonly PlacedMount[]): PlacedMount[] {
+  const depth = ({ mount }: PlacedMount): number => mount.destination.split("/").filter(Boolean).length;
+  return [...mounts].sort((a, b) => depth(a) - depth(b));
 }
 
 /** Makes the volumes that are missing; those made without a name go again with `undo`. */
@@ -74,11 +84,6 @@ export function volumeLabels(placed: readonly PlacedMount[]): Record<string, str
 
 /** The volumes of a container's record. */
 export const volumesOf = ({ labels }: Pick<Container, "labels">): readonly AttachedVolume[] => attachedVolumes(labels);
-
-/** Removes the volumes without a name that came with a container. */
-export function removeAnonymous(store: VolumeStore, container: Pick<Container, "labels">): void {
-  for (const { name, anonymous } of volumesOf(container)) if (anonymous) store.remove(name);
-}
 
 /** @throws NotFound, as docker words it */
 export const noSuchVolume = (name: string): Error => notFound(`get ${name}: no such volume`);
