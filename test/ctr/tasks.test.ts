@@ -11,13 +11,19 @@ async function start(pair: Comparison, id: string): Promise<void> {
   await pair.both(["tasks", "start", "-d", "--null-io", id]);
 }
 
-/** The kinds of the values in a document. Zeros are left out of it, and a short life may have spent no time on either side of the kernel. */
+/**
+ * Counters that are zero now and then, which leaves them out of a document: a short life may have spent no time on either side of the kernel,
+ * and a page of a file counts for whoever touches it first.
+ */
+const mayBeZero = /^(user|kernel)$|cache|file|dirty|writeback/;
+
+/** The kinds of the values in a document. */
 function shapeOf(value: unknown): unknown {
   if (Array.isArray(value)) return value.slice(0, 1).map(shapeOf);
   if (typeof value !== "object" || value === null) return typeof value;
   return Object.fromEntries(
     Object.entries(value)
-      .filter(([key, inner]) => typeof inner !== "number" || (key !== "user" && key !== "kernel"))
+      .filter(([key, inner]) => typeof inner !== "number" || !mayBeZero.test(key))
       .map(([key, inner]) => [key, shapeOf(inner)]),
   );
 }
