@@ -136,7 +136,8 @@ describe.skipIf(noDocker !== undefined)(`dockerd${noDocker === undefined ? "" : 
       size: { columns: 90, rows: 31 },
     });
     await screen.shows(/\/ # /);
-    await screen.type("stty size\n");
+    // docker tells the size once the process runs.
+    await screen.type('until stty size | grep -q "^31 9"; do sleep 0.1; done; stty size\n');
     await screen.shows(/31 90/);
     screen.resize({ columns: 70, rows: 20 });
     process.kill(screen.pid, "SIGWINCH");
