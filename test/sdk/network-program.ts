@@ -72,6 +72,25 @@ await hull.images.import(createReadStream(archive));
   assert.equal(none.address, undefined);
   assert.equal((await none.stdout.text()).trim().split("\n").length, 1);
 }
+if (kind === "engine") {
+  // Another root is another place for ids, on the same network.
+  await using other = await openHull(kind, `${place}-other`);
+  await other.images.import(createReadStream(archive));
+  const serve = (where: typeof hull, content: string) =>
+    where.run("busybox", {
+      id: "same",
+      command: ["httpd", "-f", "-h", "/srv"],
+      network: "bridge",
+      files: [{ path: "/srv/who", content }],
+    });
+  await using one = await serve(hull, "one");
+  {
+    await using two = await serve(other, "two");
+    assert.equal(await fetchText(`http://${one.address}/who`), "one");
+    assert.equal(await fetchText(`http://${two.address}/who`), "two");
+  }
+  assert.equal(await fetchText(`http://${one.address}/who`), "one");
+}
 const run = (options: Parameters<typeof hull.run>[1]) => failureOf(hull.run("busybox", options));
 assert.match((await run({ network: "nowhere" })).message, /no such network: "nowhere"; there are "none", "host"/);
 assert.equal((await run({ network: "host", publish: [{ container: 80 }] })).code, "invalidArgument");

@@ -3,6 +3,7 @@ import { ContainersDefinition } from "@hull/api/gen/containerd/services/containe
 import type { Client } from "@hull/client/client";
 import type { Container } from "@hull/client/containers";
 import { namesDirectory, renameMember } from "@hull/client/network/names";
+import { keyOf } from "@hull/client/network/networks";
 import { clientDirectory } from "./client-directory.ts";
 import { type Globals, placeOf } from "./globals.ts";
 import { labelNames } from "./labels.ts";
@@ -23,7 +24,8 @@ export async function giveName(
   if (container.labels[labelNames.files] === "true" && attaches(network)) {
     const directory = await clientDirectory(client, "containers", placeOf(globals).root);
     const naming = join(directory, client.namespace, container.id, "names.json");
-    const key = `${client.namespace}-${container.id}`;
+    const owner = container.labels[labelNames.owner];
+    const key = keyOf({ owner, namespace: client.namespace, id: container.id });
     renameMember(namesDirectory(heldNamespaces(globals)), network, { key, naming, name });
   }
   return renamed;

@@ -5,7 +5,7 @@ import { addressesOf } from "@hull/cni";
 import { HullError, invalidArgument } from "@hull/errors";
 import { mountAll, unmountAll } from "@hull/sys/mount";
 import { joinNames, leaveNames, namesDirectory, readNaming } from "./names.ts";
-import { attachmentOf, cniIn, hasNames, networkNamed } from "./networks.ts";
+import { attachmentOf, cniIn, hasNames, keyOf, networkNamed } from "./networks.ts";
 import type { PortMapping } from "./ports.ts";
 
 /** What a hook is told by its one argument: all that it takes to find the network again, whoever starts the container. */
@@ -14,6 +14,8 @@ export interface HookRequest {
   readonly network: string;
   readonly namespace: string;
   readonly id: string;
+  /** See `ContainerKey`. */
+  readonly owner?: string;
   readonly ports: readonly PortMapping[];
   /** Directory where the container's network namespace is held. */
   readonly directory: string;
@@ -28,11 +30,11 @@ export interface HookRequest {
  */
 export async function networkHook([request = ""]: readonly string[]): Promise<number> {
   try {
-    const { action, network: name, namespace, id, ports, directory, naming } = parseRequest(request);
+    const { action, network: name, namespace, id, owner, ports, directory, naming } = parseRequest(request);
     const network = networkNamed(name, process.env);
     const cni = cniIn(process.env);
-    const key = `${namespace}-${id}`;
-    const attachment = attachmentOf(namespace, id, join(directory, key), ports);
+    const key = keyOf({ owner, namespace, id });
+    const attachment = attachmentOf(key, join(directory, key), ports);
     if (action === "detach") {
       leaveNames(namesDirectory(directory), name, key);
       await cni.remove(network, existsSync(attachment.netns) ? attachment : { ...attachment, netns: "" });

@@ -6,7 +6,9 @@
  * "none" and "host" take nothing. Any other is a network of CNI: its plugins are called by OCI hooks, so that a container is on it whenever
  * it runs, and off it when it has ended, whoever starts it.
  */
+import { createHash } from "node:crypto";
 import { existsSync, readFileSync } from "node:fs";
+import { join } from "node:path";
 import { addressesOf, type Result } from "@hull/cni";
 import { selfCommand } from "@hull/engine/self";
 import { invalidArgument } from "@hull/errors";
@@ -14,7 +16,7 @@ import { type Hook, type SpecMiddleware, withMounts } from "@hull/oci/spec";
 import type { Container } from "../containers.ts";
 import type { HookRequest } from "./hook.ts";
 import { networkLabelNames } from "./labels.ts";
-import { attachmentOf, cniIn, networkNamed, requirePrograms } from "./networks.ts";
+import { attachmentOf, cniIn, keyOf, networkNamed, requirePrograms } from "./networks.ts";
 import { type PortMapping, withHostPorts } from "./ports.ts";
 
 export { formatPorts, type PortMapping } from "./ports.ts";
@@ -50,9 +52,31 @@ export async function chooseNetwork(
   return { name, ports: await withHostPorts(ports) };
 }
 
+/** Where a container is, and what its network needs to know of that. */
+export interface Place {
+  readonly namespace: string;
+  readonly id: string;
+  /** Directory where network namespaces are held: each daemon has its own. */
+  readonly directory: string;
+  /** Tells engines apart, which share a directory; see `ClientConnection`. */
+  readonly mark?: string | undefined;
+}
+
+/** Of two daemons on this host, or two engines, each may have a container of the same id in the same network. */
+const ownerOf = ({ directory, mark }: Pick<Place, "directory" | "mark">): string =>
+  mark ?? createHash("sha256").update(directory).digest("hex").slice(0, 8);
+
+/** Where a container's network namespace is held while it is on its network. */
+export const heldNamespace = (place: Place): string =>
+  join(place.directory, keyOf({ ...place, owner: ownerOf(place) }));
+
 /** What is kept of it in the container's record. */
-export const networkLabels = ({ name, ports }: ChosenNetwork): Record<string, string> => ({
+export const networkLabels = (
+  { name, ports }: ChosenNetwork,
+  place: Pick<Place, "directory" | "mark">,
+): Record<string, string> => ({
   [networkLabelNames.network]: name,
+  ...(name === "none" || name === "host" ? {} : { [networkLabelNames.owner]: ownerOf(place) }),
   ...(ports.length === 0 ? {} : { [networkLabelNames.ports]: JSON.stringify(ports) }),
 });
 
@@ -69,19 +93,15 @@ export function portsOf({ labels }: Pick<Container, "labels">): readonly PortMap
 /** The steps of the spec that put a container on its network; none for "none" and "host". `naming`: see `writeNaming`. */
 export function networkSteps(
   { name, ports }: ChosenNetwork,
-  {
-    namespace,
-    id,
-    env,
-    directory,
-    naming,
-  }: { namespace: string; id: string; env: Environment; directory: string; naming?: string | undefined },
+  place: Place & { env: Environment; naming?: string | undefined },
 ): SpecMiddleware[] {
   if (name === "none" || name === "host") return [];
   const hook = (action: HookRequest["action"]): Hook => {
-    const request: HookRequest = { action, network: name, namespace, id, ports, directory, ...(naming && { naming }) };
+    const { namespace, id, directory, naming } = place;
+    const container = { namespace, id, owner: ownerOf(place) };
+    const request: HookRequest = { action, network: name, ...container, ports, directory, ...(naming && { naming }) };
     const [path = "", ...args] = selfCommand("network-hook");
-    return { path, args: [path, ...args, JSON.stringify(request)], env: hookEnvironment(env), timeout: 60 };
+    return { path, args: [path, ...args, JSON.stringify(request)], env: hookEnvironment(place.env), timeout: 60 };
   };
   const resolver = resolverFile();
   const mounts =
@@ -133,7 +153,8 @@ export function addressOf(
   const name = container.labels[networkLabelNames.network] ?? "none";
   if (name === "none" || name === "host") return undefined;
   try {
-    const result = cniIn(env).resultOf(networkNamed(name, env), attachmentOf(namespace, container.id, "", []));
+    const key = keyOf({ owner: container.labels[networkLabelNames.owner], namespace, id: container.id });
+    const result = cniIn(env).resultOf(networkNamed(name, env), attachmentOf(key, "", []));
     if (result === undefined) return undefined;
     const [first] = addressesOf(result);
     const mac = result.interfaces.find(({ sandbox = "" }) => sandbox !== "")?.mac ?? "";

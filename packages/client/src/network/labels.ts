@@ -4,4 +4,6 @@ export const networkLabelNames = {
   network: "hull/network",
   /** Published ports, as JSON. */
   ports: "hull/ports",
+  /** Whose it is: see `Place`. Containers of earlier versions have none. */
+  owner: "hull/network-owner",
 } as const;

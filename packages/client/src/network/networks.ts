@@ -102,14 +102,21 @@ function runs(path: string): boolean {
 /** What calls the plugins. */
 export const cniIn = (env: Environment): Cni => new Cni({ pluginDirectories: pluginsIn(env) });
 
+/** Which container it is, of all on this host. */
+export interface ContainerKey {
+  /** Tells daemons and engines apart, see `ownerOf`; undefined for a container of an earlier version. */
+  readonly owner: string | undefined;
+  readonly namespace: string;
+  readonly id: string;
+}
+
+/** What CNI calls a container. */
+export const keyOf = ({ owner, namespace, id }: ContainerKey): string =>
+  [...(owner === undefined ? [] : [owner]), namespace, id].join("-");
+
 /** A container's place in its network. */
-export const attachmentOf = (
-  namespace: string,
-  id: string,
-  netns: string,
-  ports: readonly PortMapping[],
-): Attachment => ({
-  containerId: `${namespace}-${id}`,
+export const attachmentOf = (key: string, netns: string, ports: readonly PortMapping[]): Attachment => ({
+  containerId: key,
   netns,
   interfaceName: "eth0",
   ...(ports.length === 0 ? {} : { capabilities: { portMappings: ports } }),

@@ -2,7 +2,7 @@ import { join } from "node:path";
 import { failedPrecondition, invalidArgument } from "@hull/errors";
 import type { SpecMiddleware } from "@hull/oci/spec";
 import { which } from "@hull/sys/program";
-import { chooseNetwork, networkLabels, networkSteps } from "../network/index.ts";
+import { chooseNetwork, heldNamespace, networkLabels, networkSteps } from "../network/index.ts";
 import type { AllowedPeer, Isolation } from "./options.ts";
 
 export interface SandboxNetwork {
@@ -28,9 +28,9 @@ export async function allowedNetwork(
   const [nsenter, nft] = [needed("nsenter", "util-linux"), needed("nft", "nftables")];
   const place = { namespace, id, env: process.env, directory: join(folder, "netns") };
   const chosen = await chooseNetwork({ name: "bridge", ports: [] }, process.env);
-  const args = [nsenter, `--net=${join(place.directory, `${namespace}-${id}`)}`, nft, rules];
+  const args = [nsenter, `--net=${heldNamespace(place)}`, nft, rules];
   return {
-    labels: networkLabels(chosen),
+    labels: networkLabels(chosen, place),
     steps: [
       ...networkSteps(chosen, place),
       (spec) => ({

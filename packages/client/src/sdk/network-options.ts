@@ -42,7 +42,7 @@ export interface NetworkParts {
  */
 export async function networkParts(
   { network, publish = [] }: { network?: NetworkOption | undefined; publish?: readonly PublishOption[] | undefined },
-  { id, namespace, address }: { id: string; namespace: string; address: string },
+  { id, namespace, address, mark }: { id: string; namespace: string; address: string; mark: string | undefined },
 ): Promise<NetworkParts> {
   const none: NetworkParts = { labels: {}, steps: [] };
   if (typeof network === "object") {
@@ -56,8 +56,8 @@ export async function networkParts(
   // What makes networks is for those who have one.
   const { chooseNetwork, networkLabels, networkSteps } = await import("../network/index.ts");
   const chosen = await chooseNetwork({ name: network, ports }, process.env);
-  const place = { namespace, id, env: process.env, directory: namespaceDirectory(address) };
-  return { labels: networkLabels(chosen), steps: networkSteps(chosen, place) };
+  const place = { namespace, id, env: process.env, directory: namespaceDirectory(address), mark };
+  return { labels: networkLabels(chosen, place), steps: networkSteps(chosen, place) };
 }
 
 /** @throws InvalidArgument */

@@ -213,9 +213,9 @@ export async function createFromOptions(
   const { id = randomId(), snapshotter = defaultSnapshotter, platform = hostPlatform(), labels = {} } = options;
   const platformImage = await image.forPlatform(platform);
   if (!(await isUnpacked(client, platformImage, snapshotter))) await image.unpack({ snapshotter, platform });
-  const { namespace, address } = client;
-  const network = await networkParts(options, { id, namespace, address });
-  const group = client.mark === undefined ? [] : [withCgroupsPath(`/${namespace}/${id}-${client.mark}`)];
+  const { namespace, address, mark } = client;
+  const network = await networkParts(options, { id, namespace, address, mark });
+  const group = mark === undefined ? [] : [withCgroupsPath(`/${namespace}/${id}-${mark}`)];
   const steps = [...group, ...network.steps];
   const spec = specOf(options, { id, namespace, image: platformImage.config, steps });
   const user = options.user ?? platformImage.config.config.user;
