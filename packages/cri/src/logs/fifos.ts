@@ -10,6 +10,7 @@ import { pump } from "@hull/shim/pump";
 import { isErrno } from "@hull/sys/errno";
 import { close, Descriptor, open, openFifo, openFlags, pipe } from "@hull/sys/fd";
 import { makeFifo } from "@hull/sys/files";
+import { openPlace } from "@hull/sys/pipe-place";
 import { ready } from "@hull/sys/watch";
 import type { ContainerStreams, StreamsOfContainer } from "./index.ts";
 
@@ -102,11 +103,17 @@ export class FifoStreams implements ContainerStreams {
     };
     const [stdin, stdout, stderr] = [make(wishes.stdin), make(wishes.stdout), make(wishes.stderr)];
     const ends = { stdin: stdin.read?.release(), stdout: stdout.write?.release(), stderr: stderr.write?.release() };
-    const { over } = participate(this.#streams, ends, AbortSignal.any([signal, stop.signal]));
+    const { over, input } = participate(this.#streams, ends, AbortSignal.any([signal, stop.signal]));
+    // Before the one that tells of the end.
+    const direct = input === undefined ? undefined : openPlace(input);
+    if (direct !== undefined) undo.use(direct);
     const kept = undo.move();
     return {
-      ...{ stdin: stdin.write?.fd, stdout: stdout.read?.fd, stderr: stderr.read?.fd, over },
-      endInput: () => stdin.write?.[Symbol.dispose](),
+      ...{ stdin: (direct ?? stdin.write)?.fd, stdout: stdout.read?.fd, stderr: stderr.read?.fd, over },
+      endInput: () => {
+        direct?.[Symbol.dispose]();
+        stdin.write?.[Symbol.dispose]();
+      },
       async [Symbol.asyncDispose]() {
         stop.abort();
         kept.dispose();

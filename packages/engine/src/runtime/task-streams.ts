@@ -8,6 +8,7 @@ import { failedPrecondition, unimplemented } from "@hull/errors";
 import { isErrno } from "@hull/sys/errno";
 import { Descriptor, open, openFlags, setPipeCapacity } from "@hull/sys/fd";
 import { makeFifo } from "@hull/sys/files";
+import { openPlace, type PipePlace } from "@hull/sys/pipe-place";
 import { connectTtrpc, ttrpcClient } from "@hull/ttrpc/client";
 import type { Shim } from "./shim.ts";
 
@@ -75,9 +76,10 @@ export function taskStreams(shim: Shim, id: string, directory: string): TaskStre
       undo.defer(() => own.close());
       const answers = ttrpcClient(StreamsDefinition, own).attach({ id, ...fifos.paths }, { signal });
       const iterator = answers[Symbol.asyncIterator]();
-      const { done } = await iterator.next();
+      const { done, value: answer } = await iterator.next();
       if (done) throw failedPrecondition(`task "${id}" ended while a client came to attach`);
       fifos.removePaths();
+      if (answer.input !== "") fifos.writeInto({ path: answer.input, inode: answer.inputInode });
       const over = iterator.next().then(() => {});
       over.catch(() => {});
       const kept = undo.move();
@@ -98,6 +100,8 @@ const capacity = 1024 * 1024;
 class ClientFifos implements Disposable {
   readonly paths: { stdin: string; stdout: string; stderr: string };
   readonly #stdin: Descriptor | undefined;
+  /** The process's own end of input, where it could be opened: no copy in between. */
+  #direct: Descriptor | undefined;
   readonly #stdout: Descriptor | undefined;
   readonly #stderr: Descriptor | undefined;
   readonly #undo = new DisposableStack();
@@ -134,16 +138,25 @@ class ClientFifos implements Disposable {
     this.#files.dispose();
   }
 
+  /** Has the input written where the process reads it. */
+  writeInto(place: PipePlace): void {
+    this.#direct = openPlace(place);
+    if (this.#direct !== undefined) enlarge(this.#direct.fd);
+  }
+
   get ends(): Pick<AttachedStreams, keyof StreamWishes> {
-    return { stdin: this.#stdin?.fd, stdout: this.#stdout?.fd, stderr: this.#stderr?.fd };
+    return { stdin: (this.#direct ?? this.#stdin)?.fd, stdout: this.#stdout?.fd, stderr: this.#stderr?.fd };
   }
 
   endInput(): void {
+    // What was written is there before the shim learns of the end.
+    this.#direct?.[Symbol.dispose]();
     this.#stdin?.[Symbol.dispose]();
   }
 
   [Symbol.dispose](): void {
     this.#files.dispose();
+    this.#direct?.[Symbol.dispose]();
     this.#undo.dispose();
   }
 }

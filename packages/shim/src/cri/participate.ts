@@ -1,7 +1,14 @@
 /** How a client takes part in a process's streams, as containerd has it. */
 
+import type { PipePlace } from "@hull/sys/pipe-place";
 import type { Attachment, ClientEnds } from "./attachment.ts";
 import type { CriStreams } from "./streams.ts";
+
+/** A client's. */
+interface Participation {
+  readonly over: Promise<void>;
+  readonly input: PipePlace | undefined;
+}
 
 /**
  * Gives a client output from now on, and the process what the client brings.
@@ -11,21 +18,23 @@ import type { CriStreams } from "./streams.ts";
  *
  * @param ends the client's from then on, also when this fails
  * @param signal aborted when the client has gone
- * @returns what resolves when it has ended, and is rejected (ResourceExhausted) for a client that doesn't take what it is given
+ * @returns `over` resolves when it has ended, and is rejected (ResourceExhausted) for a client that doesn't take what it is given; `input` is
+ * where the client may write itself instead of into its `stdin`, whose end is the end of its input all the same
  * @throws FailedPrecondition when the process has ended
  */
-export function participate(streams: CriStreams, ends: ClientEnds, signal: AbortSignal): { over: Promise<void> } {
+export function participate(streams: CriStreams, ends: ClientEnds, signal: AbortSignal): Participation {
   const client = streams.attach(ends);
   const leave = (): void => streams.leave(client);
   if (signal.aborted) leave();
   signal.addEventListener("abort", leave, { once: true });
-  if (ends.stdin !== undefined && streams.input !== undefined) void feed(streams, client);
+  const input = ends.stdin === undefined ? undefined : streams.input;
+  if (input !== undefined) void feed(streams, client);
   else if (!client.wantsAny) leave();
   const over = client.over.finally(() => {
     signal.removeEventListener("abort", leave);
     leave();
   });
-  return { over };
+  return { over, input: input?.place };
 }
 
 async function feed(streams: CriStreams, client: Attachment): Promise<void> {

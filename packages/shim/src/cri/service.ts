@@ -36,8 +36,8 @@ export function streamsService(containers: Containers): ServiceImplementation<ty
       return {};
     },
     async *attach({ id, stdin, stdout, stderr }, { signal }) {
-      const { over } = participate(find(id), openEnds({ stdin, stdout, stderr }), signal);
-      yield {};
+      const { over, input } = participate(find(id), openEnds({ stdin, stdout, stderr }), signal);
+      yield { input: input?.path, inputInode: input?.inode };
       await over;
     },
   };

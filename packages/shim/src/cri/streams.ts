@@ -5,10 +5,13 @@
  *   process ──pipe or terminal──► take ──► log file (see `log-lines`)
  *                                     └──► attached clients (see `attachment`)
  *   process ◄──pipe or terminal── write ◄─ attached clients
+ *
+ * Into a pipe clients write themselves if they can, and have a FIFO all the same, which tells of their end.
  */
 
 import { failedPrecondition } from "@hull/errors";
 import { close, setNonBlocking } from "@hull/sys/fd";
+import { type PipePlace, placeOfPipe } from "@hull/sys/pipe-place";
 import { moveAll } from "@hull/sys/stream";
 import { Attachment, type ClientEnds } from "./attachment.ts";
 import { CriLogFile } from "./log-file.ts";
@@ -116,6 +119,11 @@ export class InputWriter {
     this.#fd = fd;
     this.#options = options;
     this.endsWithClient = options.endsWithClient;
+  }
+
+  /** Where clients can write themselves; undefined for a terminal. */
+  get place(): PipePlace | undefined {
+    return placeOfPipe(this.#fd);
   }
 
   /**

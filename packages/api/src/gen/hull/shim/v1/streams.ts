@@ -24,6 +24,12 @@ export interface AttachRequest {
 }
 
 export interface AttachResponse {
+  /**
+   * Where the client may write its input instead of into its FIFO, so that nothing copies it: a path that leads to the pipe of the
+   * process, and the inode that is there. Empty if it has none. The end of the input is that of the FIFO all the same.
+   */
+  input: string;
+  inputInode: bigint;
 }
 
 function createBaseReopenLogRequest(): ReopenLogRequest {
@@ -216,11 +222,20 @@ export const AttachRequest: MessageFns<AttachRequest> = {
 };
 
 function createBaseAttachResponse(): AttachResponse {
-  return {};
+  return { input: "", inputInode: 0n };
 }
 
 export const AttachResponse: MessageFns<AttachResponse> = {
-  encode(_: AttachResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+  encode(message: AttachResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.input !== "") {
+      writer.uint32(10).string(message.input);
+    }
+    if (message.inputInode !== 0n) {
+      if (BigInt.asUintN(64, message.inputInode) !== message.inputInode) {
+        throw new globalThis.Error("value provided for field message.inputInode of type uint64 too large");
+      }
+      writer.uint32(16).uint64(message.inputInode);
+    }
     return writer;
   },
 
@@ -237,6 +252,22 @@ export const AttachResponse: MessageFns<AttachResponse> = {
       while (reader.pos < end) {
         const tag = reader.uint32();
         switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.input = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.inputInode = reader.uint64() as bigint;
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -252,8 +283,12 @@ export const AttachResponse: MessageFns<AttachResponse> = {
   create(base?: DeepPartial<AttachResponse>): AttachResponse {
     return AttachResponse.fromPartial(base ?? {});
   },
-  fromPartial(_: DeepPartial<AttachResponse>): AttachResponse {
+  fromPartial(object: DeepPartial<AttachResponse>): AttachResponse {
     const message = createBaseAttachResponse();
+    message.input = object.input ?? "";
+    message.inputInode = (object.inputInode !== undefined && object.inputInode !== null)
+      ? BigInt(object.inputInode)
+      : 0n;
     return message;
   },
 };
