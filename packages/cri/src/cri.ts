@@ -49,6 +49,7 @@ import type { ExecOptions } from "./streaming/exec.ts";
 import { TaskStreamingHost } from "./streaming/host.ts";
 import { StreamingServer } from "./streaming/index.ts";
 import { keyPairOf } from "./streaming/key-pair.ts";
+import { endLeftCommands } from "./streaming/left-commands.ts";
 
 /** What serves Kubernetes. */
 export interface Cri {
@@ -84,10 +85,10 @@ export async function startCri(init: PluginInit<CriGrpcConfig>, config: CriConfi
   const optionsFor: ShimTaskManager["optionsFor"] = (runtime, given) => tasks.optionsFor(runtime, given);
   const features = new RuntimeFeatures({ shims: tasks.shims, optionsFor, snapshotters, log });
   const facts = readHostFacts(config.runtime);
-  const selinux = new SelinuxLabeler(
-    config.runtime.enable_selinux ? readSelinuxPolicy() : undefined,
-    config.runtime.selinux_category_range,
-  );
+  const policy = config.runtime.enable_selinux ? readSelinuxPolicy() : undefined;
+  if (config.runtime.enable_selinux && policy === undefined)
+    log.log("warn", "enable_selinux has no effect: SELinux is off, or its policy says nothing of containers");
+  const selinux = new SelinuxLabeler(policy, config.runtime.selinux_category_range);
   const cdi = openDeviceRegistry(config.runtime.cdi_spec_dirs);
   const specs = new ContainerSpecs(config.runtime, { facts, paths: hostPaths, selinux, cdi }, log);
   const users = new UserFilesReader();
@@ -240,6 +241,8 @@ export async function startCri(init: PluginInit<CriGrpcConfig>, config: CriConfi
   await pods.recover();
   await imageVolumes.releaseOthers(new Set(podStore.list().map(({ id }) => id)));
   await containers.recover();
+  // They may go on for as long as their containers do.
+  for (const { id } of containerStore.list()) void endLeftCommands(exec, id);
   const streaming = await StreamingServer.start({
     host: new TaskStreamingHost({
       ...exec,

@@ -78,7 +78,7 @@ export function mountByLayer({ source, target, flags, data }: OverlayMount): voi
     if (value === undefined) configure(FSCONFIG_SET_FLAG, key, null);
     else if (key === "lowerdir") {
       for (const [name, directory] of layersOf(value)) configure(FSCONFIG_SET_STRING, name, directory);
-    } else configure(FSCONFIG_SET_STRING, key, value);
+    } else configure(FSCONFIG_SET_STRING, key, withoutQuotes(value));
   }
   configure(FSCONFIG_CMD_CREATE, null, null);
   const wanted = attributes.reduce((sum, [flag, attribute]) => (flags & flag ? sum | attribute : sum), 0);
@@ -118,6 +118,11 @@ export function mountByDescriptor({ source, target, flags, data }: OverlayMount)
 function splitOption(option: string): [key: string, value: string | undefined] {
   const equals = option.indexOf("=");
   return equals === -1 ? [option, undefined] : [option.slice(0, equals), option.slice(equals + 1)];
+}
+
+/** A label of SELinux stands in quotes, which mount(2) takes away and fsconfig(2) doesn't. */
+function withoutQuotes(value: string): string {
+  return value.replace(/^"(.*)"$/s, "$1");
 }
 
 /** Lower directories, nearest first; those behind an empty one hold data only (Documentation/filesystems/overlayfs.rst). */

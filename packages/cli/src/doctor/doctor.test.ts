@@ -185,6 +185,15 @@ describe("the doctor", () => {
     ]);
   });
 
+  test("finds a SELinux whose policy knows no containers", async () => {
+    const files = { "/sys/fs/selinux/enforce": "1", "/etc/selinux/config": "SELINUXTYPE=targeted\n" };
+    const setup = setupOf(netD(), { runtime: { cni: { conf_dir: netD() }, enable_selinux: true } });
+    expect(await amiss({ files }, setup)).toEqual(["warn security: SELinux"]);
+    const contexts = 'process = "u:r:container_t:s0"\nfile = "u:r:container_file_t:s0"\n';
+    const known = { ...files, "/etc/selinux/targeted/contexts/lxc_contexts": contexts };
+    expect(await amiss({ files: known }, setup)).toEqual([]);
+  });
+
   test("says where a network's file is broken", async () => {
     const broken = join(directory, "broken.d");
     mkdirSync(broken);

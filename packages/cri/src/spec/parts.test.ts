@@ -22,7 +22,7 @@ import {
   resourcesOfSpec,
   withUpdatedResources,
 } from "./resources.ts";
-import { SelinuxLabeler } from "./selinux.ts";
+import { containerPolicy, SelinuxLabeler } from "./selinux.ts";
 import { stopSignalName, stopSignalOf } from "./stop-signal.ts";
 import { needsUserFiles, requestedUser, specUser } from "./user.ts";
 
@@ -259,6 +259,21 @@ describe("SELinux", () => {
       process: "system_u:system_r:spc_t:s0:c1,c2",
       mount: "system_u:object_r:container_file_t:s0:c1,c2",
     });
+  });
+  test("files of a pod's containers have the pod's user", () => {
+    const labeler = new SelinuxLabeler(policy, 1024);
+    const pod = labeler.label(option({ user: "staff_u", level: "s0:c1,c2" }));
+    expect(pod.mount).toBe("staff_u:object_r:container_file_t:s0:c1,c2");
+    expect(labeler.label(undefined, pod.process)).toEqual(pod);
+  });
+  test("the policy of containers goes before what the host's says of them", () => {
+    const files: Record<string, string> = { "/etc/selinux/config": "SELINUX=enforcing\nSELINUXTYPE=targeted\n" };
+    const found = () => containerPolicy((path) => files[path]);
+    expect(found()).toBeUndefined();
+    files["/etc/selinux/targeted/contexts/lxc_contexts"] = 'process = "a:b:lxc_t:s0"\nfile = "a:c:lxc_file_t:s0"\n';
+    expect(found()).toEqual({ process: "a:b:lxc_t:s0", file: "a:c:lxc_file_t:s0" });
+    files["/usr/share/containers/selinux/contexts"] = `process = "${policy.process}"\nfile = "${policy.file}"\n`;
+    expect(found()).toEqual(policy);
   });
 });
 

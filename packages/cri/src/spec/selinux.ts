@@ -1,6 +1,7 @@
 /** SELinux labels of containers: `user:role:type:level`, the level with two categories that no other container has (selinux(8)). */
 
 import { readFileSync } from "node:fs";
+import { join } from "node:path";
 import type { SELinuxOption } from "@hull/api/gen/cri/v1/cri";
 import { unknown } from "@hull/errors";
 import { isErrno } from "@hull/sys/errno";
@@ -66,7 +67,7 @@ export class SelinuxLabeler {
     this.#used.add(own);
     return {
       process: [wanted.user, wanted.role, wanted.type, own].join(":"),
-      mount: [given && options.user !== "" ? options.user : fileUser, fileRole, fileType, own].join(":"),
+      mount: [(given ? options.user : parts(podLabel)[0]) || fileUser, fileRole, fileType, own].join(":"),
     };
   }
 
@@ -101,16 +102,22 @@ function podOptions(label: string, base: { user: string; role: string; type: str
 export function readSelinuxPolicy(root = "/"): SelinuxPolicy | undefined {
   const read = (path: string): string | undefined => {
     try {
-      return readFileSync(`${root}${path}`, "utf8");
+      return readFileSync(join(root, path), "utf8");
     } catch (error) {
       if (isErrno(error, "ENOENT", "ENOTDIR", "EACCES")) return undefined;
       throw error;
     }
   };
-  if (read("sys/fs/selinux/enforce") === undefined) return undefined;
-  const name = /^SELINUXTYPE=(\S+)/m.exec(read("etc/selinux/config") ?? "")?.[1];
+  return read("/sys/fs/selinux/enforce") === undefined ? undefined : containerPolicy(read);
+}
+
+/** What the host's policy says of containers; undefined if nothing. `read`: a file's text, undefined where there is none. */
+export function containerPolicy(read: (path: string) => string | undefined): SelinuxPolicy | undefined {
+  const name = /^SELINUXTYPE=(\S+)/m.exec(read("/etc/selinux/config") ?? "")?.[1];
   if (name === undefined) return undefined;
-  const contexts = read(`etc/selinux/${name}/contexts/lxc_contexts`) ?? "";
+  // The first comes with a policy of containers (container-selinux), the other with the host's own.
+  const ofContainers = read("/usr/share/containers/selinux/contexts");
+  const contexts = ofContainers ?? read(`/etc/selinux/${name}/contexts/lxc_contexts`) ?? "";
   const process = /^process\s*=\s*"?([^"\s]+)"?/m.exec(contexts)?.[1];
   const file = /^file\s*=\s*"?([^"\s]+)"?/m.exec(contexts)?.[1];
   return process === undefined || file === undefined ? undefined : { process, file };

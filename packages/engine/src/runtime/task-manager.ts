@@ -19,6 +19,7 @@ import { expectCgroupMigration } from "./cgroup-migration.ts";
 import type { CreateTask, ExecProcess, Exit, ProcessState, TaskManager, TaskStatus } from "./index.ts";
 import { KeyedLock } from "./keyed-lock.ts";
 import { loadBundles } from "./load.ts";
+import { withMountLabel } from "./mount-label.ts";
 import { defaultOciRuntime, runtimeForSpec } from "./oci-runtime.ts";
 import type { Shim } from "./shim.ts";
 import { ShimDirectory, type TaskSandbox } from "./shim-directory.ts";
@@ -120,7 +121,8 @@ export class ShimTaskManager implements TaskManager {
     bundle.create(container.spec.value);
     undo.defer(() => bundle.delete());
     const { mounts } = this.#options;
-    const rootfs = await lendRootfs(mounts, ctx, request.id, request.rootfs);
+    const labelled = withMountLabel(request.rootfs, container.spec.value);
+    const rootfs = await lendRootfs(mounts, ctx, request.id, labelled);
     // What the shim has not let go of is the collector's.
     undo.defer(() => returnRootfs(mounts, ctx, request.id).catch(() => undefined));
     const spec = container.spec.value;

@@ -1,3 +1,4 @@
+import { containerPolicy } from "@hull/cri/spec/selinux";
 import { type Check, fail, ok, warn } from "../finding.ts";
 
 const appArmor: Check = ({ exists, read, find }, { cri }) => {
@@ -17,6 +18,12 @@ const selinux: Check = ({ read }, { cri }) => {
     return fail("SELinux", "asked for (enable_selinux), and not in this kernel", "set enable_selinux = false");
   }
   const mode = enforce === "1" ? "enforcing" : "permissive";
+  if (cri.runtime.enable_selinux && containerPolicy(read) === undefined)
+    return warn(
+      "SELinux",
+      `${mode}, and its policy says nothing of containers: they have no labels of their own`,
+      "install a policy of containers (container-selinux), or set enable_selinux = false",
+    );
   if (cri.runtime.enable_selinux) return ok("SELinux", mode);
   return warn(
     "SELinux",
