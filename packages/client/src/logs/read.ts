@@ -1,7 +1,8 @@
 import { statSync, watch } from "node:fs";
-import { type FileHandle, open } from "node:fs/promises";
+import type { FileHandle } from "node:fs/promises";
 import { basename, dirname } from "node:path";
-import { type LogPlace, olderLogs } from "./place.ts";
+import { type ListedLog, logFiles, openIfThere, openListed } from "./files.ts";
+import type { LogPlace } from "./place.ts";
 
 const chunkSize = 64 * 1024;
 const lineEnd = 10;
@@ -28,7 +29,7 @@ export async function* readLog(
   await using log = new CurrentFile(place, first);
   // Watched before the first look, so that nothing is written unseen in between.
   using changes = follow === undefined ? undefined : new Changes(place);
-  const older = olderLogs(place);
+  const older = await log.older();
   const { at, left } =
     tail === undefined ? { at: 0, left: Number.POSITIVE_INFINITY } : await startOfTail(log.handle, tail);
   let ended = follow === undefined;
@@ -40,13 +41,18 @@ export async function* readLog(
   following?.then(end, end);
   signal?.addEventListener("abort", end, { once: true });
   try {
-    yield* readOlder(older, left);
+    yield* readOlder(place, older, left);
     log.at = at;
     for (;;) {
       // Asked before the last look, for the same reason.
       const last = ended;
       yield* log.read();
-      while (await log.renew()) yield* log.read();
+      while (await log.findNext()) {
+        // What came between the last look and the beginning of the next file: from now on nothing comes any more.
+        yield* log.read();
+        await log.turn();
+        yield* log.read();
+      }
       if (last || changes === undefined || signal?.aborted) break;
       await changes.next();
     }
@@ -94,6 +100,7 @@ class Changes implements Disposable {
 class CurrentFile implements AsyncDisposable {
   readonly #place: LogPlace;
   handle: FileHandle;
+  #next: FileHandle | undefined;
   at = 0;
 
   constructor(place: LogPlace, handle: FileHandle) {
@@ -111,45 +118,58 @@ class CurrentFile implements AsyncDisposable {
     }
   }
 
-  /** Opens the file that came after this one. @returns false if none has */
-  async renew(): Promise<boolean> {
+  /** What the log was before this file. */
+  async older(): Promise<ListedLog[]> {
+    if (!this.#place.rotates) return [];
+    const { ino } = await this.handle.stat();
+    const files = logFiles(this.#place);
+    const own = files.findIndex(({ inode }) => inode === ino);
+    // Gone already, which needs fast writers and few files: all that is left came later.
+    return own === -1 ? [] : files.slice(0, own);
+  }
+
+  /** Opens the file that came after this one, to be turned to. @returns false if none has */
+  async findNext(): Promise<boolean> {
     const { file, rotates } = this.#place;
     if (!rotates) return false;
     const { ino } = await this.handle.stat();
-    const inodeOf = (path: string) => statSync(path, { throwIfNoEntry: false })?.ino;
-    if (inodeOf(file) === ino) return false;
-    // It may have begun anew more than once: the next is the one after the file that is open now, or the oldest left.
-    const files = [...olderLogs(this.#place), file];
-    const next = await openIfThere(files[files.findIndex((path) => inodeOf(path) === ino) + 1] ?? file);
-    if (next === undefined) return false;
+    if (statSync(file, { throwIfNoEntry: false })?.ino === ino) return false;
+    for (;;) {
+      // It may have begun anew more than once: the next is the one after the file that is open now, or the oldest left.
+      const files = logFiles(this.#place);
+      const listed = files[files.findIndex(({ inode }) => inode === ino) + 1];
+      if (listed === undefined) return false;
+      this.#next = await openListed(this.#place, listed);
+      if (this.#next !== undefined) return true;
+    }
+  }
+
+  async turn(): Promise<void> {
+    if (this.#next === undefined) return;
     await this.handle.close();
-    this.handle = next;
+    this.handle = this.#next;
+    this.#next = undefined;
     this.at = 0;
-    return true;
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.handle.close();
-  }
-}
-
-async function openIfThere(file: string): Promise<FileHandle | undefined> {
-  try {
-    return await open(file, "r");
-  } catch (error) {
-    if (error instanceof Error && "code" in error && error.code === "ENOENT") return undefined;
-    throw error;
+    await this.#next?.close();
   }
 }
 
 /** The last so many lines of what a log was before, the oldest file first. */
-async function* readOlder(files: readonly string[], lines: number): AsyncGenerator<Uint8Array, void, undefined> {
+async function* readOlder(
+  place: LogPlace,
+  files: readonly ListedLog[],
+  lines: number,
+): AsyncGenerator<Uint8Array, void, undefined> {
   await using opened = new AsyncDisposableStack();
   const parts: { handle: FileHandle; at: number }[] = [];
   let left = lines;
   for (const file of files.toReversed()) {
     if (left <= 0) break;
-    const handle = await openIfThere(file);
+    const handle = await openListed(place, file);
     if (handle === undefined) continue;
     opened.defer(() => handle.close());
     const tail = left === Number.POSITIVE_INFINITY ? { at: 0, left } : await startOfTail(handle, left);
