@@ -4,6 +4,7 @@ import type { ContentStore } from "./content/index.ts";
 import type { Differ } from "./diff/index.ts";
 import type { EventExchange } from "./events/index.ts";
 import type { GarbageCollector } from "./gc/index.ts";
+import type { ContainerHealth } from "./health/index.ts";
 import type { ImageStore } from "./images/index.ts";
 import type { LeaseStore } from "./leases/index.ts";
 import type { Metadata } from "./metadata/index.ts";
@@ -100,8 +101,8 @@ export class Engine implements AsyncDisposable {
   async resume(): Promise<void> {
     for (const controller of this.sandboxControllers.values()) await controller.load();
     for (const tasks of this.plugins.all<TaskManager>(pluginTypes.runtime).values()) await tasks.load();
-    const restarts = this.plugins.all<ContainerRestarts>(pluginTypes.containerMonitor).get("restart");
-    restarts?.begin();
+    const monitors = this.plugins.all<ContainerRestarts | ContainerHealth>(pluginTypes.containerMonitor);
+    for (const id of ["restart", "health"]) monitors.get(id)?.begin();
   }
 
   close(): Promise<void> {

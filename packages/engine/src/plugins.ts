@@ -6,6 +6,7 @@ import { diffPlugin, walkingPlugin } from "./diff/plugin.ts";
 import { eventLogPlugin } from "./event-log/plugin.ts";
 import { eventsPlugin } from "./events/plugin.ts";
 import { collectorPlugin } from "./gc/plugin.ts";
+import { healthPlugin } from "./health/plugin.ts";
 import { imagesPlugin } from "./images/plugin.ts";
 import { leasesPlugin } from "./leases/plugin.ts";
 import { metadataPlugin } from "./metadata/plugin.ts";
@@ -60,5 +61,6 @@ export const enginePlugins: readonly AnyPlugin[] = [
   shimControllerPlugin,
   autoRemovePlugin,
   restartPlugin,
+  healthPlugin,
   nriPlugin,
 ];

@@ -3,6 +3,7 @@
 import { invalidArgument, unimplemented } from "@hull/errors";
 import type { Descriptor, Platform } from "./descriptor.ts";
 import { isDigest, parseDigest } from "./digest.ts";
+import { type HealthCheck, healthCheckOf } from "./health-check.ts";
 import { isConfig, isIndex, isManifest, mediaTypes } from "./media-types.ts";
 
 /** The most bytes a manifest or index may have: containerd's limit, odd as it is. */
@@ -59,6 +60,8 @@ export interface ImageDefaults {
   labels: Record<string, string>;
   volumes: string[];
   exposedPorts: string[];
+  /** How its containers' health is checked. */
+  healthcheck?: HealthCheck;
 }
 
 type Json = Readonly<Record<string, unknown>>;
@@ -258,6 +261,7 @@ export function parseImageConfig(what: string, bytes: Uint8Array): ImageConfig {
       throw invalidArgument(`${what}: rootfs.diff_ids has ${JSON.stringify(diffId)}, which is not a digest`);
   const defaults = document.object("config") ?? new Reader(what, {});
   const stopSignal = defaults.string("StopSignal");
+  const healthcheck = healthCheckOf(defaults.get("Healthcheck"));
   const created = document.string("created");
   const author = document.string("author");
   return {
@@ -275,6 +279,7 @@ export function parseImageConfig(what: string, bytes: Uint8Array): ImageConfig {
       labels: defaults.map("Labels") ?? {},
       volumes: defaults.keys("Volumes"),
       exposedPorts: defaults.keys("ExposedPorts"),
+      ...(healthcheck === undefined ? {} : { healthcheck }),
     },
     history: document.list("history").map((entry) => ({
       ...(entry.string("created") === undefined ? {} : { created: entry.string("created") }),

@@ -17,9 +17,10 @@ import { containersNamed } from "./find.ts";
 import { giveName } from "./give-name.ts";
 import type { Call } from "./globals.ts";
 import { placeOf } from "./globals.ts";
+import { healthLabelsOf } from "./health.ts";
 import { withGroupsAndDevices } from "./host-steps.ts";
 import { initMounts } from "./init.ts";
-import { labelNames } from "./labels.ts";
+import { labelNames, userLabels } from "./labels.ts";
 import { logUri } from "./logs.ts";
 import { checkName, newContainerId, randomName, shortId } from "./names.ts";
 import { attaches, nameFiles, placeNameFiles } from "./network/files.ts";
@@ -66,6 +67,7 @@ export async function createFromFlags({
   const id = newContainerId();
   const name = await freeName(client, flags.name);
   const network = await networkOf(flags, host.env);
+  const health = healthLabelsOf(flags, platformImage.config.config.healthcheck);
   using undo = new DisposableStack();
   const placed = await mountsFor(client, call, platformImage.config.config.volumes, undo);
   const files = nameFiles(flags, network.name, hostResolver());
@@ -104,7 +106,8 @@ export async function createFromFlags({
     labels: {
       ...(await ownLabels(client, call, { id, name, starts, network }, platformImage.config)),
       ...volumeLabels(placed),
-      ...(ownFiles ? { [labelNames.files]: "true" } : {}),
+      ...health,
+      ...(ownFiles || Object.keys(health).length > 0 ? { [labelNames.files]: "true" } : {}),
     },
     runtime: runtimeOf(flags.runtime),
     rootfs: {
@@ -205,7 +208,7 @@ async function ownLabels(
       ? undefined
       : await newLog(client, { id, root: placeOf(globals).root, options: flags["log-opt"] });
   return {
-    ...fitting(config.config.labels),
+    ...fitting(userLabels(config.config.labels)),
     ...Object.fromEntries(flags.label.map(parseLabel)),
     [labelNames.name]: name,
     ...networkLabels(network, { directory: heldNamespaces(globals) }),

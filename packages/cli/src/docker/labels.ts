@@ -2,6 +2,7 @@ import { logLabel } from "@hull/client/logs/place";
 import { networkLabelNames } from "@hull/client/network/labels";
 import { autoRemoveLabel } from "@hull/engine/auto-remove/index";
 import { volumesLabel } from "@hull/engine/auto-remove/volumes";
+import { healthLabels } from "@hull/engine/health/config";
 import { restartLabels } from "@hull/engine/restart/policy";
 
 /** What the docker-like commands keep of a container: labels of its record, which every client sees. Times and paths as texts. */
@@ -23,7 +24,10 @@ export const labelNames = {
   ...networkLabelNames,
 } as const;
 
-const own = new Set<string>([volumesLabel, ...Object.values(labelNames), ...Object.values(restartLabels)]);
+const own = new Set<string>([
+  volumesLabel,
+  ...[labelNames, restartLabels, healthLabels].flatMap((names) => Object.values<string>(names)),
+]);
 
 /** The labels that a user, or the image, gave. */
 export function userLabels(labels: Readonly<Record<string, string>>): Record<string, string> {

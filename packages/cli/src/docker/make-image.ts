@@ -3,9 +3,11 @@ import { ImagesDefinition } from "@hull/api/gen/containerd/services/images/v1/im
 import type { Client } from "@hull/client/client";
 import { writeContent } from "@hull/client/content";
 import { toWireDescriptor } from "@hull/client/images";
+import { parseDuration } from "@hull/engine/plugin/duration";
 import { invalidArgument, isCode, unimplemented } from "@hull/errors";
 import type { Descriptor } from "@hull/oci/descriptor";
 import { digestOf } from "@hull/oci/digest";
+import type { HealthCheck } from "@hull/oci/health-check";
 import { mediaTypes } from "@hull/oci/media-types";
 import { namelessPrefix } from "./find.ts";
 
@@ -20,6 +22,7 @@ export interface Defaults {
   WorkingDir?: string;
   Labels?: Record<string, string>;
   StopSignal?: string;
+  Healthcheck?: HealthCheck;
 }
 
 export interface NewImage {
@@ -93,9 +96,35 @@ function pairs(text: string): [string, string][] {
   ]);
 }
 
+/** What `--interval=…` and the like of HEALTHCHECK are called in a config. */
+const healthTimes: Readonly<Record<string, "Interval" | "Timeout" | "StartPeriod" | "StartInterval">> = {
+  interval: "Interval",
+  timeout: "Timeout",
+  "start-period": "StartPeriod",
+  "start-interval": "StartInterval",
+};
+
+/** `[--interval=30s …] CMD command`, or `NONE`. @throws InvalidArgument */
+function healthCheck(text: string, line: string): HealthCheck {
+  const [, options = "", kind = "", rest = ""] = /^((?:--\S+\s+)*)(cmd|none)\b\s*(.*)$/is.exec(text) ?? [];
+  const isNone = kind.toUpperCase() === "NONE";
+  if (kind === "" || isNone !== (rest === ""))
+    throw invalidArgument(`--change "${line}": write HEALTHCHECK [--interval=TIME …] CMD COMMAND, or HEALTHCHECK NONE`);
+  const check: Record<string, number> = {};
+  for (const option of options.split(/\s+/).filter(Boolean)) {
+    const [, name = "", value = ""] = /^--([a-z-]+)=(.*)$/.exec(option) ?? [];
+    const time = healthTimes[name];
+    if (time !== undefined) check[time] = parseDuration(value) * 1e6;
+    else if (name === "retries" && /^\d+$/.test(value)) check.Retries = Number(value);
+    else throw invalidArgument(`--change "${line}": "${option}" is not an option of HEALTHCHECK with its value`);
+  }
+  const words = rest.startsWith("[") ? command(rest) : ["CMD-SHELL", rest];
+  return { ...check, Test: isNone ? ["NONE"] : rest.startsWith("[") ? ["CMD", ...words] : words };
+}
+
 /**
- * Changes defaults as a line of a Dockerfile says: CMD, ENTRYPOINT, ENV, EXPOSE, LABEL, STOPSIGNAL, USER, VOLUME, WORKDIR.
- * @throws InvalidArgument; Unimplemented for ONBUILD and HEALTHCHECK
+ * Changes defaults as a line of a Dockerfile says: CMD, ENTRYPOINT, ENV, EXPOSE, HEALTHCHECK, LABEL, STOPSIGNAL, USER, VOLUME, WORKDIR.
+ * @throws InvalidArgument; Unimplemented for ONBUILD
  */
 export function applyChange(defaults: Defaults, line: string): Defaults {
   const [, word = "", text = ""] = /^\s*([a-z]+)\s+(.*?)\s*$/is.exec(line) ?? [];
@@ -127,12 +156,13 @@ export function applyChange(defaults: Defaults, line: string): Defaults {
       return { ...defaults, WorkingDir: text };
     case "STOPSIGNAL":
       return { ...defaults, StopSignal: text };
-    case "ONBUILD":
     case "HEALTHCHECK":
-      throw unimplemented(`--change "${line}": ${word.toUpperCase()} is not supported: containers of hull have none`);
+      return { ...defaults, Healthcheck: healthCheck(text, line) };
+    case "ONBUILD":
+      throw unimplemented(`--change "${line}": ONBUILD is not supported: it is for builds, which hull doesn't do`);
     default:
       throw invalidArgument(
-        `--change "${line}" must be one of CMD, ENTRYPOINT, ENV, EXPOSE, LABEL, STOPSIGNAL, USER, VOLUME, WORKDIR and its value`,
+        `--change "${line}" must be one of CMD, ENTRYPOINT, ENV, EXPOSE, HEALTHCHECK, LABEL, STOPSIGNAL, USER, VOLUME, WORKDIR and its value`,
       );
   }
 }

@@ -59,7 +59,7 @@ const containerCommands: readonly Command[] = [
         kind: "list",
         aliases: ["f"],
         value: "KEY=VALUE",
-        summary: "id, name, label, status, ancestor, exited, network or publish",
+        summary: "id, name, label, status, health, ancestor, exited, network or publish",
       },
       format: { kind: "text", value: "FORMAT", summary: "json, a template of Go, or table TEMPLATE" },
       "no-trunc": { kind: "switch", summary: "Don't cut ids and commands" },

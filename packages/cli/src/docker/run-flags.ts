@@ -1,4 +1,5 @@
 import { defineFlags, type FlagValues } from "../command/index.ts";
+import { healthFlags } from "./health-flags.ts";
 import { hostFlags } from "./host-flags.ts";
 import { nameFlags } from "./network/files.ts";
 import { mountFlags } from "./volumes/flags.ts";
@@ -71,6 +72,7 @@ export const runFlags = defineFlags({
   },
   ...nameFlags,
   ...hostFlags,
+  ...healthFlags,
   init: {
     kind: "switch",
     summary: "Put an init in front, that passes signals on and reaps processes (the host's tini or catatonit)",

@@ -10,7 +10,8 @@ import type { Spec } from "@hull/oci/spec";
 import { compileTemplate } from "../../template/index.ts";
 import { findContainer, findImages, nameOf, needArguments } from "../find.ts";
 import { formatJson } from "../format.ts";
-import type { Call } from "../globals.ts";
+import { type Call, placeOf } from "../globals.ts";
+import { describeHealth, healthCheckOfContainer } from "../health.ts";
 import { commandOf, hasInit } from "../init.ts";
 import { labelNames, userLabels } from "../labels.ts";
 import { explain, openSession } from "../session.ts";
@@ -34,7 +35,7 @@ export async function inspect(call: Call<{ type: string | undefined; format: str
   let status = 0;
   for (const key of args) {
     try {
-      found.push(await describe(client, key, type));
+      found.push(await describe(client, { key, type, root: placeOf(globals).root }));
     } catch (error) {
       host.err(`hull: ${explain(error, globals)}\n`);
       status = 1;
@@ -46,13 +47,16 @@ export async function inspect(call: Call<{ type: string | undefined; format: str
   return status;
 }
 
-async function describe(client: Client, key: string, type: string | undefined): Promise<unknown> {
-  if (type === "container") return await describeContainer(client, await findContainer(client, key));
+async function describe(
+  client: Client,
+  { key, type, root }: { key: string; type: string | undefined; root: string },
+): Promise<unknown> {
+  if (type === "container") return await describeContainer(client, await findContainer(client, key), root);
   if (type === "pod") return await describePodOf(client, key);
   let missing: HullError | undefined;
   if (type === undefined) {
     try {
-      return await describeContainer(client, await findContainer(client, key));
+      return await describeContainer(client, await findContainer(client, key), root);
     } catch (error) {
       if (!isCode(error, "notFound")) throw error;
       missing = error;
@@ -85,10 +89,12 @@ async function describePodOf(client: Client, key: string): Promise<unknown> {
   return await describePod(client, await findPod(client, key));
 }
 
-async function describeContainer(client: Client, container: Container): Promise<unknown> {
+async function describeContainer(client: Client, container: Container, root: string): Promise<unknown> {
   const { id, labels, image, createdAt, snapshotter, runtime } = container;
   const state = await stateOf(client, id);
   const spec = specOf(container);
+  const health = await describeHealth(client, container, root);
+  const healthcheck = healthCheckOfContainer(container);
   const process = spec?.process;
   const [path = "", ...args] = commandOf(spec);
   return {
@@ -108,6 +114,7 @@ async function describeContainer(client: Client, container: Container): Promise<
       Error: "",
       StartedAt: state.startedAt?.toISOString() ?? never,
       FinishedAt: state.finishedAt?.toISOString() ?? never,
+      ...(health === undefined ? {} : { Health: health }),
     },
     Image: image,
     LogPath: logPlaceOf(container)?.file ?? "",
@@ -129,6 +136,7 @@ async function describeContainer(client: Client, container: Container): Promise<
       Cmd: commandOf(spec),
       Image: image,
       WorkingDir: process?.cwd ?? "",
+      ...(healthcheck === undefined ? {} : { Healthcheck: healthcheck }),
       Labels: userLabels(labels),
     },
     NetworkSettings: networkSettings(container, client.namespace, state.status === "running"),
@@ -199,7 +207,8 @@ function mountsOf(container: Container): unknown[] {
 async function describeImage(client: Client, images: readonly [Image, ...Image[]]): Promise<unknown> {
   const [{ target }] = images;
   const { config, manifest, descriptor } = await platformImage(client, target);
-  const { user, env, entrypoint, cmd, workingDir, labels, exposedPorts, volumes, stopSignal } = config.config;
+  const { user, env, entrypoint, cmd, workingDir, labels, exposedPorts, volumes, stopSignal, healthcheck } =
+    config.config;
   const names = images.map(({ name }) => name);
   const asSet = (keys: readonly string[]): unknown =>
     keys.length === 0 ? null : Object.fromEntries(keys.map((key) => [key, {}]));
@@ -222,6 +231,7 @@ async function describeImage(client: Client, images: readonly [Image, ...Image[]
       ExposedPorts: asSet(exposedPorts),
       Volumes: asSet(volumes),
       StopSignal: stopSignal,
+      ...(healthcheck === undefined ? {} : { Healthcheck: healthcheck }),
     },
     RootFS: { Type: "layers", Layers: config.diffIds },
     Descriptor: descriptor,

@@ -6,6 +6,7 @@ import { invalidArgument } from "@hull/errors";
 import { nameOf, needArguments, repositoryAndTag } from "../find.ts";
 import { ellipsis, formatAgo } from "../format.ts";
 import type { Call } from "../globals.ts";
+import { healthOf, healthSuffix } from "../health.ts";
 import { commandOf } from "../init.ts";
 import { labelNames, userLabels } from "../labels.ts";
 import { type Column, printRows, type Row } from "../listing.ts";
@@ -68,7 +69,7 @@ export async function ps(call: Call<PsFlags>): Promise<number> {
       Command: JSON.stringify(flags["no-trunc"] ? command : ellipsis(command, commandLength)),
       CreatedAt: created === undefined ? "" : `${created.toISOString().slice(0, 19).replace("T", " ")} +0000 UTC`,
       RunningFor: formatAgo(created),
-      Status: describeState(state),
+      Status: `${describeState(state)}${state.status === "running" ? healthSuffix(container) : ""}`,
       State: state.status,
       Ports: state.status === "running" ? formatPorts(portsOf(container)) : "",
       Names: nameOf(container),
@@ -95,7 +96,7 @@ function imageOf({ image }: Container): string {
 }
 
 interface Filter {
-  readonly key: "id" | "name" | "label" | "status" | "ancestor" | "exited" | "network" | "publish";
+  readonly key: "id" | "name" | "label" | "status" | "ancestor" | "exited" | "network" | "publish" | "health";
   readonly value: string;
 }
 
@@ -110,10 +111,11 @@ function parseFilter(text: string): Filter {
     case "exited":
     case "network":
     case "publish":
+    case "health":
       return { key, value };
     default:
       throw invalidArgument(
-        `filter "${text}" is not one of id=, name=, label=, status=, ancestor=, exited=, network=, publish=`,
+        `filter "${text}" is not one of id=, name=, label=, status=, ancestor=, exited=, network=, publish=, health=`,
       );
   }
 }
@@ -131,6 +133,8 @@ function matches({ key, value }: Filter, container: Container, { status, exitCod
     }
     case "status":
       return status === value;
+    case "health":
+      return healthOf(container) === value;
     case "exited":
       return status === "exited" && exitCode === Number(value);
     case "network":
