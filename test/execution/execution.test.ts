@@ -76,8 +76,10 @@ compared("execution, beside the real containerd", importBusybox, ({ test }) => {
       await ended(side, "l1");
       await remove(side, "l1");
     });
-    await files(pair, "new/directory/log");
-    expect(readFileSync(join(pair.sides[1].folder, "new/directory/log"), "utf8")).toBe("out\nerr\n");
+    const [real, ours] = pair.sides.map(({ folder }) => readFileSync(join(folder, "new/directory/log"), "utf8"));
+    expect(ours).toBe("out\nerr\n");
+    // On a busy machine the real one's shim ends before it has written all.
+    expect(ours).toStartWith(real ?? "");
   });
 
   test("logs go to a program", async (pair) => {
