@@ -6,6 +6,8 @@
  */
 import assert from "node:assert/strict";
 import { createReadStream } from "node:fs";
+import { writeFile } from "node:fs/promises";
+import { type AddressInfo, createServer } from "node:net";
 import { HullError } from "@hull/client";
 import { openHull } from "./open.ts";
 
@@ -21,6 +23,14 @@ async function fetchText(url: string): Promise<string> {
       await new Promise((resolve) => setTimeout(resolve, 50));
     }
   }
+}
+
+/** Says hello to whoever comes, on a port of its own. */
+async function helloServer(): Promise<AsyncDisposable & { readonly port: number }> {
+  const server = createServer((socket) => socket.on("error", () => {}).end("hello\n"));
+  await new Promise<void>((resolve, reject) => server.once("error", reject).listen(0, "::", resolve));
+  const { port } = server.address() as AddressInfo;
+  return { port, [Symbol.asyncDispose]: () => new Promise((resolve) => server.close(() => resolve())) };
 }
 
 const failureOf = async (work: Promise<unknown>): Promise<HullError> => {
@@ -71,6 +81,38 @@ await hull.images.import(createReadStream(archive));
   await using none = await hull.run("busybox", { command: ["ip", "-o", "link"] });
   assert.equal(none.address, undefined);
   assert.equal((await none.stdout.text()).trim().split("\n").length, 1);
+}
+{
+  // This program itself is whom sandboxes may talk to, on the bridge's addresses.
+  const { HULL_SUBNET = "", HULL_SUBNET6 = "" } = process.env;
+  const [four, six] = [HULL_SUBNET.replace(/0\/24$/, "1"), HULL_SUBNET6.replace("/64", "1")] as const;
+  await using server = await helloServer();
+  await using other = await helloServer();
+  const reached = async (address: string, allowed: string): Promise<string> => {
+    // A new bridge looks for seconds whether somebody has its address of IPv6.
+    const waits = address === four && allowed === six ? 1 : 20;
+    const script = `for to in "-w ${waits} ${address} ${server.port}" "-w 1 ${address} ${other.port}"; do nc $to </dev/null || echo no; done`;
+    const network = { allow: [{ address: allowed, port: server.port }] };
+    const { stdout, stderr } = await hull.sandbox("busybox", {
+      command: ["sh", "-c", script],
+      timeMs: 60_000,
+      network,
+    });
+    return stdout + stderr.replace(/^nc: .*\n/gm, "");
+  };
+  assert.equal(await reached(four, four), "hello\nno\n");
+  assert.equal(await reached(six, six), "hello\nno\n");
+  assert.equal(await reached(six, `${six.slice(0, -1)}/64`), "hello\nno\n");
+  assert.equal(await reached(four, six), "no\nno\n");
+  const network = { allow: [{ address: "localhost", port: 1 }] };
+  const { stdout } = await hull.sandbox("busybox", { command: ["cat", "/etc/hosts"], network });
+  assert.match(stdout, /^(127\.0\.0\.1|::1)\tlocalhost$/m);
+  await writeFile("/proc/sys/net/ipv6/conf/default/disable_ipv6", "1");
+  await assert.rejects(reached(six, six), {
+    code: "failedPrecondition",
+    message: /one of IPv6, which this host has not/,
+  });
+  await writeFile("/proc/sys/net/ipv6/conf/default/disable_ipv6", "0");
 }
 if (kind === "engine") {
   // Another root is another place for ids, on the same network.

@@ -1,5 +1,6 @@
 /** Containers of programs on networks: each program, with its daemon, in a network namespace of the test's own. */
 import { expect, test } from "bun:test";
+import { chmodSync } from "node:fs";
 import { join } from "node:path";
 import { writeBusyboxImage } from "../../scripts/image.ts";
 import { containerds, startContainerd } from "../support/containerd.ts";
@@ -40,19 +41,27 @@ const ways: readonly Way[] = [
 ];
 
 for (const { name, why, runtime, start } of ways)
-  test.skipIf(why !== undefined)(`networks by ${name}${why === undefined ? "" : ` (skipped: ${why})`}`, async () => {
-    await using stack = new AsyncDisposableStack();
-    const folder = stack.use(scratch());
-    const network = stack.use(await openNetworkNamespace());
-    const archive = folder.join("busybox.tar");
-    writeBusyboxImage(archive, "docker.io/library/busybox:latest");
-    const daemon = await start?.(folder.join("daemon"), network);
-    if (daemon !== undefined) stack.use(daemon);
-    const place = daemon?.address ?? folder.join("engine");
-    const program = join(import.meta.dir, "network-program.ts");
-    const { status, stdout, stderr } = await runProgram(
-      [...network.behind, ...runtime, program, daemon === undefined ? "engine" : "daemon", place, archive],
-      { env: { ...nodeEnvironment, HULL_SUBNET: network.subnet } },
-    );
-    expect({ status, stdout, stderr }).toEqual({ status: 0, stdout: "all well\n", stderr: "" });
-  });
+  test.skipIf(why !== undefined)(
+    `networks by ${name}${why === undefined ? "" : ` (skipped: ${why})`}`,
+    async () => {
+      await using stack = new AsyncDisposableStack();
+      const folder = stack.use(scratch());
+      const network = stack.use(await openNetworkNamespace());
+      // Whoever is in a user namespace has to reach what is below.
+      chmodSync(folder.path, 0o711);
+      const archive = folder.join("busybox.tar");
+      writeBusyboxImage(archive, "docker.io/library/busybox:latest");
+      const daemon = await start?.(folder.join("daemon"), network);
+      if (daemon !== undefined) stack.use(daemon);
+      const place = daemon?.address ?? folder.join("engine");
+      const program = join(import.meta.dir, "network-program.ts");
+      const { status, stdout, stderr } = await runProgram(
+        [...network.behind, ...runtime, program, daemon === undefined ? "engine" : "daemon", place, archive],
+        {
+          env: { ...nodeEnvironment, HULL_SUBNET: network.subnet, HULL_SUBNET6: network.subnet6, TMPDIR: folder.path },
+        },
+      );
+      expect({ status, stdout, stderr }).toEqual({ status: 0, stdout: "all well\n", stderr: "" });
+    },
+    300_000,
+  );

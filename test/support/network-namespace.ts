@@ -7,6 +7,8 @@ export interface NetworkNamespace extends AsyncDisposable {
   readonly behind: readonly string[];
   /** A subnet that no other test's containers have: leases of addresses are the host's. */
   readonly subnet: string;
+  /** One of IPv6. */
+  readonly subnet6: string;
 }
 
 const hasPlugins = ["/usr/lib/cni", "/opt/cni/bin"].some((directory) => existsSync(`${directory}/portmap`));
@@ -31,6 +33,7 @@ export async function openNetworkNamespace(): Promise<NetworkNamespace> {
     path,
     behind: ["nsenter", `--net=${path}`],
     subnet: `10.${100 + (process.pid % 100)}.${holder.pid % 250}.0/24`,
+    subnet6: `fd00:${process.pid.toString(16).slice(-4)}:${holder.pid.toString(16).slice(-4)}::/64`,
     async [Symbol.asyncDispose]() {
       holder.stdin.end();
       await holder.exited;

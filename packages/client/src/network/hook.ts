@@ -1,12 +1,15 @@
 import { existsSync, mkdirSync, rmSync, writeFileSync, writeSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { text } from "node:stream/consumers";
-import { addressesOf } from "@hull/cni";
+import { type Attachment, addressesOf } from "@hull/cni";
 import { HullError, invalidArgument } from "@hull/errors";
 import { mountAll, unmountAll } from "@hull/sys/mount";
+import { firstInterface } from "./connected.ts";
 import { joinNames, leaveNames, namesDirectory, readNaming } from "./names.ts";
 import { attachmentOf, cniIn, hasNames, keyOf, networkNamed } from "./networks.ts";
 import type { PortMapping } from "./ports.ts";
+
+type Environment = Readonly<Record<string, string | undefined>>;
 
 /** What a hook is told by its one argument: all that it takes to find the network again, whoever starts the container. */
 export interface HookRequest {
@@ -19,6 +22,10 @@ export interface HookRequest {
   readonly ports: readonly PortMapping[];
   /** Directory where the container's network namespace is held. */
   readonly directory: string;
+  /** Of the container; eth0 unless said. */
+  readonly interface?: string;
+  /** Its other names on this network, in place of those of the file. */
+  readonly aliases?: readonly string[];
   /** File that says by what it is found, see `writeNaming`; containers of earlier versions have none. */
   readonly naming?: string;
 }
@@ -30,40 +37,56 @@ export interface HookRequest {
  */
 export async function networkHook([request = ""]: readonly string[]): Promise<number> {
   try {
-    const { action, network: name, namespace, id, owner, ports, directory, naming } = parseRequest(request);
-    const network = networkNamed(name, process.env);
-    const cni = cniIn(process.env);
-    const key = keyOf({ owner, namespace, id });
-    const attachment = attachmentOf(key, join(directory, key), ports);
-    if (action === "detach") {
-      leaveNames(namesDirectory(directory), name, key);
-      await cni.remove(network, existsSync(attachment.netns) ? attachment : { ...attachment, netns: "" });
-      letGo(attachment.netns);
-    } else {
+    const asked = parseRequest(request);
+    if (asked.action === "detach") await detach(asked, process.env);
+    else {
       const { pid } = JSON.parse(await text(process.stdin)) as { pid?: unknown };
       if (typeof pid !== "number" || pid <= 0) throw invalidArgument("the runtime told no pid of the container");
-      hold(pid, attachment.netns);
-      try {
-        const addresses = addressesOf(await cni.add(network, attachment)).map(({ address }) =>
-          address.replace(/\/.*/, ""),
-        );
-        if (naming !== undefined)
-          joinNames(
-            namesDirectory(directory),
-            name,
-            { key, addresses, ...readNaming(naming) },
-            { peers: hasNames(network, process.env) },
-          );
-      } catch (error) {
-        letGo(attachment.netns);
-        throw error;
-      }
+      await attach(asked, pid, process.env);
     }
     return 0;
   } catch (error) {
     writeSync(2, `hull: ${HullError.from(error).message}\n`);
     return 1;
   }
+}
+
+/** Puts a container on a network, whose first process this is. @throws NotFound for the network; what its plugins say */
+export async function attach(request: HookRequest, pid: number, env: Environment): Promise<void> {
+  const network = networkNamed(request.network, env);
+  const attachment = attachmentFor(request);
+  const { naming, aliases, directory } = request;
+  hold(pid, attachment.netns);
+  try {
+    const result = await cniIn(env).add(network, attachment);
+    if (naming === undefined) return;
+    const addresses = addressesOf(result).map(({ address }) => address.replace(/\/.*/, ""));
+    const known = readNaming(naming);
+    // Its name, what this network calls it, and its id.
+    const names =
+      aliases === undefined ? known.names : [...known.names.slice(0, 1), ...aliases, ...known.names.slice(-1)];
+    const member = { key: keyOf({ owner: undefined, ...request }), addresses, ...known, names };
+    joinNames(namesDirectory(directory), network.name, member, { peers: hasNames(network, env) });
+  } catch (error) {
+    letGo(attachment.netns);
+    throw error;
+  }
+}
+
+/** Takes a container from a network, whether or not it still runs. */
+export async function detach(request: HookRequest, env: Environment): Promise<void> {
+  const network = networkNamed(request.network, env);
+  const attachment = attachmentFor(request);
+  leaveNames(namesDirectory(request.directory), network.name, keyOf({ owner: undefined, ...request }));
+  await cniIn(env).remove(network, existsSync(attachment.netns) ? attachment : { ...attachment, netns: "" });
+  letGo(attachment.netns);
+}
+
+/** Each of its networks holds its namespace by itself: they come and go one by one. */
+function attachmentFor({ interface: name = firstInterface, directory, ports, ...container }: HookRequest): Attachment {
+  const key = keyOf({ owner: undefined, ...container });
+  const held = name === firstInterface ? key : `${key}.${name}`;
+  return { ...attachmentOf(key, join(directory, held), ports), interfaceName: name };
 }
 
 /**

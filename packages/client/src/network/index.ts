@@ -12,8 +12,9 @@ import { join } from "node:path";
 import { addressesOf, type Result } from "@hull/cni";
 import { selfCommand } from "@hull/engine/self";
 import { invalidArgument } from "@hull/errors";
-import { type Hook, type SpecMiddleware, withMounts } from "@hull/oci/spec";
+import { type Hook, type SpecMiddleware, type SpecMount, withMounts } from "@hull/oci/spec";
 import type { Container } from "../containers.ts";
+import { networksOf } from "./connected.ts";
 import type { HookRequest } from "./hook.ts";
 import { networkLabelNames } from "./labels.ts";
 import { attachmentOf, cniIn, keyOf, networkNamed, requirePrograms } from "./networks.ts";
@@ -63,7 +64,7 @@ export interface Place {
 }
 
 /** Of two daemons on this host, or two engines, each may have a container of the same id in the same network. */
-const ownerOf = ({ directory, mark }: Pick<Place, "directory" | "mark">): string =>
+export const ownerOf = ({ directory, mark }: Pick<Place, "directory" | "mark">): string =>
   mark ?? createHash("sha256").update(directory).digest("hex").slice(0, 8);
 
 /** Where a container's network namespace is held while it is on its network. */
@@ -80,8 +81,12 @@ export const networkLabels = (
   ...(ports.length === 0 ? {} : { [networkLabelNames.ports]: JSON.stringify(ports) }),
 });
 
-/** The ports of a container's record. */
-export function portsOf({ labels }: Pick<Container, "labels">): readonly PortMapping[] {
+/** The ports of a container's record that one of its networks publishes. */
+export const portsOf = (container: Pick<Container, "labels">): readonly PortMapping[] =>
+  networksOf(container).some(({ ports }) => ports === true) ? wishedPorts(container) : [];
+
+/** The ports of a container's record, whether it is on a network or not. */
+export function wishedPorts({ labels }: Pick<Container, "labels">): readonly PortMapping[] {
   try {
     const ports: unknown = JSON.parse(labels[networkLabelNames.ports] ?? "[]");
     return Array.isArray(ports) ? (ports as PortMapping[]) : [];
@@ -96,29 +101,34 @@ export function networkSteps(
   place: Place & { env: Environment; naming?: string | undefined },
 ): SpecMiddleware[] {
   if (name === "none" || name === "host") return [];
-  const hook = (action: HookRequest["action"]): Hook => {
-    const { namespace, id, directory, naming } = place;
-    const container = { namespace, id, owner: ownerOf(place) };
-    const request: HookRequest = { action, network: name, ...container, ports, directory, ...(naming && { naming }) };
-    const [path = "", ...args] = selfCommand("network-hook");
-    return { path, args: [path, ...args, JSON.stringify(request)], env: hookEnvironment(place.env), timeout: 60 };
-  };
+  const { namespace, id, directory, naming, env } = place;
+  const request = { network: name, namespace, id, owner: ownerOf(place), ports, directory, ...(naming && { naming }) };
+  return [withMounts(resolverMounts()), withNetworkHooks(request, env)];
+}
+
+/** The container's resolv.conf, where it is the host's. */
+export function resolverMounts(): SpecMount[] {
   const resolver = resolverFile();
-  const mounts =
-    resolver === undefined
-      ? []
-      : [{ destination: "/etc/resolv.conf", type: "bind", source: resolver, options: ["rbind", "ro"] }];
-  return [
-    withMounts(mounts),
-    (spec) => ({
-      ...spec,
-      hooks: {
-        ...spec.hooks,
-        createRuntime: [...(spec.hooks?.createRuntime ?? []), hook("attach")],
-        poststop: [...(spec.hooks?.poststop ?? []), hook("detach")],
-      },
-    }),
-  ];
+  return resolver === undefined
+    ? []
+    : [{ destination: "/etc/resolv.conf", type: "bind", source: resolver, options: ["rbind", "ro"] }];
+}
+
+/** The hooks that put a container on a network and take it off. */
+export function withNetworkHooks(request: Omit<HookRequest, "action">, env: Environment): SpecMiddleware {
+  const hook = (action: HookRequest["action"]): Hook => {
+    const [path = "", ...args] = selfCommand("network-hook");
+    const text = JSON.stringify({ action, ...request });
+    return { path, args: [path, ...args, text], env: hookEnvironment(env), timeout: 60 };
+  };
+  return (spec) => ({
+    ...spec,
+    hooks: {
+      ...spec.hooks,
+      createRuntime: [...(spec.hooks?.createRuntime ?? []), hook("attach")],
+      poststop: [...(spec.hooks?.poststop ?? []), hook("detach")],
+    },
+  });
 }
 
 /** The resolv.conf of the host that is of use in a container; empty if there is none. */
@@ -137,30 +147,47 @@ function resolverFile(): string | undefined {
 
 /** Plugins look for iptables and the like in $PATH; OCI runtimes give hooks none. */
 function hookEnvironment(env: Environment): string[] {
-  const kept = ["NETCONFPATH", "CNI_PATH", "HULL_SUBNET"].flatMap((name) => {
+  const kept = ["NETCONFPATH", "CNI_PATH", "HULL_SUBNET", "HULL_SUBNET6"].flatMap((name) => {
     const value = env[name];
     return value === undefined ? [] : [`${name}=${value}`];
   });
   return ["PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", ...kept];
 }
 
-/** What the network gave a container that runs; undefined if it is on none. */
-export function addressOf(
+/** What a network gave a container that runs. */
+export interface NetworkAddress {
+  readonly network: string;
+  /** With the length of its prefix. */
+  readonly address: string;
+  readonly gateway: string;
+  readonly mac: string;
+  readonly result: Result;
+}
+
+/** What its first network gave a container that runs; undefined if it is on none. */
+export const addressOf = (
   container: Pick<Container, "id" | "labels">,
   namespace: string,
   env: Environment,
-): { network: string; address: string; gateway: string; mac: string; result: Result } | undefined {
-  const name = container.labels[networkLabelNames.network] ?? "none";
-  if (name === "none" || name === "host") return undefined;
-  try {
-    const key = keyOf({ owner: container.labels[networkLabelNames.owner], namespace, id: container.id });
-    const result = cniIn(env).resultOf(networkNamed(name, env), attachmentOf(key, "", []));
-    if (result === undefined) return undefined;
-    const [first] = addressesOf(result);
-    const mac = result.interfaces.find(({ sandbox = "" }) => sandbox !== "")?.mac ?? "";
-    return { network: name, address: first?.address ?? "", gateway: first?.gateway ?? "", mac, result };
-  } catch {
-    // A network that was taken away since.
-    return undefined;
-  }
+): NetworkAddress | undefined => addressesIn(container, namespace, env)[0];
+
+/** What its networks gave a container that runs. */
+export function addressesIn(
+  container: Pick<Container, "id" | "labels">,
+  namespace: string,
+  env: Environment,
+): NetworkAddress[] {
+  const key = keyOf({ owner: container.labels[networkLabelNames.owner], namespace, id: container.id });
+  return networksOf(container).flatMap(({ name, interface: interfaceName }) => {
+    try {
+      const result = cniIn(env).resultOf(networkNamed(name, env), { ...attachmentOf(key, "", []), interfaceName });
+      if (result === undefined) return [];
+      const [first] = addressesOf(result);
+      const mac = result.interfaces.find(({ sandbox = "" }) => sandbox !== "")?.mac ?? "";
+      return [{ network: name, address: first?.address ?? "", gateway: first?.gateway ?? "", mac, result }];
+    } catch {
+      // A network that was taken away since.
+      return [];
+    }
+  });
 }

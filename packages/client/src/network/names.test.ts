@@ -25,9 +25,7 @@ describe("names of a network", () => {
   test("each knows itself and all others, in the same file as before", () => {
     enter("a", "10.0.0.2");
     const { ino } = statSync(file("a"));
-    expect(hosts("a")).toBe(
-      `${hostsHead}# hull: this network\n10.0.0.2\thost-a a a-alias\n# hull: end of this network\n`,
-    );
+    expect(hosts("a")).toBe(`${hostsHead}# hull: network n\n10.0.0.2\thost-a a a-alias\n# hull: end of network n\n`);
     enter("b", "10.0.0.3");
     enter("c", "10.0.0.4", { network: "other" });
     expect(hosts("a")).toContain("10.0.0.3\tb b-alias\n");

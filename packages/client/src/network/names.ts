@@ -7,7 +7,7 @@
  * The directory goes with the machine, as the containers do. By what a container is to be found is in a file of its own, which stays.
  */
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import { dirname, join } from "node:path";
+import { basename, dirname, join } from "node:path";
 import { close, open, openFlags } from "@hull/sys/fd";
 import { lock } from "@hull/sys/lock";
 
@@ -37,8 +37,8 @@ ff02::1\tip6-allnodes
 ff02::2\tip6-allrouters
 `;
 
-const start = "# hull: this network";
-const end = "# hull: end of this network";
+const startOf = (network: string): string => `# hull: network ${network}\n`;
+const endOf = (network: string): string => `# hull: end of network ${network}\n`;
 
 /** Where the names are of networks whose namespaces are held in `netns`. */
 export const namesDirectory = (netns: string): string => join(dirname(netns), "names");
@@ -53,7 +53,7 @@ export const readNaming = (file: string): Naming => JSON.parse(readFileSync(file
 /** The container is found by its names from now on, if the network has names; itself it finds by its host name anyway. */
 export function joinNames(directory: string, network: string, member: Member, { peers }: { peers: boolean }): void {
   if (!peers) {
-    writePart(member, []);
+    writePart(network, member, []);
     return;
   }
   changed(join(directory, network), (folder) => write(folder, member));
@@ -62,8 +62,10 @@ export function joinNames(directory: string, network: string, member: Member, { 
 /** The container is found no more. */
 export function leaveNames(directory: string, network: string, key: string): void {
   const folder = join(directory, network);
-  if (!existsSync(join(folder, fileOf(key)))) return;
+  const member = read(folder, fileOf(key));
+  if (member === undefined) return;
   changed(folder, () => rmSync(join(folder, fileOf(key)), { force: true }));
+  writePart(network, member, undefined);
 }
 
 /** The container's first name is another from now on, whether it runs or not. `naming`: its file of `writeNaming`. */
@@ -115,9 +117,11 @@ function changed(folder: string, change: (folder: string) => void): void {
   try {
     lock(fd);
     change(folder);
-    const members = membersOf(dirname(folder), folder.slice(dirname(folder).length + 1));
+    const network = basename(folder);
+    const members = membersOf(dirname(folder), network);
     for (const member of members)
       writePart(
+        network,
         member,
         members.filter(({ key }) => key !== member.key),
       );
@@ -126,19 +130,30 @@ function changed(folder: string, change: (folder: string) => void): void {
   }
 }
 
-/** Writes hull's part of a container's /etc/hosts; what else is there stays. */
-function writePart(member: Member, peers: readonly Member[]): void {
+/** Writes the part for a network in a container's /etc/hosts, or takes it out; what else is there stays. */
+function writePart(network: string, member: Member, peers: readonly Member[] | undefined): void {
   // A container that is being removed.
   if (!existsSync(member.file)) return;
-  const text = readFileSync(member.file, "utf8");
-  const from = text.indexOf(start);
-  const to = text.indexOf(end);
-  const rest = from < 0 || to < from ? text : text.slice(0, from) + text.slice(to + end.length + 1);
+  // Of several networks each writes its own part. Not the file itself is locked: the container could hold that for ever.
+  const fd = open(`${member.file}.lock`, openFlags.readWrite | openFlags.create, 0o600);
+  try {
+    lock(fd);
+    const text = readFileSync(member.file, "utf8");
+    const [start, end] = [startOf(network), endOf(network)];
+    const from = text.indexOf(start);
+    const to = text.indexOf(end);
+    const rest = from < 0 || to < from ? text : text.slice(0, from) + text.slice(to + end.length);
+    // In place: the file is what the container has mounted.
+    writeFileSync(member.file, peers === undefined ? rest : `${rest}${start}${linesOf(member, peers)}${end}`);
+  } finally {
+    close(fd);
+  }
+}
+
+function linesOf(member: Member, peers: readonly Member[]): string {
   const lineOf = (address: string, names: readonly string[]): string => `${address}\t${names.join(" ")}\n`;
-  const lines = [
+  return [
     ...member.addresses.map((address) => lineOf(address, [...new Set([member.hostname, ...member.names])])),
     ...peers.flatMap(({ addresses, names }) => addresses.map((address) => lineOf(address, names))),
-  ];
-  // In place: the file is what the container has mounted.
-  writeFileSync(member.file, `${rest}${start}\n${lines.join("")}${end}\n`);
+  ].join("");
 }

@@ -1,4 +1,5 @@
-import { accessSync, constants } from "node:fs";
+import { createHash } from "node:crypto";
+import { accessSync, constants, existsSync, readFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { type Attachment, Cni, loadNetworks, type Network, parseNetwork } from "@hull/cni";
 import { failedPrecondition, notFound } from "@hull/errors";
@@ -17,12 +18,38 @@ const pluginsIn = (env: Environment): readonly string[] => env.CNI_PATH?.split("
 /** The plugin that keeps hull's bridges apart: what comes in by one of them goes out by no other. */
 export const apartFromOthers = { type: "firewall", ingressPolicy: "same-bridge" } as const;
 
+/** Names of the bridge that hull brings along, for those who have addresses of IPv4, and for those who have some of IPv6 as well. */
+export const ownBridges = { 4: "bridge", 6: "bridge6" } as const;
+
+/** Whether a container's interface can have an address of IPv6 here. */
+export function hostHasIpv6(): boolean {
+  return ["all", "default"].every((which) => {
+    const file = `/proc/sys/net/ipv6/conf/${which}/disable_ipv6`;
+    return existsSync(file) && readFileSync(file, "utf8").trim() === "0";
+  });
+}
+
+/** A subnet of RFC 4193 that is this host's, the same each time: its number is made of the host's. */
+function uniqueLocalSubnet(): string {
+  const file = "/etc/machine-id";
+  // The host's own is not to be told: machine-id(5).
+  const number = createHash("sha256")
+    .update("hull's bridge of ")
+    .update(existsSync(file) ? readFileSync(file) : "");
+  const [, one, two, three] = /^(..)(....)(....)/.exec(number.digest("hex")) ?? [];
+  return `fd${one}:${two}:${three}::/64`;
+}
+
 /**
  * The network that hull brings along, under the name "bridge": a bridge of this host, whose addresses reach the outside by its own, with
- * published ports. $HULL_SUBNET gives it other addresses.
+ * published ports. $HULL_SUBNET gives it other addresses, $HULL_SUBNET6 those of IPv6.
  */
-function ownBridge(env: Environment): Network {
-  const subnet = env.HULL_SUBNET ?? defaultSubnet;
+function ownBridge(env: Environment, family: 4 | 6): Network {
+  const subnets = [
+    env.HULL_SUBNET ?? defaultSubnet,
+    ...(family === 6 ? [env.HULL_SUBNET6 ?? uniqueLocalSubnet()] : []),
+  ];
+  const routes = [{ dst: "0.0.0.0/0" }, ...(family === 6 ? [{ dst: "::/0" }] : [])];
   const document = {
     cniVersion: "1.0.0",
     name: "hull-bridge",
@@ -33,7 +60,7 @@ function ownBridge(env: Environment): Network {
         isGateway: true,
         ipMasq: true,
         hairpinMode: true,
-        ipam: { type: "host-local", ranges: [[{ subnet }]], routes: [{ dst: "0.0.0.0/0" }] },
+        ipam: { type: "host-local", ranges: subnets.map((subnet) => [{ subnet }]), routes },
       },
       { type: "portmap", capabilities: { portMappings: true } },
       apartFromOthers,
@@ -49,7 +76,7 @@ export const ownConfigurations = (env: Environment): string => join(configuratio
 export const memberName = /^[A-Za-z0-9]([A-Za-z0-9_.-]*[A-Za-z0-9])?$/;
 
 /** Names of networks that are always there. */
-export const reservedNames: readonly string[] = ["none", "host", "bridge", "default"];
+export const reservedNames: readonly string[] = ["none", "host", ...Object.values(ownBridges), "default"];
 
 /** The host's configurations of CNI, and the networks that hull made. */
 export const networksIn = (env: Environment): Network[] => [
@@ -66,7 +93,7 @@ export function networkNamed(name: string, env: Environment): Network {
   const configured = networksIn(env);
   const found = configured.find((network) => network.name === name);
   if (found !== undefined) return found;
-  if (name === "bridge") return ownBridge(env);
+  if (name === ownBridges[4] || name === ownBridges[6]) return ownBridge(env, name === ownBridges[6] ? 6 : 4);
   const names = ["none", "host", "bridge", ...configured.map((network) => network.name)];
   throw notFound(
     `no such network: "${name}"; there are ${names.map((each) => `"${each}"`).join(", ")}, and each CNI configuration in ${configurationsIn(env)} is another`,

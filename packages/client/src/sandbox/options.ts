@@ -9,7 +9,10 @@ export type SandboxFile = string | Uint8Array | { readonly content: string | Uin
 
 /** Whom a sandbox may talk to. */
 export interface AllowedPeer {
-  /** An IPv4 address, or a range of them (`10.1.0.0/16`). */
+  /**
+   * An address of IPv4 or IPv6, a range of them (`10.1.0.0/16`), or a name. A name is looked up once, by this program, and what is found is
+   * what the sandbox knows by that name.
+   */
   readonly address: string;
   readonly port: number;
   /** `tcp` unless told. */
