@@ -49,6 +49,7 @@ import type { ExecOptions } from "./streaming/exec.ts";
 import { TaskStreamingHost } from "./streaming/host.ts";
 import { StreamingServer } from "./streaming/index.ts";
 import { keyPairOf } from "./streaming/key-pair.ts";
+import { endLeftCommands } from "./streaming/left-commands.ts";
 
 /** What serves Kubernetes. */
 export interface Cri {
@@ -240,6 +241,8 @@ export async function startCri(init: PluginInit<CriGrpcConfig>, config: CriConfi
   await pods.recover();
   await imageVolumes.releaseOthers(new Set(podStore.list().map(({ id }) => id)));
   await containers.recover();
+  // They may go on for as long as their containers do.
+  for (const { id } of containerStore.list()) void endLeftCommands(exec, id);
   const streaming = await StreamingServer.start({
     host: new TaskStreamingHost({
       ...exec,

@@ -84,6 +84,8 @@ export async function runCommand(options: ExecOptions, command: Command): Promis
     // What a shim says has its class in its text, as clients know it from containerd.
     throw new HullError(code, code === "unknown" ? `${message}: unknown` : message, { cause: error });
   });
+  // Whoever starts next learns by its FIFOs of a command whose end wasn't seen; see `left-commands`.
+  exit.catch(() => streams.leaveFiles());
   streams.copy(() => tasks.closeIo(ctx, id, execId, true));
   if (command.resize !== undefined) {
     void follow(command.resize, (size) => tasks.resizePty(ctx, id, execId, size.width, size.height));
@@ -160,6 +162,7 @@ class CommandFifos implements Disposable {
   readonly paths: { readonly stdin: string; readonly stdout: string; readonly stderr: string };
   readonly #stop = new AbortController();
   readonly #undo = new DisposableStack();
+  readonly #files = new DisposableStack();
   readonly #outputs: (() => Promise<void>)[] = [];
   readonly #input: { fifo: Descriptor; from: Input } | undefined;
   #copies: Promise<unknown> = Promise.resolve();
@@ -169,7 +172,7 @@ class CommandFifos implements Disposable {
     const make = (name: string): string => {
       const path = join(directory, `${execId}-${name}`);
       makeFifo(path, 0o700);
-      this.#undo.defer(() => rmSync(path, { force: true }));
+      this.#files.defer(() => rmSync(path, { force: true }));
       return path;
     };
     const output = (name: string, drain: Drain): string => {
@@ -211,6 +214,11 @@ class CommandFifos implements Disposable {
     await closeStdin();
   }
 
+  /** Doesn't remove the FIFOs. */
+  leaveFiles(): void {
+    this.#files.move();
+  }
+
   /** Waits until all output has been read, which is after the last process that holds it has ended. False: it took too long. */
   async drained(timeoutMs: number): Promise<boolean> {
     if (timeoutMs === 0) {
@@ -227,6 +235,7 @@ class CommandFifos implements Disposable {
     // Before any descriptor is closed, whose number may be another's at once.
     this.#stop.abort(canceled("the command has ended"));
     this.#undo.dispose();
+    this.#files.dispose();
   }
 }
 
