@@ -107,7 +107,7 @@ function runArea(area) {
   rmSync(report, { force: true });
   const { status } = spawnSync(
     bun,
-    ["test", `./${area}`, "--timeout", "60000", "--reporter=junit", "--reporter-outfile", report],
+    ["test", `./${area}`, "--timeout", "120000", "--reporter=junit", "--reporter-outfile", report],
     { cwd: project, stdio: "inherit" },
   );
   return { status, ...(existsSync(report) ? read(report) : { tests: 0, failed: 0, skipped: 0, why: [] }) };

@@ -43,7 +43,7 @@ describe.skipIf(noPods !== undefined)(noPods === undefined ? "pods" : `pods (ski
       if (status !== undefined && status.state === 2) break;
       await Bun.sleep(20);
     }
-  }, 60_000);
+  }, 120_000);
   afterAll(async () => {
     await daemon.removePods();
     await daemon[Symbol.asyncDispose]();

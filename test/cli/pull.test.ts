@@ -46,7 +46,7 @@ test.skipIf(why !== undefined)(
     expect(Math.max(...tap.of("/blobs/").map(({ from }) => from))).toBeGreaterThan(megabyte);
     expect((await hull.run("run", "--rm", reference)).stdout).toBe("ran\n");
   },
-  60_000,
+  120_000,
 );
 
 describe.skipIf(why !== undefined)(`run pulls${why === undefined ? "" : ` (${why})`}`, () => {

@@ -222,6 +222,6 @@ describe("the contracts", () => {
       expect(check.stderr).toBe("");
       expect(check.status).toBe(0);
     },
-    { timeout: 120_000 },
+    { timeout: 300_000 },
   );
 });

@@ -90,7 +90,7 @@ describe("a connection", () => {
       }),
       { numRuns: 60 },
     );
-  }, 60_000);
+  }, 120_000);
 
   test("takes turns between streams, and leaves room for what is small", async () => {
     const order: number[] = [];

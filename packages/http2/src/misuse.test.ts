@@ -182,7 +182,7 @@ describe("what a client does wrong", () => {
       }),
       { numRuns: 1000 },
     );
-  }, 60_000);
+  }, 120_000);
 
   test("what isn't HTTP/2 at all is closed", async () => {
     for (const bytes of ["GET / HTTP/1.1\r\n\r\n", "\0\0\0\0\0\0\0\0\0"]) {

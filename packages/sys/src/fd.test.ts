@@ -131,7 +131,7 @@ test("a source that never runs dry leaves others their turn", async () => {
   const zero = open("/dev/zero", openFlags.readOnly);
   let ticks = 0;
   const timer = setInterval(() => ticks++, 1);
-  const deadline = performance.now() + 5000;
+  const deadline = performance.now() + 30_000;
   for await (const _ of readStream(zero)) if (ticks > 3 || performance.now() > deadline) break;
   clearInterval(timer);
   expect(ticks).toBeGreaterThan(3);

@@ -3,8 +3,9 @@ import { chownSync, mkdirSync, mkdtempSync, readdirSync, rmSync, statSync, write
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import fc from "fast-check";
-import { mountAll, mountInfo, unmountAll } from "./mount.ts";
+import { mountAll, unmountAll } from "./mount.ts";
 import { mappedId, parseIdRanges } from "./mount-idmap.ts";
+import { mountsOf } from "./testing.ts";
 
 const needsRoot = test.skipIf(process.getuid?.() !== 0);
 
@@ -72,12 +73,12 @@ for (const propagation of ["shared", "private"])
       `upperdir=${place.at("upper")}`,
       `lowerdir=${place.at("2")}:${place.at("1")}`,
     ];
-    const before = mountInfo().length;
+    const before = mountsOf(place.at("")).length;
     mountAll([{ type: "overlay", source: "overlay", options: [...mapping, ...layers] }], place.at("target"));
     try {
       expect(readdirSync(place.at("target")).sort()).toEqual(["one", "two"]);
       expect(statSync(place.at("target/two"))).toMatchObject({ uid: 1007, gid: 2008 });
-      expect(mountInfo().length).toBe(before + 1);
+      expect(mountsOf(place.at("")).length).toBe(before + 1);
       writeFileSync(place.at("target/two"), "changed");
       expect(statSync(place.at("upper/two"))).toMatchObject({ uid: 1007, gid: 2008 });
     } finally {

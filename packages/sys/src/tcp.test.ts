@@ -43,5 +43,5 @@ test.skipIf(!isRoot)(
       rmSync(folder, { recursive: true });
     }
   },
-  20_000,
+  120_000,
 );

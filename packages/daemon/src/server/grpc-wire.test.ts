@@ -172,7 +172,7 @@ describe("gRPC on the wire", () => {
       expect({ ...headers, ...trailers }).toMatchObject({ "grpc-status": "0" });
     });
     await fc.assert(property, { numRuns: 50 });
-  }, 30_000);
+  }, 120_000);
 
   test("a caller that has said all is answered on", async () => {
     await using at = await open({
@@ -230,10 +230,7 @@ describe("gRPC on the wire", () => {
     const message = Buffer.concat([prefix, Buffer.alloc(1 << 20)]);
     let taken = 0;
     for (let i = 0; i < 30; i++) writing.write(message, () => taken++);
-    await Bun.sleep(300);
-    const before = { given, taken };
-    await Bun.sleep(200);
-    expect({ given, taken }).toEqual(before);
+    for (let before = -1; before !== given + taken; await Bun.sleep(300)) before = given + taken;
     expect(given).toBeLessThan(10);
     expect(taken).toBeLessThan(10);
     writing.close(8);

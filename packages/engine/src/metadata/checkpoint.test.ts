@@ -32,7 +32,7 @@ test("the log is brought into the database by another process, and begins anew",
   const { log, database } = await fill({}, (checkpointer) => checkpointer.idle());
   expect(database).toBeGreaterThan(2_000_000);
   expect(log).toBeLessThan(1_500_000);
-}, 60_000);
+}, 120_000);
 
 test("a log that no other process can bring in is brought in here", async () => {
   const { log } = await fill({ command: ["/nonexistent/hull"] }, (checkpointer) => checkpointer.idle());
@@ -42,4 +42,4 @@ test("a log that no other process can bring in is brought in here", async () => 
 test("a log that never rests is brought in here in the end", async () => {
   const { log } = await fill({ command: ["/bin/true"] }, (checkpointer) => checkpointer.idle());
   expect(log).toBeLessThan(4_500_000);
-}, 60_000);
+}, 120_000);

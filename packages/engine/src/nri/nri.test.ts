@@ -41,9 +41,9 @@ const textOf = async (work: Promise<unknown>): Promise<string> => {
     return HullError.from(error).message;
   }
 };
-/** Asks until it is true, for up to 5 s. */
+/** Asks until it is true, for up to 20 s. */
 const until = async (wished: () => boolean): Promise<void> => {
-  for (let i = 0; i < 250 && !wished(); i++) await Bun.sleep(20);
+  for (let i = 0; i < 1000 && !wished(); i++) await Bun.sleep(20);
 };
 
 let folder: string;

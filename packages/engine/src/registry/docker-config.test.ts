@@ -75,7 +75,7 @@ describe("Docker's config.json", () => {
   test("errors name the file or helper and hold no secret", async () => {
     using folder = new Folder();
     folder.write('{"auths": {"a.example": {"auth": "c2VjcmV0"');
-    expect(dockerCredentials(folder.file)("a.example")).rejects.toThrow(`"${folder.file}" is no valid JSON`);
+    await expect(dockerCredentials(folder.file)("a.example")).rejects.toThrow(`"${folder.file}" is no valid JSON`);
     folder.write({ credsStore: "broken" });
     folder.helper("broken", "echo secret-text; exit 3");
     const failure = await Promise.resolve(dockerCredentials(folder.file)("a.example")).catch(
@@ -83,7 +83,7 @@ describe("Docker's config.json", () => {
     );
     expect(failure).toBe('credential helper "docker-credential-broken" failed (status 3)');
     folder.write({ credsStore: "../../bin/sh" });
-    expect(dockerCredentials(folder.file)("a.example")).rejects.toThrow("must be a name");
+    await expect(dockerCredentials(folder.file)("a.example")).rejects.toThrow("must be a name");
   });
 
   test("keeps and forgets credentials, leaves all else of the file alone", async () => {

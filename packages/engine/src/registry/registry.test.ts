@@ -46,12 +46,11 @@ describe("resolve", () => {
     await using registry = await openTestRegistry();
     registry.manifest("1", { schemaVersion: 2 });
     const ref = `${registry.host}/a`;
-    expect(open().resolve(`${ref}:none`, signal)).rejects.toThrow("was answered with 404");
+    await expect(open().resolve(`${ref}:none`, signal)).rejects.toThrow("was answered with 404");
     const fault = (headers: Record<string, string>): Fault => ({ when: /manifests/, headers });
     registry.faults.push(fault({ "docker-content-digest": digestOf("x") }));
     registry.manifests.set(digestOf("y"), { mediaType: mediaTypes.ociManifest, bytes: new Uint8Array(1) });
-    expect(open().resolve(`${ref}@${digestOf("y")}`, signal)).rejects.toThrow("is answered with the digest");
-    await Bun.sleep(0);
+    await expect(open().resolve(`${ref}@${digestOf("y")}`, signal)).rejects.toThrow("is answered with the digest");
     registry.faults.push(fault({ "content-type": mediaTypes.dockerSchema1Signed }));
     await expect(open().resolve(`${ref}:1`, signal)).rejects.toThrow("schema 1");
     registry.faults.push(fault({ "content-length": "9999999" }));
@@ -388,7 +387,7 @@ test("a mirror that can't be connected to within its dial_timeout is left for th
   const started = performance.now();
   const { descriptor } = await client.resolve(`${registry.host}/a:1`, new AbortController().signal);
   expect(descriptor.digest).toBe(manifest.digest);
-  expect(performance.now() - started).toBeLessThan(3000);
+  expect(performance.now() - started).toBeLessThan(20_000);
 });
 
 describe("a large blob in pieces", () => {

@@ -10,12 +10,15 @@ const reason = missing ?? noCrun;
 describe.skipIf(reason !== undefined)(`with crun${reason === undefined ? "" : ` (${reason})`}`, () => {
   for (const file of ["task-manager.test.ts", "restart.test.ts"]) {
     test(file, async () => {
-      const child = Bun.spawn([...whereCrunWorks, process.execPath, "test", join(import.meta.dir, file)], {
-        env: { ...process.env, [runtimeVariable]: "crun" },
-        stdio: ["ignore", "ignore", "pipe"],
-      });
+      const child = Bun.spawn(
+        [...whereCrunWorks, process.execPath, "test", join(import.meta.dir, file), "--timeout", "120000"],
+        {
+          env: { ...process.env, [runtimeVariable]: "crun" },
+          stdio: ["ignore", "ignore", "pipe"],
+        },
+      );
       const report = await new Response(child.stderr).text();
       expect(`${report}status ${await child.exited}`).toEndWith("status 0");
-    }, 180_000);
+    }, 300_000);
   }
 });

@@ -1,5 +1,5 @@
 import { describe, expect, test } from "bun:test";
-import { mkdirSync } from "node:fs";
+import { existsSync, mkdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import type { Spec } from "@hull/oci/spec";
@@ -48,7 +48,9 @@ for (const runtime of ["io.containerd.runc.v2", debianShim]) {
         const running = fixture.container("running", ["sleep", "1000"], { runtime: name });
         const ended = fixture.container("ended", ["sh", "-c", "sleep 0.3; exit 9"], { runtime: name });
         await startAndCrash(fixture, [running, ended]);
-        await Bun.sleep(500);
+        const bundles = join(fixture.options.directories.state, "io.containerd.runtime.v2.task", fixture.namespace);
+        const pid = readFileSync(join(bundles, "ended", "init.pid"), "utf8");
+        while (existsSync(`/proc/${pid}`)) await Bun.sleep(20);
         const tasks = fixture.manager();
         await tasks.load();
         const states = (await tasks.list(ctx)).map(({ id, status, exitStatus }) => ({ id, status, exitStatus }));
@@ -76,7 +78,7 @@ for (const runtime of ["io.containerd.runc.v2", debianShim]) {
         expect((await exit).exitStatus).toBe(137);
         await tasks.delete(ctx, "running");
         expect(await tasks.list(ctx)).toEqual([]);
-      }, 30_000);
+      }, 120_000);
 
       test("when a shim dies its container is ended, and exit and deletion are told", async () => {
         await using fixture = await RuntimeFixture.open();
@@ -91,7 +93,7 @@ for (const runtime of ["io.containerd.runc.v2", debianShim]) {
         expect(isAlive(pid)).toBe(false);
         expect(fixture.topics().slice(-2)).toEqual(["/tasks/exit", "/tasks/delete"]);
         await tasks.create(ctx, fixture.container("a", ["true"], { runtime: name }));
-      }, 30_000);
+      }, 120_000);
     },
   );
 }
@@ -126,7 +128,7 @@ describe.skipIf(missing !== undefined)(`restart${why}`, () => {
     expect(isAlive(shim)).toBe(true);
     await end("d");
     await gone;
-  }, 60_000);
+  }, 120_000);
 
   test("bundles without a shim are cleaned up", async () => {
     await using fixture = await RuntimeFixture.open();
@@ -137,7 +139,7 @@ describe.skipIf(missing !== undefined)(`restart${why}`, () => {
     const tasks = fixture.manager();
     await tasks.load();
     expect(await Array.fromAsync(new Bun.Glob("**").scan({ cwd: namespace, onlyFiles: false, dot: true }))).toEqual([]);
-  }, 30_000);
+  }, 120_000);
 });
 
 function shimOf(pid: number): number {

@@ -61,7 +61,7 @@ describe.skipIf(missing !== undefined)(`a shim of several pods${why}`, () => {
     // One has room because it has one pod, one because a pod has gone.
     for (const shim of await run(tasks, fixture, ...comes)) expect(shims).toContain(shim);
     expect((await tasks.list(ctx)).length).toBe(11);
-  }, 60_000);
+  }, 120_000);
 
   test("goes on for the others when one can't be made, or started, or is killed for want of memory", async () => {
     await using fixture = await RuntimeFixture.open();
@@ -93,7 +93,7 @@ describe.skipIf(missing !== undefined)(`a shim of several pods${why}`, () => {
     expect(outOfMemory.length).toBeGreaterThan(0);
     for (const { event } of outOfMemory) expect(new TextDecoder().decode(event?.value)).toContain("greedy");
     expect(await end(tasks, fixture, "stays")).toBe(137);
-  }, 60_000);
+  }, 120_000);
 
   test("tells the end of one while the other never stops writing", async () => {
     await using fixture = await RuntimeFixture.open();
@@ -115,7 +115,7 @@ describe.skipIf(missing !== undefined)(`a shim of several pods${why}`, () => {
     }
     expect((await tasks.get(ctx, "flood")).status).toBe("running");
     expect(await end(tasks, fixture, "flood")).toBe(137);
-  }, 60_000);
+  }, 120_000);
 
   test("belongs to none of them: the directories of the first may go", async () => {
     await using fixture = await RuntimeFixture.open();
@@ -145,7 +145,7 @@ describe.skipIf(missing !== undefined)(`a shim of several pods${why}`, () => {
     const gone = processEnd(shim);
     await end(tasks, fixture, "second");
     await gone;
-  }, 60_000);
+  }, 120_000);
 
   test("when it dies the containers of all are ended, and told of; what comes then has another", async () => {
     await using fixture = await RuntimeFixture.open();
@@ -164,5 +164,5 @@ describe.skipIf(missing !== undefined)(`a shim of several pods${why}`, () => {
     expect((await tasks.list(ctx)).map(({ id }) => id)).toEqual(["c"]);
     const [other] = await run(tasks, fixture, podTask(fixture, "a", "a", idle));
     expect(other).not.toBe(shim);
-  }, 60_000);
+  }, 120_000);
 });

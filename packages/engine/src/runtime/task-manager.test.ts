@@ -43,7 +43,7 @@ for (const runtime of ["io.containerd.runc.v2", debianShim]) {
       ).toBe(false);
       await Bun.sleep(100);
       expect(fixture.topics()).toEqual(["/tasks/create", "/tasks/start", "/tasks/exit", "/tasks/delete"]);
-    }, 20_000);
+    }, 120_000);
 
     test("execs run beside the first process, with statuses of their own", async () => {
       await using fixture = await RuntimeFixture.open();
@@ -86,7 +86,7 @@ for (const runtime of ["io.containerd.runc.v2", debianShim]) {
       expect((await all).exitStatus).toBe(137);
       await expect(tasks.kill(ctx, "a", { signal: 9 })).rejects.toThrow("process already finished");
       await tasks.delete(ctx, "a");
-    }, 20_000);
+    }, 120_000);
 
     test("a missing program is told by the OCI runtime's own words", async () => {
       await using fixture = await RuntimeFixture.open();
@@ -97,7 +97,7 @@ for (const runtime of ["io.containerd.runc.v2", debianShim]) {
       );
       await expect(tasks.get(ctx, "a")).rejects.toThrow("not found");
       await tasks.create(ctx, fixture.container("a", ["true"], { runtime: name }));
-    }, 20_000);
+    }, 120_000);
   });
 }
 
@@ -129,7 +129,7 @@ describe.skipIf(missing !== undefined)(`tasks by our own shim${why}`, () => {
     }
     expect((await ended).exitStatus).toBe(0);
     expect(await reader.until()).toBe("one\ntwo\n");
-  }, 20_000);
+  }, 120_000);
 
   test("a task that is being created is waited for: input that is over before the create is answered gets its end", async () => {
     await using fixture = await RuntimeFixture.open();
@@ -151,7 +151,7 @@ describe.skipIf(missing !== undefined)(`tasks by our own shim${why}`, () => {
     const failing = tasks.create(ctx, fixture.container("b", ["nothing-here"]));
     await expect(tasks.get(ctx, "b")).rejects.toThrow("task b not found");
     await expect(failing).rejects.toThrow("nothing-here");
-  }, 20_000);
+  }, 120_000);
 
   test("a hook of the OCI runtime that asks for the task which waits for it is told that there is none", async () => {
     await using fixture = await RuntimeFixture.open();
@@ -166,7 +166,7 @@ describe.skipIf(missing !== undefined)(`tasks by our own shim${why}`, () => {
     await shell('echo >"$1"', over);
     await created;
     expect((await tasks.get(ctx, "a")).status).toBe("created");
-  }, 20_000);
+  }, 120_000);
 
   test("a terminal is copied both ways and resized", async () => {
     await using fixture = await RuntimeFixture.open();
@@ -193,7 +193,7 @@ describe.skipIf(missing !== undefined)(`tasks by our own shim${why}`, () => {
     expect((await ended).exitStatus).toBe(4);
     expect(await reader.until()).toContain("33 91\r\n");
     await tasks.delete(ctx, "a");
-  }, 20_000);
+  }, 120_000);
 
   test("100 MB of output arrive intact", async () => {
     await using fixture = await RuntimeFixture.open();
@@ -205,7 +205,7 @@ describe.skipIf(missing !== undefined)(`tasks by our own shim${why}`, () => {
     await tasks.start(ctx, "a");
     const hash = new Bun.CryptoHasher("sha256").update(new Uint8Array(100 << 20)).digest("hex");
     expect(await reader.digest()).toEqual({ bytes: 100 << 20, hash });
-  }, 30_000);
+  }, 120_000);
 
   test("output waits for a reader who comes after the end", async () => {
     await using fixture = await RuntimeFixture.open();
@@ -220,7 +220,7 @@ describe.skipIf(missing !== undefined)(`tasks by our own shim${why}`, () => {
     expect(await reader.until((text) => text.endsWith("\n"))).toBe("late\n");
     await tasks.delete(ctx, "a");
     expect(await reader.until()).toBe("late\n");
-  }, 20_000);
+  }, 120_000);
 
   test("pause, resume, pids, stats, update", async () => {
     await using fixture = await RuntimeFixture.open();
@@ -241,7 +241,7 @@ describe.skipIf(missing !== undefined)(`tasks by our own shim${why}`, () => {
       { typeUrl: "types.containerd.io/opencontainers/runtime-spec/1/LinuxResources", value },
       {},
     );
-  }, 20_000);
+  }, 120_000);
 
   test("a signal to all reaches every process, in whichever order they end", async () => {
     await using fixture = await RuntimeFixture.open();
@@ -265,7 +265,7 @@ describe.skipIf(missing !== undefined)(`tasks by our own shim${why}`, () => {
     await tasks.kill(ctx, "a", { signal: 9, all: true });
     for (const { exitStatus } of await Promise.all(ended)) expect(exitStatus).toBe(137);
     await tasks.delete(ctx, "a");
-  }, 20_000);
+  }, 120_000);
 
   test("a process that ends while the runtime is told to kill it has finished, whatever the runtime says", async () => {
     await using fixture = await RuntimeFixture.open();
@@ -285,7 +285,7 @@ exec ${real} "$@"
     expect((await ended).exitStatus).toBe(137);
     await expect(tasks.kill(ctx, "a", { signal: 9, all: true })).rejects.toThrow("process already finished");
     await tasks.delete(ctx, "a");
-  }, 20_000);
+  }, 120_000);
 
   test("the containers of a pod share a shim, though no process stands for the pod", async () => {
     await using fixture = await RuntimeFixture.open();
@@ -303,7 +303,7 @@ exec ${real} "$@"
     for (const id of names) await tasks.delete(ctx, id);
     const { pid } = await create("e", { spec: inPod, sandbox: "pod" });
     expect(processStat(pid).parent).toBeGreaterThan(1);
-  }, 20_000);
+  }, 120_000);
 
   test("after an exec that failed nothing is left that keeps the container from ending", async () => {
     await using fixture = await RuntimeFixture.open();
@@ -317,7 +317,7 @@ exec ${real} "$@"
     const ended = tasks.wait(ctx, "a");
     await tasks.kill(ctx, "a", { signal: 9 });
     expect((await ended).exitStatus).toBe(137);
-  }, 20_000);
+  }, 120_000);
 
   test("twenty at once", async () => {
     await using fixture = await RuntimeFixture.open();
@@ -335,7 +335,7 @@ exec ${real} "$@"
       }),
     );
     expect(statuses).toEqual(Array.from({ length: 20 }, (_, index) => index));
-  }, 60_000);
+  }, 120_000);
 });
 
 function processSpec(args: string[]) {

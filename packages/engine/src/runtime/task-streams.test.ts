@@ -100,7 +100,7 @@ describe.skipIf(missing !== undefined)(`tasks that log as the CRI wants it${why}
       "stderr F err",
     ]);
     expect(statSync(task.log).mode & 0o777).toBe(0o640);
-  }, 20_000);
+  }, 120_000);
 
   test("a log that was renamed is opened anew when that is said", async () => {
     await using task = await Logged.create("echo one; read _; echo two; read _", { stdin: criInput({ once: false }) });
@@ -122,7 +122,7 @@ describe.skipIf(missing !== undefined)(`tasks that log as the CRI wants it${why}
     await seen;
     expect(await ended).toBe(0);
     expect([task.lines(`${task.log}.1`), task.lines()]).toEqual([["stdout F one"], ["stdout F two"]]);
-  }, 20_000);
+  }, 120_000);
 
   test("clients see what comes while they are there, apart and to the end", async () => {
     await using task = await Logged.create("echo out; echo err >&2; head -c 300000 /dev/zero; exit 3");
@@ -134,14 +134,14 @@ describe.skipIf(missing !== undefined)(`tasks that log as the CRI wants it${why}
     expect(await task.attach().catch(String)).toContain("nothing to attach to");
     await task.tasks.delete(task.fixture.ctx, "a");
     expect(await task.attach().catch(String)).toContain("task a not found");
-  }, 20_000);
+  }, 120_000);
 
   test("the first client's end of input is the process's where that was said, and output is still seen", async () => {
     await using task = await Logged.create("cat; echo end", { stdin: criInput({ once: true }) });
     const seen = textOf(await task.attach(all), typed("a\n", "x".repeat(300_000), "\n"));
     expect(await task.run()).toBe(0);
     expect((await seen).stdout).toBe(`a\n${"x".repeat(300_000)}\nend\n`);
-  }, 20_000);
+  }, 120_000);
 
   test("else input goes on with the next client, and a client leaves with the end of its input", async () => {
     await using task = await Logged.create("read a; read b; echo $a $b", { stdin: criInput({ once: false }) });
@@ -150,7 +150,7 @@ describe.skipIf(missing !== undefined)(`tasks that log as the CRI wants it${why}
     await textOf(await task.attach(all), typed("two\n"));
     expect(await ended).toBe(0);
     expect(task.lines()).toEqual(["stdout F one two"]);
-  }, 20_000);
+  }, 120_000);
 
   test("a terminal is one output, and takes what is typed", async () => {
     await using task = await Logged.create("read a; echo got $a; read b", {
@@ -172,7 +172,7 @@ describe.skipIf(missing !== undefined)(`tasks that log as the CRI wants it${why}
     expect(seen).toStartWith("word\r\ngot word\r\n");
     expect(await ended).toBe(0);
     expect(task.lines().slice(0, 2)).toEqual(["stdout F word", "stdout F got word"]);
-  }, 20_000);
+  }, 120_000);
 
   test("what comes while there is no daemon is in the log, and the next one reaches it and its clients", async () => {
     await using task = await Logged.create("sleep 0.3; echo alone; read a; echo $a", {
@@ -191,7 +191,7 @@ describe.skipIf(missing !== undefined)(`tasks that log as the CRI wants it${why}
     expect(await textOf(await streams.attach(all), typed("again\n"))).toEqual({ stdout: "again\n", stderr: "" });
     expect((await ended).exitStatus).toBe(0);
     expect([task.lines(`${task.log}.1`), task.lines()]).toEqual([["stdout F alone"], ["stdout F again"]]);
-  }, 20_000);
+  }, 120_000);
 
   test("a task without a log has clients all the same; other streams have none", async () => {
     await using task = await Logged.create("echo out", { stdout: criOutput("", 0), stderr: "" });
@@ -200,5 +200,5 @@ describe.skipIf(missing !== undefined)(`tasks that log as the CRI wants it${why}
     expect((await seen).stdout).toBe("out\n");
     await using other = await Logged.create("true", { stdout: "", stderr: "" });
     expect(await other.attach().catch(String)).toContain('was not created with streams of the scheme "cri"');
-  }, 20_000);
+  }, 120_000);
 });

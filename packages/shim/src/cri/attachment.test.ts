@@ -67,11 +67,11 @@ test("a client that takes nothing for long is let go, and nobody waits for it an
 
 test("one that takes little, but does, is kept", async () => {
   using stdout = small();
-  const client = new Attachment({ stdout: stdout.write }, { patienceMs: 40 });
+  const client = new Attachment({ stdout: stdout.write }, { patienceMs: 1000 });
   const given = client.give("stdout", chunk);
   const into = new Uint8Array(page);
   for (let taken = 0; taken < 4; taken++) {
-    await Bun.sleep(20);
+    await Bun.sleep(300);
     expect(read(stdout.read, into)).toBe(page);
   }
   await given;
