@@ -10,8 +10,10 @@
  */
 
 import type {
+  ContainerAttributes,
   ContainerStats,
   ContainerStatsFilter,
+  FilesystemIdentifier,
   MetricDescriptor,
   PodSandboxMetrics,
   PodSandboxStats,
@@ -29,7 +31,7 @@ import type { Pod, PodContainer } from "../model.ts";
 import { Pace } from "../pace.ts";
 import { type Group, Groups } from "./groups.ts";
 import { interfacesOf } from "./interfaces.ts";
-import { type Layers, type LayerUse, layerId } from "./layers.ts";
+import { type Layers, layerId } from "./layers.ts";
 import { cpuMessage, ioMessage, memoryMessage, networkMessage, swapMessage } from "./messages.ts";
 import { Rates } from "./rates.ts";
 import { type ShimStats, shimStats, useOfShim } from "./shim-stats.ts";
@@ -79,6 +81,9 @@ export class Stats {
   readonly #groups = new Map<string, Group | undefined>();
   readonly #rates: Rates;
   readonly #layers: Pick<Layers, "ask" | "of">;
+  /** What messages have in common with the ones before is the same object, which needn't be encoded again. */
+  readonly #attributes = new WeakMap<PodContainer, ContainerAttributes>();
+  readonly #fileSystems = new Map<string, FilesystemIdentifier>();
 
   constructor(options: StatsOptions) {
     this.#options = options;
@@ -105,7 +110,8 @@ export class Stats {
     const asked = this.#askShims(containers);
     const stats: ContainerStats[] = [];
     for (const container of containers) {
-      stats.push(this.#message(container, await this.#useOf(container, asked)));
+      const use = this.#useOf(container, asked);
+      stats.push(this.#message(container, use instanceof Promise ? await use : use));
       if (pace.due) await pace.rest();
     }
     return stats;
@@ -225,11 +231,14 @@ export class Stats {
     return new Map(outside.map((container) => [container.id, this.#toldOf(container)]));
   }
 
-  /** One look at a container. Undefined if it doesn't run. */
-  async #useOf(container: PodContainer, asked?: Told, wantsTasks = false): Promise<Use | undefined> {
+  /** One look at a container, at once if it has a group here. Undefined if it doesn't run. */
+  #useOf(container: PodContainer, asked?: Told, wantsTasks = false): Use | undefined | Promise<Use | undefined> {
     if (container.status.state !== "running") return undefined;
     const group = this.#groupOf(container);
-    if (group !== undefined) return useOf(this.#files, group, wantsTasks);
+    return group === undefined ? this.#useToldOf(container, asked) : useOf(this.#files, group, wantsTasks);
+  }
+
+  async #useToldOf(container: PodContainer, asked: Told | undefined): Promise<Use | undefined> {
     const told = await (asked?.get(container.id) ?? this.#toldOf(container));
     return told === undefined ? undefined : useOfShim(told, nowNanos());
   }
@@ -262,12 +271,11 @@ export class Stats {
   }
 
   #message(container: PodContainer, use: Use | undefined): ContainerStats {
-    const { id, config, status } = container;
-    const { metadata, labels, annotations } = config;
-    const attributes = { id, metadata, labels, annotations };
-    const layer = this.#layers.of(layerOf(container));
-    const mountpoint = this.#layerDirectory(container);
-    const writableLayer = { ...layerMessage(layer), fsId: { mountpoint } };
+    const { id, status } = container;
+    const attributes = this.#attributesOf(container);
+    const fsId = this.#fileSystemOf(container);
+    const { at, bytes, inodes } = this.#layers.of(layerOf(container));
+    const writableLayer = { timestamp: at, fsId, usedBytes: { value: bytes }, inodesUsed: { value: inodes } };
     if (use === undefined)
       return { attributes, writableLayer, cpu: undefined, memory: undefined, swap: undefined, io: undefined };
     const rate = use.cpuNs === undefined ? undefined : this.#rates.take(id, use.at, use.cpuNs, status.startedAt);
@@ -279,6 +287,24 @@ export class Stats {
       swap: swapMessage(use),
       io: ioMessage(use),
     };
+  }
+
+  #attributesOf(container: PodContainer): ContainerAttributes {
+    const before = this.#attributes.get(container);
+    if (before !== undefined) return before;
+    const { metadata, labels, annotations } = container.config;
+    const attributes = { id: container.id, metadata, labels, annotations };
+    this.#attributes.set(container, attributes);
+    return attributes;
+  }
+
+  #fileSystemOf(container: PodContainer): FilesystemIdentifier {
+    const mountpoint = this.#layerDirectory(container);
+    const before = this.#fileSystems.get(mountpoint);
+    if (before !== undefined) return before;
+    const fileSystem = { mountpoint };
+    this.#fileSystems.set(mountpoint, fileSystem);
+    return fileSystem;
   }
 
   async #podMessage(pod: Pod, pace: Pace, asked?: Told): Promise<PodSandboxStats> {
@@ -318,10 +344,6 @@ export class Stats {
 }
 
 const layerOf = ({ place }: PodContainer): string => layerId(place.snapshotter, place.snapshotKey);
-
-function layerMessage({ at, bytes, inodes }: LayerUse) {
-  return { timestamp: at, usedBytes: { value: bytes }, inodesUsed: { value: inodes } };
-}
 
 const hasLabels = (labels: Readonly<Record<string, string>>, selector: Readonly<Record<string, string>>): boolean =>
   Object.entries(selector).every(([key, value]) => labels[key] === value);

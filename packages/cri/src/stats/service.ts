@@ -1,11 +1,11 @@
 import {
-  ListContainerStatsResponse,
   ListPodSandboxMetricsResponse,
   ListPodSandboxStatsResponse,
   type RuntimeServiceDefinition,
 } from "@hull/api/gen/cri/v1/cri";
 import type { ServiceImplementation } from "@hull/api/rpc";
 import { encodedInSteps, pagesOf } from "@hull/api/steps";
+import { encodedStats } from "./encode.ts";
 import type { Stats } from "./index.ts";
 
 type Methods = ServiceImplementation<typeof RuntimeServiceDefinition>;
@@ -20,11 +20,7 @@ export const statsMethods = (stats: Stats) =>
       return { stats: await stats.containerStats(containerId) };
     },
     async listContainerStats({ filter }) {
-      const pages = pagesOf(await stats.listContainerStats(filter));
-      return await encodedInSteps(
-        ListContainerStatsResponse,
-        pages.map((page) => ({ stats: page })),
-      );
+      return await encodedStats(await stats.listContainerStats(filter));
     },
     async *streamContainerStats({ filter }) {
       for (const containerStats of pagesOf(await stats.listContainerStats(filter))) yield { containerStats };

@@ -1,5 +1,5 @@
 import { SnapshotCommit, SnapshotPrepare, SnapshotRemove } from "@hull/api/gen/containerd/events/snapshot";
-import { alreadyExists, failedPrecondition, invalidArgument, notFound } from "@hull/errors";
+import { alreadyExists, failedPrecondition, type HullError, invalidArgument, notFound } from "@hull/errors";
 import type { Context } from "../context.ts";
 import type { EventExchange } from "../events/index.ts";
 import type { Labels, Nanoseconds } from "../labels.ts";
@@ -85,7 +85,11 @@ export class SnapshotRecords {
 
   /** As `get`, without the parents: what is enough to measure one. @throws NotFound */
   place(ctx: Context, key: string): Omit<SnapshotRecord, "parents"> {
-    return placeOf(this.#row(requireNamespace(ctx), key));
+    const row = this.#sql
+      .prepare("SELECT id, kind, backend FROM snapshots WHERE namespace = ? AND snapshotter = ? AND key = ?")
+      .get(requireNamespace(ctx), this.#snapshotter, key);
+    if (row === undefined) throw missing(key);
+    return placeOf(row);
   }
 
   /** As `get`, of one that can be mounted. @throws NotFound; FailedPrecondition for a committed one */
@@ -382,7 +386,7 @@ export class SnapshotRecords {
 
   #row(namespace: string, key: string): SqlRow {
     const row = this.#find(namespace, key);
-    if (row === undefined) throw notFound(`snapshot ${key} does not exist`);
+    if (row === undefined) throw missing(key);
     return row;
   }
 
@@ -411,6 +415,8 @@ export class SnapshotRecords {
 
 const select =
   "SELECT s.*, p.key AS parent FROM snapshots s LEFT JOIN snapshots p ON p.id = s.parent_id WHERE s.namespace = ? AND s.snapshotter = ?";
+
+const missing = (key: string): HullError => notFound(`snapshot ${key} does not exist`);
 
 const now = (): Nanoseconds => BigInt(Date.now()) * 1_000_000n;
 
