@@ -1,7 +1,7 @@
 /**
  * The side-by-side benchmark: the same work on hull and on a real containerd, turn by turn in one run.
  *
- *   npm run bench [-- --quick] [-- --only run,import,pods,node,…] [-- --pods 110] [-- --ways REGEXP] [-- --markdown]
+ *   npm run bench [-- --quick] [-- --only run,import,pods,node,…] [-- --rounds 5] [-- --pods 110] [-- --ways REGEXP] [-- --markdown]
  *
  * Prints a table of medians and ratios (as Markdown, to paste into a guide, with `--markdown`) and writes `bench/results/<time>.json`.
  * `--ways` chooses among those of `streaming` (exec, attach, port-forward). Figures of a noisy machine mean little by themselves; the ratios
@@ -38,12 +38,14 @@ const { values } = parseArgs({
     only: { type: "string" },
     pods: { type: "string" },
     ways: { type: "string" },
+    rounds: { type: "string" },
     markdown: { type: "boolean", default: false },
   },
 });
 const wanted = values.only?.split(",");
 const wants = (name: string): boolean => wanted === undefined || wanted.includes(name);
-const rounds = (count: number): number => (values.quick ? Math.max(3, Math.ceil(count / 5)) : count);
+const rounds = (count: number): number =>
+  values.rounds === undefined ? (values.quick ? Math.max(3, Math.ceil(count / 5)) : count) : Number(values.rounds);
 const image = "docker.io/library/busybox:latest";
 const samples: Sample[] = [];
 const tables: Table[] = [];

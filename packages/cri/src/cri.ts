@@ -26,7 +26,7 @@ import type { SandboxStore } from "@hull/engine/sandbox/index";
 import type { Snapshotter } from "@hull/engine/snapshots/index";
 import type { Transfer } from "@hull/engine/transfer/index";
 import type { Warnings } from "@hull/engine/warnings/index";
-import { unimplemented } from "@hull/errors";
+import { HullError, unimplemented } from "@hull/errors";
 import type { CriConfig, CriGrpcConfig } from "./config.ts";
 import { Containers } from "./containers/index.ts";
 import { ContainerEvents } from "./events/index.ts";
@@ -242,7 +242,12 @@ export async function startCri(init: PluginInit<CriGrpcConfig>, config: CriConfi
   await imageVolumes.releaseOthers(new Set(podStore.list().map(({ id }) => id)));
   await containers.recover();
   // They may go on for as long as their containers do.
-  for (const { id } of containerStore.list()) void endLeftCommands(exec, id);
+  for (const { id } of containerStore.list()) {
+    endLeftCommands(exec, id).catch((thrown: unknown) => {
+      const { message: error } = HullError.from(thrown);
+      log.log("warn", "commands of an earlier run could not be ended", { container: id, error });
+    });
+  }
   const streaming = await StreamingServer.start({
     host: new TaskStreamingHost({
       ...exec,
