@@ -1,10 +1,11 @@
 /** What is done when a shim has come to rest: it will mostly wait from here on, often for days, and there is one for each container. */
 
-import { releaseCode, releaseZeroPages } from "@hull/sys/memory";
+import { releaseCode, releasePages } from "@hull/sys/memory";
+import { RestPace } from "./rest-pace.ts";
 
 let timer: ReturnType<typeof setTimeout> | undefined;
+let pace = new RestPace();
 
-const restMs = 1000;
 /** How long the runtime is given to shrink, which it does in a moment of its own. */
 const shrinkMs = 200;
 /** This one, and one of the engine's that it never wakes again after its start. */
@@ -32,27 +33,36 @@ export function leaveBehind(bytes: number): void {
   Bun.gc(true);
 }
 
-/** To be called when there was work; gives back what it needed once no more has come for a while. */
+/** To be called when the shim gets something to keep, or has nothing any more: how often it was asked before says nothing of now. */
+export function beginAnew(): void {
+  pace = new RestPace();
+  restWhenIdle();
+}
+
+/** To be called when there was work, as there is in each answer; gives back what it needed once no more has come for a while. */
 export function restWhenIdle(): void {
   clearTimeout(timer);
   busy = false;
-  timer = setTimeout(() => {
-    if (busy) {
-      restWhenIdle();
-      return;
-    }
-    for (const release of buffers) release();
-    Bun.gc(true);
-    Bun.shrink();
-    timer = setTimeout(releasePages, shrinkMs);
-    timer.unref();
-  }, restMs);
+  timer = setTimeout(rest, pace.work(performance.now()));
   timer.unref();
 }
 
-function releasePages(): void {
+function rest(): void {
+  if (busy) {
+    restWhenIdle();
+    return;
+  }
+  pace.rest(performance.now());
+  for (const release of buffers) release();
+  Bun.gc(true);
+  Bun.shrink();
+  timer = setTimeout(giveBack, shrinkMs);
+  timer.unref();
+}
+
+function giveBack(): void {
   try {
-    releaseZeroPages({ threads });
+    releasePages({ threads });
   } catch {
     // A kernel without these files, or a sandbox that keeps them away: it stays as it is.
   }

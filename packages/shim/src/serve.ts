@@ -9,6 +9,7 @@ import { TtrpcServer } from "@hull/ttrpc/server";
 import { Children } from "./children.ts";
 import type { Container } from "./container.ts";
 import { TaskEvents } from "./events.ts";
+import { restWhenIdle } from "./idle.ts";
 import { registerLazily, type ServiceNames } from "./lazy-service.ts";
 import { Publisher } from "./publisher.ts";
 import type { SandboxHost } from "./sandbox-service.ts";
@@ -75,7 +76,7 @@ export async function serve(socket: string, identity: () => Promise<Identity>): 
     // A turn later, when the answer has been written; unless somebody has come by then.
     if (isDone()) setImmediate(() => void (isDone() && exit()));
   };
-  const server = new TtrpcServer({ onAlone: leaveIfDone });
+  const server = new TtrpcServer({ onAlone: leaveIfDone, onAnswer: restWhenIdle });
   const containers = new Map<string, Container>();
   const service = taskService({
     children: new Children(),

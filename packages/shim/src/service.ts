@@ -10,7 +10,7 @@ import { cgroupPaths, mainDirectory, processesOf } from "./cgroup.ts";
 import type { Children } from "./children.ts";
 import { Container } from "./container.ts";
 import type { TaskEvents } from "./events.ts";
-import { restWhenIdle } from "./idle.ts";
+import { beginAnew } from "./idle.ts";
 import { ShimCgroup } from "./shim-cgroup.ts";
 
 /** What the service needs of the process that it runs in. */
@@ -59,6 +59,7 @@ export function taskService(shim: ShimProcess): ServiceImplementation<typeof Tas
         return await Container.create(request, shim.children, events);
       })();
       creating.set(id, container);
+      beginAnew();
       shim.occupied(true);
       try {
         containers.set(id, await container);
@@ -69,16 +70,12 @@ export function taskService(shim: ShimProcess): ServiceImplementation<typeof Tas
       }
     },
     async start({ id, execId }) {
-      const pid = await find(id).start(execId);
-      restWhenIdle();
-      return { pid };
+      return { pid: await find(id).start(execId) };
     },
     async delete({ id, execId }) {
       const { pid, exit } = await find(id).delete(execId);
       if (execId === "") containers.delete(id);
       if (isIdle()) rest();
-      // Others may go on here for days.
-      else if (execId === "") restWhenIdle();
       return { pid, exitStatus: exit?.status ?? 0, exitedAt: timestampOfNanos(exit?.at) };
     },
     async exec({ id, execId, terminal, stdin, stdout, stderr, spec }) {

@@ -12,7 +12,7 @@ import { invalidArgument } from "@hull/errors";
 import { isErrno } from "@hull/sys/errno";
 import { setNonBlocking } from "@hull/sys/fd";
 import { linesOf, readStream } from "@hull/sys/stream";
-import { restWhenIdle } from "./idle.ts";
+import { beginAnew } from "./idle.ts";
 import { detachStdio, type Identity, serve } from "./serve.ts";
 
 /** What a line of JSON on the input holds. */
@@ -29,7 +29,7 @@ export async function serveAsSpare(socket: string): Promise<void> {
   }
   detachStdio(1);
   for await (const line of lines()) {
-    if (line === "") restWhenIdle();
+    if (line === "") beginAnew();
     if (line === "" || assigned) next = Promise.withResolvers<Identity>();
     assigned = line !== "";
     if (assigned) next.resolve(parseAssignment(line));

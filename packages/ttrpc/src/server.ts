@@ -20,6 +20,8 @@ export interface ListenOptions {
 export interface ServerOptions {
   /** Told when the last connection that was open has closed. */
   onAlone?: () => void;
+  /** Told after each call that was answered, or given up. */
+  onAnswer?: () => void;
 }
 
 /**
@@ -31,11 +33,11 @@ export class TtrpcServer implements AsyncDisposable {
   readonly #services = new Map<string, ReadonlyMap<string, BoundMethod>>();
   readonly #connections = new Set<ServerConnection>();
   readonly #listeners: LinkListener[] = [];
-  readonly #onAlone: (() => void) | undefined;
+  readonly #options: ServerOptions;
   #stopping = false;
 
-  constructor({ onAlone }: ServerOptions = {}) {
-    this.#onAlone = onAlone;
+  constructor(options: ServerOptions = {}) {
+    this.#options = options;
   }
 
   /** Serves a service from now on; one that was registered under the same name is replaced. */
@@ -59,10 +61,12 @@ export class TtrpcServer implements AsyncDisposable {
 
   /** Serves one connection that was made elsewhere. */
   accept(link: ByteLink): void {
-    const connection = new ServerConnection(link, this.#services, () => {
+    const { onAlone, onAnswer } = this.#options;
+    const onClosed = (): void => {
       this.#connections.delete(connection);
-      if (this.#connections.size === 0) this.#onAlone?.();
-    });
+      if (this.#connections.size === 0) onAlone?.();
+    };
+    const connection = new ServerConnection(link, this.#services, { onClosed, onAnswer });
     this.#connections.add(connection);
   }
 
@@ -98,13 +102,19 @@ class ServerConnection {
   readonly #services: ReadonlyMap<string, ReadonlyMap<string, BoundMethod>>;
   readonly #calls = new Map<number, ServerCall>();
   readonly #hold: (change: number) => void;
+  readonly #onAnswer: (() => void) | undefined;
   readonly #closed: Promise<void>;
   #lastId = 0;
   #stopping = false;
 
-  constructor(link: ByteLink, services: ReadonlyMap<string, ReadonlyMap<string, BoundMethod>>, onClosed: () => void) {
+  constructor(
+    link: ByteLink,
+    services: ReadonlyMap<string, ReadonlyMap<string, BoundMethod>>,
+    { onClosed, onAnswer }: { onClosed: () => void; onAnswer: (() => void) | undefined },
+  ) {
     this.#link = link;
     this.#services = services;
+    this.#onAnswer = onAnswer;
     this.#hold = throttle(link);
     const decoder = new FrameDecoder();
     this.#closed = new Promise((resolve) => {
@@ -172,6 +182,7 @@ class ServerConnection {
   #finish(streamId: number, call: ServerCall): void {
     call.finish();
     this.#calls.delete(streamId);
+    this.#onAnswer?.();
     this.#closeIfIdle();
   }
 
