@@ -109,6 +109,73 @@ suite(`hull network${why === undefined ? "" : ` (skipped: ${why})`}`, () => {
     expect(await ok("exec", "plain", "hostname", "-i")).toBe(await addressOf("plain"));
   });
 
+  test("a container is put on another one, and taken from one, while it runs and while it doesn't", async () => {
+    const networksOf = async (container: string): Promise<string[]> =>
+      Object.keys(JSON.parse(await ok("inspect", "-f", "{{json .NetworkSettings.Networks}}", container))).sort();
+    const refused = async (...args: string[]): Promise<string> => (await hull("network", ...args)).stderr;
+    await start(front, "both");
+    expect(await reaches("both", "other")).toBe(false);
+    await ok("network", "connect", "--alias", "two", back, "both");
+    for (const [from, to] of [
+      ["both", "other"],
+      ["other", "both"],
+      ["other", "two"],
+      ["both", "db"],
+      ["db", "both"],
+    ] as const)
+      expect({ from, to, reaches: await reaches(from, to) }).toEqual({ from, to, reaches: true });
+    expect(await reaches("db", "two")).toBe(false);
+    expect(await networksOf("both")).toEqual([back, front].sort());
+    expect(await ok("ps", "--filter", `network=${back}`, "--format", "{{.Names}} {{.Networks}}")).toContain(
+      `both ${front},${back}`,
+    );
+    expect(await refused("connect", back, "both")).toContain(
+      `endpoint with name both already exists in network ${back}`,
+    );
+
+    // It is on both in its next life, whoever is renamed meanwhile.
+    await ok("rename", "both", "twice");
+    expect(await reaches("other", "twice")).toBe(true);
+    await ok("restart", "-t", "0", "twice");
+    for (const to of ["db", "other"]) expect(await reaches("twice", to)).toBe(true);
+    expect(await reaches("other", "two")).toBe(true);
+
+    await ok("network", "disconnect", front, "twice");
+    expect(await networksOf("twice")).toEqual([back]);
+    expect([await reaches("twice", "db"), await reaches("db", "twice")]).toEqual([false, false]);
+    expect(await reaches("twice", "other")).toBe(true);
+    expect(await ok("exec", "twice", "cat", "/etc/hosts")).not.toContain(front);
+    expect(await ok("exec", "twice", "ip", "route")).toMatch(/^default via .* dev eth1/m);
+    expect(await refused("disconnect", front, "twice")).toContain(`is not connected to network ${front}`);
+    await ok("restart", "-t", "0", "twice");
+    expect(await networksOf("twice")).toEqual([back]);
+    expect(await reaches("other", "twice")).toBe(true);
+
+    // One that was made without a network has no files of names to write into while it runs.
+    await ok("run", "-d", "--name", "alone", "busybox", "sleep", "1000");
+    expect(await refused("connect", back, "alone")).toContain("stop it, connect it, and start it again");
+    await ok("stop", "-t", "0", "alone");
+    await ok("network", "connect", back, "alone");
+    await ok("start", "alone");
+    expect([await reaches("alone", "other"), await reaches("other", "alone")]).toEqual([true, true]);
+    await ok("stop", "-t", "0", "alone");
+    await ok("network", "disconnect", back, "alone");
+    await ok("start", "alone");
+    expect(await networksOf("alone")).toEqual([]);
+
+    // Published ports go to the network that can publish them.
+    await start(front, "shown", "-p", "80");
+    await ok("network", "disconnect", front, "shown");
+    expect(await ok("port", "shown")).toBe("");
+    await ok("network", "connect", back, "shown");
+    expect(await ok("port", "shown")).toMatch(/^80\/tcp -> /);
+
+    expect(await refused("connect", "host", "shown")).toContain("hull run --network host");
+    expect(await refused("connect", "nowhere", "shown")).toContain("no such network");
+    expect(await refused("connect", "--ip", "10.1.1.1", back, "shown")).toContain('"--ip" is not supported');
+    await ok("rm", "-f", "twice", "alone", "shown");
+  }, 300_000);
+
   test("an internal one has no way out", async () => {
     await ok("network", "create", "--internal", "--ipv6", closed);
     await start(closed, "hermit");

@@ -32,6 +32,29 @@ export const networkCommands: Command = {
       load: async () => (await import("./commands/network-create.ts")).createNetworks,
     }),
     command({
+      name: "connect",
+      summary: "Put a container on one more network, also while it runs",
+      usage: "[flags] NETWORK CONTAINER",
+      flags: defineFlags({
+        alias: { kind: "list", value: "NAME", summary: "Another name for it on this network" },
+        ip: { kind: "text", value: "IP", summary: "Address", supported: false },
+        ip6: { kind: "text", value: "IP", summary: "Address of IPv6", supported: false },
+        link: { kind: "list", value: "CONTAINER[:NAME]", summary: "Name for another container", supported: false },
+        "link-local-ip": { kind: "list", value: "IP", summary: "Address for this link alone", supported: false },
+        "driver-opt": { kind: "list", value: "KEY=VALUE", summary: "Option of a driver", supported: false },
+      }),
+      load: async () => (await import("./commands/network-connect.ts")).connectNetwork,
+    }),
+    command({
+      name: "disconnect",
+      summary: "Take a container from a network, also while it runs",
+      usage: "[flags] NETWORK CONTAINER",
+      flags: defineFlags({
+        force: { kind: "switch", aliases: ["f"], summary: "Also if its interface can't be taken away" },
+      }),
+      load: async () => (await import("./commands/network-connect.ts")).disconnectNetwork,
+    }),
+    command({
       name: "ls",
       aliases: ["list"],
       summary: "List networks",

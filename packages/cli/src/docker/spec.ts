@@ -17,6 +17,7 @@ import {
   type SpecMount,
   type SpecUser,
   withAddedCapabilities,
+  withAppArmor,
   withCapabilities,
   withCgroupMount,
   withCpu,
@@ -141,10 +142,6 @@ function confinement(flags: RunFlags): SpecMiddleware[] {
   if (options.some((option) => option.startsWith("seccomp"))) return capabilities;
   return [...capabilities, seccomp];
 }
-
-const withAppArmor =
-  (apparmorProfile: string): SpecMiddleware =>
-  (spec) => ({ ...spec, process: { ...spec.process, apparmorProfile } });
 
 const capability = (name: string): string => name.toUpperCase().replace(/^(CAP_)?/, "CAP_");
 

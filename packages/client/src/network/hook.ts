@@ -1,9 +1,13 @@
 import { existsSync, mkdirSync, rmSync, writeFileSync, writeSync } from "node:fs";
+import { isIP } from "node:net";
 import { dirname, join } from "node:path";
 import { text } from "node:stream/consumers";
-import { type Attachment, addressesOf } from "@hull/cni";
+import { type Attachment, addressBytes, addressesOf } from "@hull/cni";
 import { HullError, invalidArgument } from "@hull/errors";
+import { addDefaultRoute } from "@hull/sys/interface";
 import { mountAll, unmountAll } from "@hull/sys/mount";
+import { inNetworkNamespace } from "@hull/sys/namespace";
+import { attachedNow, forgetAttached, noteAttached, noteDetached } from "./attached.ts";
 import { firstInterface } from "./connected.ts";
 import { joinNames, leaveNames, namesDirectory, readNaming } from "./names.ts";
 import { attachmentOf, cniIn, hasNames, keyOf, networkNamed } from "./networks.ts";
@@ -38,7 +42,7 @@ export interface HookRequest {
 export async function networkHook([request = ""]: readonly string[]): Promise<number> {
   try {
     const asked = parseRequest(request);
-    if (asked.action === "detach") await detach(asked, process.env);
+    if (asked.action === "detach") await detachAll(asked, process.env);
     else {
       const { pid } = JSON.parse(await text(process.stdin)) as { pid?: unknown };
       if (typeof pid !== "number" || pid <= 0) throw invalidArgument("the runtime told no pid of the container");
@@ -59,13 +63,14 @@ export async function attach(request: HookRequest, pid: number, env: Environment
   hold(pid, attachment.netns);
   try {
     const result = await cniIn(env).add(network, attachment);
+    noteAttached(directory, attachment.containerId, request);
     if (naming === undefined) return;
     const addresses = addressesOf(result).map(({ address }) => address.replace(/\/.*/, ""));
     const known = readNaming(naming);
     // Its name, what this network calls it, and its id.
     const names =
       aliases === undefined ? known.names : [...known.names.slice(0, 1), ...aliases, ...known.names.slice(-1)];
-    const member = { key: keyOf({ owner: undefined, ...request }), addresses, ...known, names };
+    const member = { key: attachment.containerId, addresses, ...known, names };
     joinNames(namesDirectory(directory), network.name, member, { peers: hasNames(network, env) });
   } catch (error) {
     letGo(attachment.netns);
@@ -75,11 +80,39 @@ export async function attach(request: HookRequest, pid: number, env: Environment
 
 /** Takes a container from a network, whether or not it still runs. */
 export async function detach(request: HookRequest, env: Environment): Promise<void> {
-  const network = networkNamed(request.network, env);
+  const { directory } = request;
   const attachment = attachmentFor(request);
-  leaveNames(namesDirectory(request.directory), network.name, keyOf({ owner: undefined, ...request }));
+  leaveNames(namesDirectory(directory), request.network, attachment.containerId);
+  noteDetached(directory, attachment.containerId, request.network);
+  const network = networkNamed(request.network, env);
   await cniIn(env).remove(network, existsSync(attachment.netns) ? attachment : { ...attachment, netns: "" });
   letGo(attachment.netns);
+}
+
+/** At the end of a container: from the network that is asked for, and all that it was connected to since its start. */
+async function detachAll(request: HookRequest, env: Environment): Promise<void> {
+  const { directory } = request;
+  const key = keyOf({ owner: undefined, ...request });
+  const others = (attachedNow(directory, key) ?? []).filter(({ network }) => network !== request.network);
+  forgetAttached(directory, key);
+  const results = await Promise.allSettled([request, ...others].map((each) => detach(each, env)));
+  for (const result of results) if (result.status === "rejected") throw result.reason;
+}
+
+/** Leads the way out of a container that runs through the first of its networks that has one, where none of them does since another was left. */
+export function keepWayOut(requests: readonly HookRequest[], env: Environment): void {
+  for (const request of requests) {
+    const attachment = attachmentFor(request);
+    const result = cniIn(env).resultOf(networkNamed(request.network, env), attachment);
+    for (const { dst, gw } of result?.routes ?? []) {
+      if (dst !== "0.0.0.0/0" && dst !== "::/0") continue;
+      const family = dst === "::/0" ? 6 : 4;
+      const gateway = gw ?? result?.ips.find(({ address }) => isIP(address.replace(/\/.*/, "")) === family)?.gateway;
+      const bytes = addressBytes(gateway ?? "");
+      if (bytes !== undefined)
+        inNetworkNamespace(attachment.netns, () => addDefaultRoute(attachment.interfaceName, bytes));
+    }
+  }
 }
 
 /** Each of its networks holds its namespace by itself: they come and go one by one. */

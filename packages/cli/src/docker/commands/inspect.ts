@@ -3,7 +3,7 @@ import type { Client } from "@hull/client/client";
 import { type Container, specOf } from "@hull/client/containers";
 import { type Image, platformImage } from "@hull/client/images";
 import { logPlaceOf } from "@hull/client/logs/place";
-import { addressOf, portsOf } from "@hull/client/network/index";
+import { addressesIn, type NetworkAddress, portsOf } from "@hull/client/network/index";
 import { parseRestartPolicy, restartLabels } from "@hull/engine/restart/policy";
 import { HullError, invalidArgument, isCode, notFound } from "@hull/errors";
 import type { Spec } from "@hull/oci/spec";
@@ -150,16 +150,20 @@ function networkSettings(container: Container, namespace: string, running: boole
     const key = `${containerPort}/${protocol}`;
     ports[key] = [...(ports[key] ?? []), { HostIp: hostIP, HostPort: String(hostPort) }];
   }
-  const found = running ? addressOf(container, namespace, process.env) : undefined;
+  const all = running ? addressesIn(container, namespace, process.env) : [];
+  const networks = all.map((found) => [found.network, settingsOf(found)] as const);
+  const [first] = all;
+  return { Ports: running ? ports : {}, ...settingsOf(first), Networks: Object.fromEntries(networks) };
+}
+
+function settingsOf(found: NetworkAddress | undefined): Record<string, string | number> {
   const [address = "", prefix = "0"] = found?.address.split("/") ?? [];
-  const settings = {
+  return {
     Gateway: found?.gateway ?? "",
     IPAddress: address,
     IPPrefixLen: Number(prefix),
     MacAddress: found?.mac ?? "",
   };
-  const networks = found === undefined ? {} : { [found.network]: settings };
-  return { Ports: running ? ports : {}, ...settings, Networks: networks };
 }
 
 function hostConfig(container: Container, spec: Spec | undefined): unknown {

@@ -1,12 +1,12 @@
 import { ContainersDefinition } from "@hull/api/gen/containerd/services/containers/v1/containers";
 import { NamespacesDefinition } from "@hull/api/gen/containerd/services/namespaces/v1/namespaces";
 import type { Client } from "@hull/client/client";
+import { networksOf } from "@hull/client/network/connected";
 import { membersOf, namesDirectory } from "@hull/client/network/names";
 import { ownNetworks, removeNetwork } from "@hull/client/network/own-networks";
 import { isCode } from "@hull/errors";
 import { needArguments } from "../find.ts";
 import type { Call } from "../globals.ts";
-import { labelNames } from "../labels.ts";
 import { heldNamespaces } from "../network/flags.ts";
 import { explain, openSession } from "../session.ts";
 import { agreed } from "./prune.ts";
@@ -49,6 +49,6 @@ async function usedNetworks(client: Client): Promise<Set<string>> {
     namespaces.map(({ name }) => client.withNamespace(name).service(ContainersDefinition).list({})),
   );
   return new Set(
-    lists.flatMap(({ containers }) => containers.map(({ labels }) => labels[labelNames.network] ?? "none")),
+    lists.flatMap(({ containers }) => containers.flatMap((container) => networksOf(container).map(({ name }) => name))),
   );
 }

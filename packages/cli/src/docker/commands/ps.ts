@@ -1,6 +1,7 @@
 import { ContainersDefinition } from "@hull/api/gen/containerd/services/containers/v1/containers";
 import { dateOfTimestamp } from "@hull/api/timestamp";
 import { type Container, specOf } from "@hull/client/containers";
+import { networksOf } from "@hull/client/network/connected";
 import { formatPorts, portsOf } from "@hull/client/network/index";
 import { invalidArgument } from "@hull/errors";
 import { nameOf, needArguments, repositoryAndTag } from "../find.ts";
@@ -76,7 +77,7 @@ export async function ps(call: Call<PsFlags>): Promise<number> {
       Labels: Object.entries(userLabels(container.labels))
         .map(([key, value]) => `${key}=${value}`)
         .join(","),
-      Networks: container.labels[labelNames.network] ?? "none",
+      Networks: networkNames(container).join(","),
       Mounts: mountsGiven(container)
         .map(({ source = "" }) => source)
         .join(","),
@@ -84,6 +85,12 @@ export async function ps(call: Call<PsFlags>): Promise<number> {
   });
   await printRows(host, rows, { format: flags.format, columns });
   return 0;
+}
+
+/** The networks that it is on, or "none" or "host". */
+function networkNames(container: Container): string[] {
+  const names = networksOf(container).map(({ name }) => name);
+  return names.length > 0 ? names : [container.labels[labelNames.network] ?? "none"];
 }
 
 function createdOf({ createdAt }: Container): number {
@@ -138,7 +145,7 @@ function matches({ key, value }: Filter, container: Container, { status, exitCod
     case "exited":
       return status === "exited" && exitCode === Number(value);
     case "network":
-      return (container.labels[labelNames.network] ?? "none") === value;
+      return networkNames(container).includes(value);
     case "publish":
       return portsOf(container).some(({ hostPort }) => hostPort === Number(value.split("/")[0]));
     case "ancestor": {

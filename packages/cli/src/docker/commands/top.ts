@@ -20,12 +20,12 @@ export async function top(call: Call): Promise<number> {
     encoding: "utf8",
   });
   if (error !== undefined) throw failedPrecondition("ps(1) is not there: install procps", { cause: error });
-  if (status !== 0) throw invalidArgument(`ps ${options.join(" ")}: ${stderr.trim()}`);
+  if (status !== 0) throw invalidArgument(`${["ps", ...options].join(" ")}: ${stderr.trim()}`);
   const [heading = "", ...lines] = stdout.trimEnd().split("\n");
   const names = heading.trim().split(/\s+/);
   const place = names.indexOf("PID");
   if (place < 0)
-    throw invalidArgument(`ps ${options.join(" ")} shows no column PID, which tells the container's processes`);
+    throw invalidArgument(`${["ps", ...options].join(" ")} shows no column PID, which tells the container's processes`);
   const rows = lines
     .map((line) => {
       const cells = line.trim().split(/\s+/);
