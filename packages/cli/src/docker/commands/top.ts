@@ -9,23 +9,22 @@ import { runningTask } from "./lifecycle.ts";
 
 /** `hull top CONTAINER [PS OPTION…]`: the processes of a container, as the host's ps(1) sees them. */
 export async function top(call: Call): Promise<number> {
-  const [key, ...options] = call.args;
+  const [key, ...given] = call.args;
+  const options = given.length === 0 ? ["-ef"] : given;
   if (key === undefined) throw invalidArgument("a container is needed; see --help");
   await using client = await openSession(call);
   const container = await findContainer(client, key);
   await runningTask(client, container);
   const { processes } = await client.service(TasksDefinition).listPids({ containerId: container.id });
   const pids = new Set(processes.map(({ pid }) => pid));
-  const { status, stdout, stderr, error } = spawnSync("ps", options.length === 0 ? ["-ef"] : options, {
-    encoding: "utf8",
-  });
+  const { status, stdout, stderr, error } = spawnSync("ps", options, { encoding: "utf8" });
   if (error !== undefined) throw failedPrecondition("ps(1) is not there: install procps", { cause: error });
-  if (status !== 0) throw invalidArgument(`${["ps", ...options].join(" ")}: ${stderr.trim()}`);
+  if (status !== 0) throw invalidArgument(`ps ${options.join(" ")}: ${stderr.trim()}`);
   const [heading = "", ...lines] = stdout.trimEnd().split("\n");
   const names = heading.trim().split(/\s+/);
   const place = names.indexOf("PID");
   if (place < 0)
-    throw invalidArgument(`${["ps", ...options].join(" ")} shows no column PID, which tells the container's processes`);
+    throw invalidArgument(`ps ${options.join(" ")} shows no column PID, which tells the container's processes`);
   const rows = lines
     .map((line) => {
       const cells = line.trim().split(/\s+/);
