@@ -309,8 +309,12 @@ suite(`hull ctr, beside the real ctr${noContainerd === undefined ? "" : ` (skipp
         expect(await client(side, ["run", "--rm", names[who], who, "cat", "/etc/who"])).toMatchObject({ stdout: who });
         await theirs(side, ["images", "rm", "--sync", names[who]]);
         await theirs(side, imported);
-        expect(await client(side, ["images", "mount", names[who], target])).toMatchObject({ status: 0 });
+        const mount = ["images", "mount", "--label", "mounted=yes", names[who], target];
+        expect(await client(side, mount)).toMatchObject({ status: 0 });
         try {
+          // The real one takes the flag for nothing.
+          const labels = (await theirs(side, ["images", "ls", `name==${names[who]}`])).stdout;
+          expect(labels.includes("mounted=yes")).toBe(client === own);
           expect(readFileSync(`${target}/etc/who`, "utf8")).toBe(who);
         } finally {
           await client(side, ["images", "unmount", "--rm", target]);

@@ -17,6 +17,8 @@ export interface Flag {
   readonly default?: string | number;
   /** False for a flag that is known and not served yet: using it is an error that says so. */
   readonly supported?: false;
+  /** Why it isn't served, for the error. */
+  readonly why?: string;
   /** True to keep it out of the help. */
   readonly hidden?: boolean;
   /** What the value can be, where that is known: for completion. */

@@ -11,6 +11,7 @@ const flags = defineFlags({
   size: { kind: "integer", summary: "", default: 3 },
   wait: { kind: "duration", summary: "" },
   later: { kind: "switch", summary: "", supported: false },
+  never: { kind: "switch", summary: "", supported: false, why: "there is no such thing" },
 });
 
 const parse = (dialect: Dialect, args: string[], stopAtArgument = false, env: Record<string, string> = {}) =>
@@ -63,6 +64,7 @@ test("the environment gives what the command line leaves out", () => {
 
 test("a flag that is known and not served is refused", () => {
   expect(() => parse("go", ["--later"])).toThrow('flag "--later" is not supported by hull yet');
+  expect(() => parse("go", ["--never"])).toThrow('flag "--never" is not supported by hull: there is no such thing');
 });
 
 test("from the first argument on, all belongs to the container", () => {

@@ -159,7 +159,10 @@ class Parser {
   #set(name: string, text: string, written: string): void {
     const flag = this.#flags[name];
     if (flag === undefined) return;
-    if (flag.supported === false) throw invalidArgument(`flag "--${name}" is not supported by hull yet`);
+    if (flag.supported === false)
+      throw invalidArgument(
+        `flag "--${name}" is not supported by hull${flag.why === undefined ? " yet" : `: ${flag.why}`}`,
+      );
     this.#given.add(name);
     if (flag.kind === "list") {
       const list = this.#lists.get(name) ?? [];

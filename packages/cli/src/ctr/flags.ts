@@ -5,6 +5,9 @@ import { defaultRuntime, snapshotterFlag } from "./globals.ts";
 
 const quiet = (what: string) => ({ kind: "switch", aliases: ["q"], summary: `print only ${what}` }) as const;
 
+/** Why a flag of containerd's main branch isn't served. */
+const unreleased = "containerd has it not released yet";
+
 export const pluginsList = defineFlags({
   quiet: quiet("the plugin ids"),
   detailed: { kind: "switch", aliases: ["d"], summary: "print detailed information about each plugin" },
@@ -115,7 +118,7 @@ export const imagesPush = defineFlags({
 export const imagesMount = defineFlags({
   ...registryFlags,
   snapshotter: snapshotterFlag,
-  label: { kind: "list", summary: "labels to attach to the image", supported: false },
+  label: { kind: "list", summary: "labels to attach to the image" },
   rw: { kind: "switch", summary: "Enable write support on the mount" },
   platform: { kind: "text", summary: "Mount the image for the specified platform" },
   "sync-fs": {
@@ -127,7 +130,12 @@ export const imagesMount = defineFlags({
 export const imagesUnmount = defineFlags({
   ...registryFlags,
   snapshotter: snapshotterFlag,
-  label: { kind: "list", summary: "labels to attach to the image", supported: false },
+  label: {
+    kind: "list",
+    summary: "labels to attach to the image",
+    supported: false,
+    why: "what is unmounted is a place, not an image; ctr images label does it",
+  },
   rm: { kind: "switch", summary: "remove the snapshot after a successful unmount" },
 });
 export const imagesUsage = defineFlags({ snapshotter: snapshotterFlag });
@@ -144,9 +152,9 @@ export const imagesConvert = defineFlags({
   zstd: { kind: "switch", summary: "convert layers to zstd (hull's own)" },
   platform: { kind: "list", summary: "Pull content from a specific platform" },
   "all-platforms": { kind: "switch", summary: "exports content from all platforms" },
-  erofs: { kind: "text", summary: "convert layers to EROFS", supported: false },
-  "erofs-compressors": { kind: "text", summary: "compressors of EROFS layers", supported: false },
-  "erofs-mkfs-options": { kind: "text", summary: "options of mkfs.erofs", supported: false },
+  erofs: { kind: "text", summary: "convert layers to EROFS", supported: false, why: unreleased },
+  "erofs-compressors": { kind: "text", summary: "compressors of EROFS layers", supported: false, why: unreleased },
+  "erofs-mkfs-options": { kind: "text", summary: "options of mkfs.erofs", supported: false, why: unreleased },
 });
 export const imagesPull = defineFlags({
   ...registryFlags,
@@ -354,7 +362,13 @@ export const shimExec = defineFlags({
   spec: { kind: "text", summary: "runtime spec" },
 });
 export const snapshotsMounts = defineFlags({
-  temp: { kind: "switch", summary: "mount the snapshot at a temporary place", supported: false, hidden: true },
+  temp: {
+    kind: "switch",
+    summary: "mount the snapshot at a temporary place",
+    supported: false,
+    why: unreleased,
+    hidden: true,
+  },
 });
 
 export const snapshotsUnpack = defineFlags({

@@ -112,6 +112,6 @@ function summaryOf(flag: Flag): string {
           ? `"${flag.default}"`
           : formatDefault(flag);
   const env = flag.env === undefined ? "" : ` [${flag.env.map((name) => `$${name}`).join(", ")}]`;
-  const unsupported = flag.supported === false ? " (not supported by hull yet)" : "";
+  const unsupported = flag.supported === false ? ` (not supported by hull${flag.why === undefined ? " yet" : ""})` : "";
   return `${flag.summary}${shown === undefined ? "" : ` (default: ${shown})`}${env}${unsupported}`;
 }

@@ -1,4 +1,5 @@
 import { resolve } from "node:path";
+import { ImagesDefinition } from "@hull/api/gen/containerd/services/images/v1/images";
 import { LeasesDefinition } from "@hull/api/gen/containerd/services/leases/v1/leases";
 import { SnapshotsDefinition } from "@hull/api/gen/containerd/services/snapshots/v1/snapshots";
 import { nowNanos, rfc3339OfNanos } from "@hull/api/timestamp";
@@ -12,6 +13,7 @@ import { withClient } from "./connect.ts";
 import { CtrError } from "./errors.ts";
 import type { imagesMount, imagesUnmount } from "./flags.ts";
 import { defaultSnapshotter } from "./globals.ts";
+import { parseLabels } from "./labels.ts";
 
 const nanosPerMs = 1_000_000n;
 
@@ -30,6 +32,10 @@ export const mountImage: CtrAction<typeof imagesMount> = async ({
     const found = await platformImage(client, (await getImage(client, name)).target, platform);
     if (!(await isUnpacked(client, found, snapshotter)))
       await unpackImage(client, found, { snapshotter, syncFs: flags["sync-fs"] });
+    const given = parseLabels(flags.label);
+    const updateMask = Object.keys(given).map((key) => `labels.${key}`);
+    if (updateMask.length > 0)
+      await client.service(ImagesDefinition).update({ image: { name, labels: given }, updateMask });
     const parent = snapshotOf(found);
     const leases = client.service(LeasesDefinition);
     const expire = rfc3339OfNanos(nowNanos() + BigInt(flags.expiration) * nanosPerMs);

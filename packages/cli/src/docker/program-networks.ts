@@ -19,6 +19,10 @@ const createFlags = defineFlags({
 
 export type CreateNetworkFlags = FlagValues<typeof createFlags>;
 
+/** Why docker's flags of `network connect` aren't served. */
+const byPlugin = "the network's plugin chooses addresses";
+const byNames = "containers of a network find each other by name; give it an --alias";
+
 /** `hull network …` */
 export const networkCommands: Command = {
   name: "network",
@@ -37,11 +41,32 @@ export const networkCommands: Command = {
       usage: "[flags] NETWORK CONTAINER",
       flags: defineFlags({
         alias: { kind: "list", value: "NAME", summary: "Another name for it on this network" },
-        ip: { kind: "text", value: "IP", summary: "Address", supported: false },
-        ip6: { kind: "text", value: "IP", summary: "Address of IPv6", supported: false },
-        link: { kind: "list", value: "CONTAINER[:NAME]", summary: "Name for another container", supported: false },
-        "link-local-ip": { kind: "list", value: "IP", summary: "Address for this link alone", supported: false },
-        "driver-opt": { kind: "list", value: "KEY=VALUE", summary: "Option of a driver", supported: false },
+        ip: { kind: "text", value: "IP", summary: "Address", supported: false, hidden: true, why: byPlugin },
+        ip6: { kind: "text", value: "IP", summary: "Address of IPv6", supported: false, hidden: true, why: byPlugin },
+        link: {
+          kind: "list",
+          value: "CONTAINER[:NAME]",
+          summary: "Name for another container",
+          supported: false,
+          hidden: true,
+          why: byNames,
+        },
+        "link-local-ip": {
+          kind: "list",
+          value: "IP",
+          summary: "Address for this link alone",
+          supported: false,
+          hidden: true,
+          why: byPlugin,
+        },
+        "driver-opt": {
+          kind: "list",
+          value: "KEY=VALUE",
+          summary: "Option of a driver",
+          supported: false,
+          hidden: true,
+          why: "networks take options when they are made",
+        },
       }),
       load: async () => (await import("./commands/network-connect.ts")).connectNetwork,
     }),
