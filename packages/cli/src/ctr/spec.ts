@@ -165,7 +165,7 @@ async function appArmorSteps(flags: SpecFlags): Promise<oci.SpecMiddleware[]> {
   if (byDefault !== undefined) await loadDefaultProfile(byDefault);
   const apparmorProfile = byDefault ?? own;
   if (apparmorProfile === undefined) return [];
-  return [(spec) => ({ ...spec, process: { ...spec.process, apparmorProfile } })];
+  return [oci.withAppArmor(apparmorProfile)];
 }
 
 function seccompSteps(flags: SpecFlags): oci.SpecMiddleware[] {

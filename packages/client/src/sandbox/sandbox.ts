@@ -1,3 +1,4 @@
+import { profileFor } from "@hull/engine/apparmor/index";
 import { canceled, failedPrecondition, HullError, invalidArgument } from "@hull/errors";
 import { hostPlatform } from "@hull/oci/platform";
 import type { Client } from "../client.ts";
@@ -172,6 +173,8 @@ class Attempt {
       ids,
       network: steps,
       isolation,
+      // gVisor's kernel is what confines there.
+      apparmor: isolation === "container" ? await profileFor(undefined) : undefined,
     });
     return await createContainer(this.#client, {
       id,

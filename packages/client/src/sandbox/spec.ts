@@ -10,6 +10,7 @@ import {
   type SpecMiddleware,
   type SpecMount,
   withAnnotations,
+  withAppArmor,
   withArgs,
   withCapabilities,
   withCpu,
@@ -39,12 +40,14 @@ export interface SandboxPlace {
   readonly namespace: string;
   readonly image: ImageConfig;
   readonly limits: SandboxLimits;
-  readonly workspace: Workspace;
+  readonly workspace: Pick<Workspace, "work" | "temporary">;
   readonly user: { readonly uid: number; readonly gid: number };
   /** Ids of its user namespace; undefined without one. */
   readonly ids: IdBlock | undefined;
   readonly network: readonly SpecMiddleware[];
   readonly isolation: Isolation;
+  /** Its profile of AppArmor, if it has one. */
+  readonly apparmor: string | undefined;
 }
 
 /** What gVisor's kernel itself may have beside the sandbox's processes, in the same control group: with too few it dies. */
@@ -61,7 +64,7 @@ const architectures: Readonly<Record<string, string>> = { x64: "amd64", arm64: "
 
 /** All that holds a sandbox, in the terms of the OCI runtime specification. */
 export function sandboxSpec(options: SandboxOptions, place: SandboxPlace): Spec {
-  const { id, namespace, image, limits, workspace, user, ids, network, isolation } = place;
+  const { id, namespace, image, limits, workspace, user, ids, network, isolation, apparmor } = place;
   const [program] = options.command;
   if (program === undefined) throw invalidArgument("a sandbox needs a command: say what to run");
   const shared = ["nosuid", "nodev"];
@@ -80,6 +83,7 @@ export function sandboxSpec(options: SandboxOptions, place: SandboxPlace): Spec 
     withNoNewPrivileges(true),
     withCapabilities([]),
     withSeccomp(withoutCalls(defaultSeccomp({ architecture, capabilities: [] }), betweenProcesses)),
+    ...(apparmor === undefined ? [] : [withAppArmor(apparmor)]),
     withHostname("sandbox"),
     ...network,
     withReadOnlyRoot,

@@ -92,8 +92,10 @@ export class Container {
   }
 
   /** Starts its first process. @throws AlreadyExists if it has one */
-  start(options: ProcessOptions = {}): Promise<RunningContainer> {
-    return RunningContainer.start(this.#client, this.#record, {
+  async start(options: ProcessOptions = {}): Promise<RunningContainer> {
+    const { loadOwnProfileFor } = await import("@hull/engine/apparmor/index");
+    await loadOwnProfileFor(this.#record.spec?.value ?? new Uint8Array());
+    return await RunningContainer.start(this.#client, this.#record, {
       tty: this.spec?.process.terminal ?? false,
       ...options,
     });

@@ -11,6 +11,7 @@ import {
   type SpecMount,
   withAddedCapabilities,
   withAnnotations,
+  withAppArmor,
   withCapabilities,
   withCpu,
   withCwd,
@@ -93,6 +94,11 @@ export interface CreateOptions extends Omit<ProcessOptions, "stdin" | "stdout" |
   readonly capabilities?: { readonly add?: readonly string[]; readonly drop?: readonly string[] };
   /** Containerd's default profile unless told. */
   readonly seccomp?: "default" | "unconfined";
+  /**
+   * A profile of AppArmor by its name, or `unconfined`. `hull-default`, which is docker's default, unless told, where the host has AppArmor and
+   * this program is root's.
+   */
+  readonly apparmor?: "unconfined" | (string & Record<never, never>);
   /** Whether set-user-ID programs may give rights: no unless told. */
   readonly allowNewPrivileges?: boolean;
   /** A shim by its name, `io.containerd.runc.v2` unless told. */
@@ -121,9 +127,15 @@ const architectures: Readonly<Record<string, string>> = { x64: "amd64", arm64: "
 /** The spec of a container, but for its user; `steps` connect it. @throws InvalidArgument for options that can't be */
 export function specOf(
   options: CreateOptions,
-  place: { id: string; namespace: string; image: ImageConfig; steps: readonly SpecMiddleware[] },
+  place: {
+    id: string;
+    namespace: string;
+    image: ImageConfig;
+    steps: readonly SpecMiddleware[];
+    apparmor: string | undefined;
+  },
 ): Spec {
-  const { id, namespace, image, steps } = place;
+  const { id, namespace, image, steps, apparmor } = place;
   const { command = [], entrypoint, env = {}, network = "none" } = options;
   const own: ImageConfig =
     entrypoint === undefined ? image : { ...image, config: { ...image.config, entrypoint: [...entrypoint], cmd: [] } };
@@ -136,6 +148,7 @@ export function specOf(
     ...(typeof network === "object" ? [withNamespace({ type: "network", path: network.namespace })] : []),
     ...steps,
     ...confinement(options),
+    ...(apparmor === undefined ? [] : [withAppArmor(apparmor)]),
     ...(options.tty === undefined || options.tty === false ? [] : [withTty]),
     withEnv(Object.entries(env).map(([name, value]) => `${name}=${value}`)),
     ...(options.cwd === undefined ? [] : [withCwd(options.cwd)]),

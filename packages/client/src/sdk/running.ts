@@ -217,7 +217,9 @@ export async function createFromOptions(
   const network = await networkParts(options, { id, namespace, address, mark });
   const group = mark === undefined ? [] : [withCgroupsPath(`/${namespace}/${id}-${mark}`)];
   const steps = [...group, ...network.steps];
-  const spec = specOf(options, { id, namespace, image: platformImage.config, steps });
+  const { profileFor } = await import("@hull/engine/apparmor/index");
+  const apparmor = await profileFor(options.apparmor);
+  const spec = specOf(options, { id, namespace, image: platformImage.config, steps, apparmor });
   const user = options.user ?? platformImage.config.config.user;
   try {
     return await createContainer(client, {

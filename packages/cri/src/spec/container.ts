@@ -10,6 +10,7 @@ import {
   type SpecMiddleware,
   type SpecMount,
   withAnnotations,
+  withAppArmor,
   withCgroupsPath,
   withDevices,
   withEnv,
@@ -73,14 +74,10 @@ export const withConfinement =
     return buildSpec(
       spec,
       withLabels(privileged ? "" : labels.process, labels.mount),
-      ...(apparmor === undefined ? [] : [withProfile(apparmor)]),
+      ...(apparmor === undefined ? [] : [withAppArmor(apparmor)]),
       ...(filter === undefined ? [] : [withSeccomp(filter)]),
     );
   };
-
-const withProfile =
-  (apparmorProfile: string): SpecMiddleware =>
-  (spec) => ({ ...spec, process: { ...spec.process, apparmorProfile } });
 
 /**
  * The program: the request's command and arguments over the image's entry point and command.

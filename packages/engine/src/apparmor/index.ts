@@ -69,6 +69,25 @@ export async function loadDefaultProfile(name: string): Promise<void> {
 }
 
 /**
+ * The profile of a container that hull's own commands or a program make; undefined for one that isn't confined.
+ * @param wanted its name, or `unconfined`; unless told the default one, which is loaded, where the host has AppArmor and this process is root's
+ * @throws FailedPrecondition for a wanted one where there is no AppArmor, or if the default one can't be loaded; NotFound for one that the
+ * kernel doesn't have
+ */
+export async function profileFor(wanted: string | undefined): Promise<string | undefined> {
+  if (wanted === "unconfined") return undefined;
+  if (wanted !== undefined) {
+    if (!isProfileLoaded(wanted))
+      throw notFound(`AppArmor profile "${wanted}" is not known to the kernel: load it by apparmor_parser`);
+    return wanted;
+  }
+  // Only root may look, and load.
+  if (process.getuid?.() !== 0 || !hasAppArmor()) return undefined;
+  await loadDefaultProfile(ownProfileName);
+  return ownProfileName;
+}
+
+/**
  * Loads the profile of hull's own commands for a container that names it: the kernel may have been started since the container was made.
  * @param spec the container's, JSON @throws as `loadDefaultProfile`
  */

@@ -181,6 +181,9 @@ export const withRlimits = (rlimits: readonly Rlimit[]): SpecMiddleware =>
 export const withNoNewPrivileges = (on: boolean): SpecMiddleware =>
   withProcess(() => ({ noNewPrivileges: on ? true : undefined }));
 
+/** A profile of AppArmor that the kernel has. */
+export const withAppArmor = (apparmorProfile: string): SpecMiddleware => withProcess(() => ({ apparmorProfile }));
+
 const capabilitySets = ["bounding", "effective", "permitted"] as const;
 
 const changeCapabilities = (change: (set: readonly string[]) => string[]): SpecMiddleware =>
