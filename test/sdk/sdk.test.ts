@@ -76,7 +76,7 @@ describe.if(noProgram === undefined)(
           kind === "daemon" ? stack.use(await startHull(folder.join("daemon"))).address : folder.join("engine");
         const { status, stdout, stderr } = await runProgram(
           [node ?? "", join(import.meta.dir, "run.ts"), kind, place, archive],
-          { env: nodeEnvironment },
+          { env: nodeEnvironment, timeoutMs: 280_000 },
         );
         const results = stdout
           .trim()
@@ -85,6 +85,6 @@ describe.if(noProgram === undefined)(
         expect(results.filter(({ failure }) => failure !== undefined)).toEqual([]);
         expect(results.map(({ name }) => name)).toEqual(cases.map(({ name }) => name));
         expect({ status, stderr }).toEqual({ status: 0, stderr: "" });
-      });
+      }, 300_000);
   },
 );
