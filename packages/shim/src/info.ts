@@ -3,6 +3,7 @@
 import { RuntimeInfo } from "@hull/api/gen/containerd/types/introspection";
 import { Any } from "@hull/api/gen/google/protobuf/any";
 import { chooseRuntime } from "./bundle.ts";
+import { oldCrunFeatures } from "./crun-features.ts";
 
 const featuresType = "types.containerd.io/opencontainers/runtime-spec/1/features/Features";
 
@@ -14,12 +15,20 @@ export async function infoAction(version: string, stdin: Uint8Array): Promise<Ui
   return RuntimeInfo.encode(RuntimeInfo.fromPartial({ name, version: { version }, options, features })).finish();
 }
 
-/** What the OCI runtime prints when asked for its features; older ones know no such command. */
+/** What the OCI runtime prints when asked for its features. Older ones know no such command: of them crun's are known. */
 async function featuresOf(binary: string): Promise<Any | undefined> {
+  const value = await printed([binary, "features"]);
+  if (value !== undefined) return { typeUrl: featuresType, value };
+  const version = await printed([binary, "--version"]);
+  const known = version && oldCrunFeatures(new TextDecoder().decode(version));
+  return known && { typeUrl: featuresType, value: new TextEncoder().encode(JSON.stringify(known)) };
+}
+
+async function printed(argv: string[]): Promise<Uint8Array | undefined> {
   try {
-    const child = Bun.spawn([binary, "features"], { stdio: ["ignore", "pipe", "ignore"] });
+    const child = Bun.spawn(argv, { stdio: ["ignore", "pipe", "ignore"] });
     const value = await new Response(child.stdout).bytes();
-    return (await child.exited) === 0 ? { typeUrl: featuresType, value } : undefined;
+    return (await child.exited) === 0 ? value : undefined;
   } catch {
     // Not installed: there is nothing to tell of it.
     return undefined;

@@ -80,7 +80,7 @@ const cases: readonly [what: string, found: string, options: FakeOptions][] = [
   [
     "an old runtime",
     'warn runtimes: handler "runc"',
-    { programs: { "/usr/bin/crun --version": "crun version 1.5\n" } },
+    { programs: { "/usr/bin/crun --version": "crun version 1.3\n" } },
   ],
   [
     "a runtime without features",
@@ -183,6 +183,13 @@ describe("the doctor", () => {
     expect(await amiss({}, setupOf(netD(), { runtime: { cni: { conf_dir: netD() }, enable_selinux: true } }))).toEqual([
       "fail security: SELinux",
     ]);
+  });
+
+  test("knows what an old crun can do that doesn't tell", async () => {
+    const version = "crun version 1.8.1\nspec: 1.0.0\n+SYSTEMD +SECCOMP +YAJL\n";
+    expect(await amiss({ programs: { "/usr/bin/crun --version": version, "/usr/bin/crun features": gone } })).toEqual(
+      [],
+    );
   });
 
   test("finds a SELinux whose policy knows no containers", async () => {

@@ -1,12 +1,13 @@
 import type { HandlerConfig } from "@hull/cri/config";
 import { isOwnRuntime, shimBinaryName } from "@hull/engine/runtime/shim-binary";
+import { oldCrunFeatures } from "@hull/shim/crun-features";
 import { type Check, type Finding, fail, ok, warn } from "../finding.ts";
 import type { Machine } from "../machine.ts";
 import type { Setup } from "../setup.ts";
 import { isOlder } from "../versions.ts";
 
-/** The oldest that has `features`, by which hull learns what they can do. */
-const oldest: Readonly<Record<string, string>> = { runc: "1.1.0", crun: "1.7" };
+/** The oldest that hull knows the features of: runc's first that tells them, and crun's first with recursive read-only mounts. */
+const oldest: Readonly<Record<string, string>> = { runc: "1.1.0", crun: "1.4" };
 
 const ociRuntimes: Check = async (machine, setup) => {
   const named = Object.entries(setup.cri.runtime.containerd.runtimes);
@@ -80,7 +81,8 @@ async function ofProgram(machine: Machine, what: string, program: string, missin
 async function features(machine: Machine, what: string, program: string): Promise<Finding> {
   const name = `${what}, features`;
   const { status, output } = await machine.run([program, "features"]);
-  const told = status === 0 ? parsed(output) : undefined;
+  const told: Features | undefined =
+    status === 0 ? parsed(output) : oldCrunFeatures((await machine.run([program, "--version"])).output);
   if (told === undefined)
     return warn(
       name,
