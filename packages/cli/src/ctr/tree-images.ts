@@ -1,138 +1,109 @@
 import { type Command, command } from "../command/index.ts";
 import * as flags from "./flags.ts";
+import { missing, removeAliases } from "./tree.ts";
+import * as parts from "./tree-image-parts.ts";
 
-/** The commands of `ctr images` and `ctr content` that move images, or show and change what they are made of. */
+/** `ctr images`. */
 
-export const exportImages: Command = command({
-  name: "export",
-  summary: "export images",
-  usage: "[flags] <out> <image> ...",
-  description: `Export images to an OCI tar archive.
+export const images: Command = {
+  name: "images",
+  aliases: ["image", "i"],
+  summary: "manage images",
+  commands: [
+    command({
+      name: "check",
+      summary: "check existing images to ensure all content is available locally",
+      usage: "[flags] [<filter>, ...]",
+      description: "check existing images to ensure all content is available locally",
+      flags: flags.imagesCheck,
+      load: async () => (await import("./images-check.ts")).checkImages,
+    }),
+    parts.exportImages,
+    command({
+      name: "import",
+      summary: "import images",
+      usage: "[flags] <in>",
+      description: `Import images from a tar stream.
+Implemented formats:
+- oci.v1
+- docker.v1.1
+- docker.v1.2
 
-Tar output is formatted as an OCI archive, a Docker manifest is provided for the platform.
-Use '--skip-manifest-json' to avoid including the Docker manifest.json file.
-Use '--platform' to define the output platform.
-When '--all-platforms' is given all images in a manifest list must be available.
+
+For OCI v1, you may need to specify --base-name because an OCI archive may
+contain only partial image references (tags without the base image name).
+If no base image name is provided, a name will be generated as "import-%{yyyy-MM-dd}".
+
+e.g.
+  $ ctr images import --base-name foo/bar foobar.tar
+
+If foobar.tar contains an OCI ref named "latest" and anonymous ref "sha256:deadbeef", the command will create
+"foo/bar:latest" and "foo/bar@sha256:deadbeef" images in the containerd store.
 `,
-  flags: flags.imagesExport,
-  load: async () => (await import("./images-transfer.ts")).exportArchive,
-});
+      flags: flags.imagesImport,
+      load: async () => (await import("./images-transfer.ts")).importArchive,
+    }),
+    command({
+      name: "list",
+      aliases: ["ls"],
+      summary: "list images known to containerd",
+      usage: "[flags] [<filter>, ...]",
+      description: "list images registered with containerd",
+      flags: flags.imagesList,
+      load: async () => (await import("./images.ts")).listImages,
+    }),
+    parts.mount,
+    parts.unmount,
+    command({
+      name: "pull",
+      summary: "pull an image from a remote",
+      usage: "[flags] <ref>",
+      description: `Fetch and prepare an image for use in containerd.
 
-export const push: Command = command({
-  name: "push",
-  summary: "push an image to a remote",
-  usage: "[flags] <remote> [<local>]",
-  description: `Pushes an image reference from containerd.
+After pulling an image, it should be ready to use the same reference in a run
+command. As part of this process, we do the following:
 
-  All resources associated with the manifest reference will be pushed.
-  The ref is used to resolve to a locally existing image manifest.
-  The image manifest must exist before push. Creating a new image
-  manifest can be done through calculating the diff for layers,
-  creating the associated configuration, and creating the manifest
-  which references those resources.
+1. Fetch all resources into containerd.
+2. Prepare the snapshot filesystem with the pulled resources.
+3. Register metadata for the image.
 `,
-  flags: flags.imagesPush,
-  load: async () => (await import("./images-transfer.ts")).push,
-});
-
-export const mount: Command = command({
-  name: "mount",
-  summary: "mount an image to a target path",
-  usage: "[flags] <ref> <target>",
-  description: `Mount an image rootfs to a specified path.
-
-When you are done, use the unmount command.
-`,
-  flags: flags.imagesMount,
-  load: async () => (await import("./images-mount.ts")).mountImage,
-});
-
-export const unmount: Command = command({
-  name: "unmount",
-  summary: "unmount the image from the target",
-  usage: "[flags] <target>",
-  description: "Unmount the image rootfs from the specified target.",
-  flags: flags.imagesUnmount,
-  load: async () => (await import("./images-mount.ts")).unmountImage,
-});
-
-export const inspect: Command = command({
-  name: "inspect",
-  aliases: ["i"],
-  summary: "inspect an image",
-  usage: "<image> [flags]",
-  description: "Inspect an image",
-  flags: flags.imagesInspect,
-  load: async () => (await import("./images-inspect.ts")).inspectImage,
-});
-
-export const prune: Command = command({
-  name: "prune",
-  summary: "remove unused images",
-  flags: flags.imagesPrune,
-  load: async () => (await import("./images-prune.ts")).pruneImages,
-});
-
-export const usage: Command = command({
-  name: "usage",
-  summary: "display usage of snapshots for a given image ref",
-  usage: "[flags] <ref>",
-  flags: flags.imagesUsage,
-  load: async () => (await import("./images-usage.ts")).imageUsage,
-});
-
-export const convert: Command = command({
-  name: "convert",
-  summary: "convert an image",
-  usage: "[flags] <source_ref> <target_ref>",
-  description: `Convert an image format.
-
-e.g., 'ctr convert --uncompress --oci example.com/foo:orig example.com/foo:converted'
-
-Use '--platform' to define the output platform.
-When '--all-platforms' is given all images in a manifest list must be available.
-`,
-  flags: flags.imagesConvert,
-  load: async () => (await import("./images-convert.ts")).convert,
-});
-
-export const contentFetch: Command = command({
-  name: "fetch",
-  summary: "fetch all content for an image into containerd",
-  usage: "[flags] <remote> <object>",
-  description: `Fetch an image into containerd.
-
-This command ensures that containerd has all the necessary resources to build
-an image's rootfs and convert the configuration to a runtime format supported
-by containerd.
-`,
-  flags: flags.contentFetch,
-  load: async () => (await import("./content-remote.ts")).fetchContent,
-});
-
-export const contentFetchObject: Command = command({
-  name: "fetch-object",
-  summary: "retrieve objects from a remote",
-  usage: "[flags] <remote> <object> [<hint>, ...]",
-  description: "Fetch objects by identifier from a remote.",
-  flags: flags.registryFlags,
-  load: async () => (await import("./content-remote.ts")).fetchObject,
-});
-
-export const contentFetchBlob: Command = command({
-  name: "fetch-blob",
-  summary: "retrieve blobs from a remote",
-  usage: "[flags] <remote> [<digest>, ...]",
-  description: "Fetch blobs by digests from a remote.",
-  flags: flags.contentFetchBlob,
-  load: async () => (await import("./content-remote.ts")).fetchBlob,
-});
-
-export const contentPushObject: Command = command({
-  name: "push-object",
-  summary: "push an object to a remote",
-  usage: "[flags] <remote> <object> <type>",
-  description: "Push objects by identifier to a remote.",
-  flags: flags.registryFlags,
-  load: async () => (await import("./content-remote.ts")).pushObject,
-});
+      flags: flags.imagesPull,
+      load: async () => (await import("./images-transfer.ts")).pull,
+    }),
+    parts.push,
+    command({
+      name: "delete",
+      aliases: removeAliases,
+      summary: "remove one or more images by reference",
+      usage: "[flags] <ref> [<ref>, ...]",
+      description: "remove one or more images by reference",
+      flags: flags.imagesRemove,
+      load: async () => (await import("./images.ts")).removeImages,
+    }),
+    command({
+      name: "tag",
+      summary: "tag an image",
+      usage: "[flags] <source_ref> <target_ref> [<target_ref>, ...]",
+      description: "Tag an image for use in containerd.\n",
+      flags: flags.imagesTag,
+      load: async () => (await import("./images.ts")).tagImage,
+    }),
+    command({
+      name: "label",
+      summary: "set and clear labels for an image",
+      usage: "[flags] <name> [<key>=<value>, ...]",
+      description: "set and clear labels for an image",
+      flags: flags.imagesLabel,
+      load: async () => (await import("./images.ts")).labelImage,
+    }),
+    parts.convert,
+    parts.inspect,
+    parts.prune,
+    parts.usage,
+    missing(
+      "build-erofs-cache",
+      "build EROFS layers of an image",
+      "not supported by hull: containerd has it not released yet",
+    ),
+  ],
+};
