@@ -469,6 +469,10 @@ export class Container {
     if (this.#keepsStatistics) this.#lastStatistics ??= await statisticsOf(this.#cgroup);
     const removed = !force && this.#plain && !this.#sharedPids && removeRuncRecord(this.#record);
     if (!removed) await this.#runtime.delete(this.id, { force });
+    if (force) {
+      const { removeLeftGroups } = await import("./left-groups.ts");
+      await removeLeftGroups(cgroupPaths(this.#cgroup));
+    }
     unmountAll(this.#paths.rootfs);
   }
 }

@@ -3,10 +3,12 @@
 import { readFileSync } from "node:fs";
 import { DeleteResponse } from "@hull/api/gen/containerd/task/v3/task";
 import { nowNanos, timestampOfNanos } from "@hull/api/timestamp";
+import { cgroupAt } from "@hull/sys/cgroup";
 import { unmountAll } from "@hull/sys/mount";
-import { bundlePaths, recordedRuntime } from "./bundle.ts";
+import { bundlePaths, readSpec, recordedRuntime } from "./bundle.ts";
 import { Children } from "./children.ts";
 import type { ShimFlags } from "./flags.ts";
+import { removeLeftGroups } from "./left-groups.ts";
 import { OciRuntime } from "./oci-runtime.ts";
 
 /** 128 + SIGKILL: how the container ends here, if it has not before. */
@@ -23,6 +25,12 @@ export async function deleteAction({ id, namespace, bundle }: ShimFlags): Promis
     await new OciRuntime(config, new Children()).delete(id, { force: true });
   } catch (error) {
     failure = error;
+  }
+  const { cgroupsPath = "" } = readSpec(directory).linux ?? {};
+  // Other forms are systemd's to look after, or relative to where nobody knows.
+  if (cgroupsPath.startsWith("/") && !cgroupsPath.split("/").includes("..")) {
+    const { controllers, unified } = cgroupAt(cgroupsPath);
+    await removeLeftGroups({ v1: new Map(Object.entries(controllers)), v2: unified });
   }
   unmountAll(paths.rootfs);
   if (failure !== undefined) throw failure;

@@ -40,8 +40,8 @@ function controlGroupsOf(file: string): string[] | undefined {
   return Object.values(state.cgroup_paths);
 }
 
-/** False if the group has others below, or processes that have not quite gone. */
-function removed(directory: string): boolean {
+/** Removes a group that may be gone already. False if it has others below, or processes that have not quite gone. */
+export function removed(directory: string): boolean {
   try {
     rmdirSync(directory);
     return true;

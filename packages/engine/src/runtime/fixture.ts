@@ -1,11 +1,22 @@
 /** Help for the tests of the runtime: a root file system, containers, events, and streams, on a directory that goes with its scope. */
 
-import { copyFileSync, existsSync, mkdirSync, mkdtempSync, readdirSync, rmdirSync, rmSync, symlinkSync } from "node:fs";
+import {
+  copyFileSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  rmdirSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { notFound } from "@hull/errors";
 import { buildSpec, defaultSpec, type Spec, type SpecMiddleware } from "@hull/oci/spec";
+import { cgroupAt } from "@hull/sys/cgroup";
 import { close, open, openFlags } from "@hull/sys/fd";
 import { makeFifo } from "@hull/sys/files";
 import { mountInfo, unmountAll } from "@hull/sys/mount";
@@ -90,6 +101,32 @@ export class RuntimeFixture implements AsyncDisposable {
       shimCommand: [process.execPath, fileURLToPath(new URL("../../../shim/src/entry.ts", import.meta.url))],
       ociRuntime: process.env[runtimeVariable] ?? "runc",
     };
+  }
+
+  /** An OCI runtime that kills a container which it is to delete, and forgets it without having removed its control groups. @returns its path */
+  forgetful(): string {
+    const path = join(this.directory, "forgetful");
+    const real = Bun.which(process.env[runtimeVariable] ?? "runc");
+    const script = `#!/bin/sh
+root=$2
+case " $* " in *" delete "*)
+  for id; do :; done
+  [ -e "$root/$id" ] || exec ${real} "$@"
+  ${real} --root "$root" kill "$id" KILL 2>/dev/null
+  rm -r "$root/$id"
+  echo "unable to remove the control groups" >&2
+  exit 1 ;;
+esac
+exec ${real} "$@"
+`;
+    writeFileSync(path, script, { mode: 0o755 });
+    return path;
+  }
+
+  /** The directories of a container's control group that are there. */
+  groupsOf(id: string): string[] {
+    const { controllers, unified = "" } = cgroupAt(`/${this.namespace}/${id}`);
+    return [...new Set([...Object.values(controllers), unified])].filter((directory) => existsSync(directory));
   }
 
   /** A task manager that is closed with the fixture. */

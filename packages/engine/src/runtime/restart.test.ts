@@ -130,6 +130,19 @@ describe.skipIf(missing !== undefined)(`restart${why}`, () => {
     await gone;
   }, 120_000);
 
+  test("when a shim dies, control groups that the runtime gave up on, and forgot, are removed all the same", async () => {
+    await using fixture = await RuntimeFixture.open();
+    const { ctx } = fixture;
+    const tasks = fixture.manager({ ociRuntime: fixture.forgetful() });
+    const { pid } = await tasks.create(ctx, fixture.container("a", ["sleep", "1000"]));
+    await tasks.start(ctx, "a");
+    expect(fixture.groupsOf("a")).not.toEqual([]);
+    const ended = tasks.wait(ctx, "a");
+    kill(shimOf(pid), "SIGKILL");
+    await ended;
+    expect(fixture.groupsOf("a")).toEqual([]);
+  }, 120_000);
+
   test("bundles without a shim are cleaned up", async () => {
     await using fixture = await RuntimeFixture.open();
     const { directories } = fixture.options;

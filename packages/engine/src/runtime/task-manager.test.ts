@@ -287,6 +287,25 @@ exec ${real} "$@"
     await tasks.delete(ctx, "a");
   }, 120_000);
 
+  test("control groups that the runtime gave up on, and forgot, are removed all the same", async () => {
+    await using fixture = await RuntimeFixture.open();
+    const tasks = fixture.manager({ ociRuntime: fixture.forgetful() });
+    const { ctx } = fixture;
+    const ownPids = (spec: Spec): Spec => ({
+      ...spec,
+      linux: { ...spec.linux, namespaces: (spec.linux.namespaces ?? []).filter(({ type }) => type !== "pid") },
+    });
+    // The runtime is asked only for what is more than removing a group and a record: its processes see the host's.
+    await tasks.create(ctx, fixture.container("a", ["sleep", "1000"], { spec: ownPids }));
+    await tasks.start(ctx, "a");
+    expect(fixture.groupsOf("a")).not.toEqual([]);
+    const ended = tasks.wait(ctx, "a");
+    await tasks.kill(ctx, "a", { signal: 9 });
+    await ended;
+    await tasks.delete(ctx, "a");
+    expect(fixture.groupsOf("a")).toEqual([]);
+  }, 120_000);
+
   test("the containers of a pod share a shim, though no process stands for the pod", async () => {
     await using fixture = await RuntimeFixture.open();
     const tasks = fixture.manager();
