@@ -161,7 +161,7 @@ suite(`docker-like commands${noCli === undefined ? "" : ` (skipped: ${noCli})`}`
     test("-d --rm is removed by the daemon when it ends", async () => {
       const id = await hull.ok("run", "-d", "--rm", "--name", "brief", "busybox", "sh", "-c", "sleep 0.2; echo done");
       await hull.run("wait", "brief");
-      for (let tries = 0; tries < 100 && (await hull.ok("ps", "-aq", "-f", "name=brief")) !== ""; tries++)
+      for (let tries = 0; tries < 1000 && (await hull.ok("ps", "-aq", "-f", "name=brief")) !== ""; tries++)
         await Bun.sleep(50);
       expect(await hull.ok("ps", "-aq", "-f", "name=brief")).toBe("");
       expect(logsHere()).not.toContain(`${id}.log`);
@@ -267,7 +267,7 @@ suite(`docker-like commands${noCli === undefined ? "" : ` (skipped: ${noCli})`}`
       expect((await hull.feed("typed\n", "exec", "-i", "host", "cat")).stdout).toBe("typed\n");
       expect((await hull.run("exec", "host", "no-such-program")).status).toBe(127);
       await hull.ok("exec", "-d", "host", "touch", "/tmp/detached");
-      for (let tries = 0; tries < 40; tries++) {
+      for (let tries = 0; tries < 400; tries++) {
         if ((await hull.run("exec", "host", "test", "-e", "/tmp/detached")).status === 0) break;
       }
       await hull.ok("exec", "host", "test", "-e", "/tmp/detached");

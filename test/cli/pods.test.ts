@@ -38,7 +38,7 @@ describe.skipIf(noPods !== undefined)(noPods === undefined ? "pods" : `pods (ski
     };
     busy = await make("busy", "echo first; echo second; sleep 1000");
     const once = await make("once", "echo out; echo err >&2; printf rest; exit 3");
-    for (let tries = 0; tries < 500; tries++) {
+    for (let tries = 0; tries < 2000; tries++) {
       const { status } = await daemon.runtime.containerStatus({ containerId: once });
       if (status !== undefined && status.state === 2) break;
       await Bun.sleep(20);

@@ -281,9 +281,9 @@ describe.skipIf(noDocker !== undefined)(`dockerd${noDocker === undefined ? "" : 
 
 /** Asks until the answer is yes, for ten seconds; docker has no event for a test to wait for. */
 async function until(asked: () => Promise<boolean>): Promise<void> {
-  const end = Date.now() + 10_000;
+  const end = Date.now() + 40_000;
   while (!(await asked())) {
-    if (Date.now() > end) throw new Error("that did not happen within 10 s");
+    if (Date.now() > end) throw new Error("that did not happen within 40 s");
     await Bun.sleep(50);
   }
 }

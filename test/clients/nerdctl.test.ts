@@ -281,9 +281,9 @@ async function* topics(lines: ReadableStream<Uint8Array>, namespace: string): As
 
 /** Asks until the answer is yes, for 30 seconds: containerd looks after its policies every ten. */
 async function until(asked: () => Promise<boolean>): Promise<void> {
-  const end = Date.now() + 30_000;
+  const end = Date.now() + 60_000;
   while (!(await asked())) {
-    if (Date.now() > end) throw new Error("that did not happen within 30 s");
+    if (Date.now() > end) throw new Error("that did not happen within a minute");
     await Bun.sleep(50);
   }
 }

@@ -137,7 +137,7 @@ compared("images", (test) => {
       const { same, each } = pair;
       const soon = (image: string, isThere: boolean) =>
         each(async (server) => {
-          for (let tries = 0; tries < 500; tries++) {
+          for (let tries = 0; tries < 2000; tries++) {
             const { image: found } = await statusOf(id)(server);
             if (found?.repoTags.includes(image) === isThere) return;
             await Bun.sleep(10);
@@ -153,7 +153,7 @@ compared("images", (test) => {
       await same("status by tag", statusOf(at("some/image:1")));
       await same("pinned", ({ daemon }) => daemon.ctr("images", "label", id, "io.cri-containerd.pinned=pinned"));
       await each(async (server) => {
-        for (let tries = 0; tries < 500 && !(await statusOf(id)(server)).image?.pinned; tries++) await Bun.sleep(10);
+        for (let tries = 0; tries < 2000 && !(await statusOf(id)(server)).image?.pinned; tries++) await Bun.sleep(10);
       });
       await same("status, pinned", statusOf(id), {
         newer: ({ image, ...rest }: { image: Shown }) => ({ ...rest, image: { ...image, pinned: true } }),
@@ -183,10 +183,10 @@ compared("images", (test) => {
       const [containerd, hull] = await Promise.all(
         pair.servers.map(async ({ images, folder }) => {
           // containerd looks every ten seconds.
-          for (let tries = 0; tries < 150; tries++) {
+          for (let tries = 0; tries < 600; tries++) {
             const { imageFilesystems } = await images.imageFsInfo({});
             const [use] = imageFilesystems;
-            if ((use?.usedBytes?.value ?? 0n) > 0n || tries === 149)
+            if ((use?.usedBytes?.value ?? 0n) > 0n || tries === 599)
               return { count: imageFilesystems.length, path: use?.fsId?.mountpoint.replace(folder(""), "") };
             await Bun.sleep(100);
           }

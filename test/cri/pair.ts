@@ -69,7 +69,7 @@ export class CriServer implements Server {
 
   /** Waits until a container has ended. @throws Error after 20 s */
   async ended(name: string): Promise<void> {
-    for (let tries = 0; tries < 1000; tries++) {
+    for (let tries = 0; tries < 3000; tries++) {
       const { status } = await this.runtime.containerStatus({ containerId: this.id(name) });
       if (status !== undefined && status.state >= 2) return;
       await Bun.sleep(20);
@@ -83,7 +83,7 @@ export class CriServer implements Server {
   /** Waits until the log of a container has a text. @throws Error after 20 s */
   async logged(pod: string, name: string, text: string): Promise<void> {
     const file = this.folder(`logs/${pod}/${name}.log`);
-    for (let tries = 0; tries < 1000; tries++) {
+    for (let tries = 0; tries < 3000; tries++) {
       if (existsSync(file) && readFileSync(file, "utf8").includes(text)) return;
       await Bun.sleep(20);
     }

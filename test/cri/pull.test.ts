@@ -37,7 +37,7 @@ describe.skipIf(lacking !== undefined)(`pulls of pods${lacking === undefined ? "
         await images().listImages({});
         return;
       } catch (error) {
-        if (tries === 500 || !isCode(error, "unavailable")) throw error;
+        if (tries === 2000 || !isCode(error, "unavailable")) throw error;
         await Bun.sleep(20);
       }
     }

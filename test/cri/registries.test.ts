@@ -17,7 +17,7 @@ async function begun(client: Client): Promise<void> {
       await client.service(ImageServiceDefinition).listImages({});
       return;
     } catch (error) {
-      if (tries === 500 || !isCode(error, "unavailable")) throw error;
+      if (tries === 2000 || !isCode(error, "unavailable")) throw error;
       await Bun.sleep(20);
     }
   }

@@ -51,5 +51,5 @@ interface Status {
 
 /** Waits, for up to 10 s, for what a daemon sees by itself. */
 async function until(isSo: () => Promise<boolean>): Promise<void> {
-  for (let tries = 0; tries < 500 && !(await isSo()); tries++) await Bun.sleep(20);
+  for (let tries = 0; tries < 2000 && !(await isSo()); tries++) await Bun.sleep(20);
 }

@@ -69,7 +69,7 @@ describe.skipIf(noPods !== undefined)(
       readFileSync(join(daemon.folder, "logs", pod, `${name}.log`), "utf8").replace(/^\S+ std(out|err) F /gm, "");
     async function until(isSo: () => Promise<boolean>): Promise<void> {
       for (let tries = 0; !(await isSo()); tries++) {
-        if (tries > 1000) throw new Error("it did not come to that");
+        if (tries > 4000) throw new Error("it did not come to that");
         await Bun.sleep(10);
       }
     }

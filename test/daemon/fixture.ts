@@ -27,7 +27,7 @@ export const startDaemon = (place: Place, config?: string, ...flags: string[]): 
 
 /** Runs a daemon that is expected to refuse. */
 export const refused = (place: Place, config?: string, ...flags: string[]): Promise<Outcome> =>
-  runProgram(daemonCommand(place, config, ...flags), { timeoutMs: 20_000 });
+  runProgram(daemonCommand(place, config, ...flags), { timeoutMs: 60_000 });
 
 /** Processes that were started for a folder, by pid: their command lines name it. */
 export async function processesOf(folder: string): Promise<Map<number, string>> {
@@ -43,8 +43,8 @@ export async function processesOf(folder: string): Promise<Map<number, string>> 
   return found;
 }
 
-/** Waits, for up to ten seconds, until no process names a folder: shims that are spare notice their daemon's end a moment later. */
+/** Waits, for up to forty seconds, until no process names a folder: shims that are spare notice their daemon's end a moment later. */
 export async function leftIn(folder: string): Promise<string[]> {
-  for (let i = 0; i < 500 && (await processesOf(folder)).size > 0; i++) await Bun.sleep(20);
+  for (let i = 0; i < 2000 && (await processesOf(folder)).size > 0; i++) await Bun.sleep(20);
   return [...(await processesOf(folder)).values()];
 }

@@ -38,7 +38,7 @@ suite(`restart monitor${noContainerd === undefined ? "" : ` (skipped: ${noContai
   };
   /** Asks until the answer is as wished, for up to 20 s. */
   const until = async <T>(ask: () => Promise<T>, wished: (answer: T) => boolean): Promise<T> => {
-    const end = Date.now() + 20_000;
+    const end = Date.now() + 60_000;
     for (;;) {
       const answer = await ask();
       if (wished(answer) || Date.now() > end) return answer;

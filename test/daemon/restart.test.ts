@@ -94,7 +94,7 @@ suite(`restart${noContainerd === undefined ? "" : ` (skipped: ${noContainerd})`}
     expect(await status("attached")).toBe("RUNNING");
     await done("tasks", "exec", "--exec-id", "go", "attached", "touch", "/go");
     // Not by attaching: the ctr that lost its daemon has deleted the streams behind it.
-    for (let i = 0; i < 100 && (await status("attached")) === "RUNNING"; i++) await Bun.sleep(50);
+    for (let i = 0; i < 1000 && (await status("attached")) === "RUNNING"; i++) await Bun.sleep(50);
     expect((await ctr("tasks", "rm", "attached")).stderr).toContain("exit code 5");
     await done("containers", "rm", "attached");
   });

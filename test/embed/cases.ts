@@ -282,7 +282,7 @@ function processesOf(...words: readonly string[]): number[] {
 /** Processes of others have no event for us. */
 async function until(condition: () => boolean): Promise<void> {
   for (let tries = 0; !condition(); tries++) {
-    assert.ok(tries < 500, `still not: ${condition}`);
+    assert.ok(tries < 2000, `still not: ${condition}`);
     await new Promise((resolve) => setTimeout(resolve, 20));
   }
 }

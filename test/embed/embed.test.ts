@@ -19,7 +19,7 @@ describe.skipIf(why !== undefined)(`an engine in a program under Bun${whyNot(why
   });
   afterAll(() => folder[Symbol.dispose]());
   for (const [at, { name, run }] of cases.entries())
-    test(name, () => run({ root: folder.join(String(at)), archive: folder.join("busybox.tar") }), 60_000);
+    test(name, () => run({ root: folder.join(String(at)), archive: folder.join("busybox.tar") }), 120_000);
 });
 
 test.skipIf((why ?? noNode) !== undefined)(
@@ -29,7 +29,7 @@ test.skipIf((why ?? noNode) !== undefined)(
     writeBusyboxImage(folder.join("busybox.tar"));
     const { status, stdout, stderr } = await runProgram(
       [node ?? "", join(import.meta.dir, "run.ts"), folder.path, folder.join("busybox.tar")],
-      { env: nodeEnvironment, timeoutMs: 280_000 },
+      { env: nodeEnvironment, timeoutMs: 580_000 },
     );
     const results = stdout
       .trim()
@@ -39,5 +39,5 @@ test.skipIf((why ?? noNode) !== undefined)(
     expect(results.map(({ name }) => name)).toEqual(cases.map(({ name }) => name));
     expect({ status, stderr }).toEqual({ status: 0, stderr: "" });
   },
-  300_000,
+  600_000,
 );

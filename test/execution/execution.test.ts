@@ -48,7 +48,7 @@ async function remove(side: Side, id: string): Promise<void> {
 }
 
 async function ended(side: Side, id: string): Promise<void> {
-  for (let tries = 0; tries < 500; tries++) {
+  for (let tries = 0; tries < 2000; tries++) {
     const { stdout } = await side.ctr(["tasks", "ls"]);
     if (new RegExp(`^${id} .*STOPPED`, "m").test(stdout)) return;
     await Bun.sleep(20);

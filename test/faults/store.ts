@@ -86,7 +86,7 @@ async function listedTasks(daemon: Daemon, namespace: string): Promise<{ id: str
 
 /** Tries until it doesn't throw, for five seconds; what happens in other processes has no event for a test. */
 export async function eventually<T>(attempt: () => T, pauseMs = 20): Promise<T> {
-  const end = Date.now() + 5000;
+  const end = Date.now() + 30_000;
   for (;;) {
     try {
       return await attempt();

@@ -26,7 +26,7 @@ const failureOf = (promise: Promise<unknown>): Promise<unknown> =>
 
 /** Waits until a server has logged something, for at most five seconds. */
 async function logged(server: Server, pattern: RegExp): Promise<string> {
-  for (let i = 0; i < 250 && !pattern.test(server.log()); i++) await Bun.sleep(20);
+  for (let i = 0; i < 2000 && !pattern.test(server.log()); i++) await Bun.sleep(20);
   expect(server.log()).toMatch(pattern);
   return server.log();
 }
@@ -195,7 +195,7 @@ describe.skipIf(needsRoot !== "")(`the daemon's sockets${needsRoot}`, () => {
     }
     expect(directories.length).toBeGreaterThan(0);
     for (const directory of directories) {
-      for (let i = 0; i < 100 && existsSync(directory); i++) {
+      for (let i = 0; i < 1000 && existsSync(directory); i++) {
         try {
           rmdirSync(directory);
         } catch {

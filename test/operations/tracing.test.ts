@@ -71,7 +71,7 @@ describe.skipIf(needsRoot !== "")(`tracing${needsRoot}`, () => {
     await connection.client(VersionDefinition, { metadata: { traceparent: caller } }).version({});
     await hull.stop();
     // The shims end a moment after the daemon, and send what they have.
-    for (let i = 0; i < 100 && !spans.some(({ service }) => service === "hull-shim"); i++) await Bun.sleep(50);
+    for (let i = 0; i < 1000 && !spans.some(({ service }) => service === "hull-shim"); i++) await Bun.sleep(50);
   });
   afterAll(() => stack.disposeAsync());
 

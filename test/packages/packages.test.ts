@@ -297,7 +297,7 @@ suite(named("the packages", lacking), () => {
           cwd: user.folder,
           env: environment(),
           // Told apart from the test's own end: what has been printed until then says where it hangs.
-          timeoutMs: 100_000,
+          timeoutMs: 200_000,
         });
         const results = resultsOf(stdout).slice(1);
         const told = programs.map(({ guide, line }, at) => ({ at: `${guide}:${line}`, ...results[at] }));
@@ -306,6 +306,6 @@ suite(named("the packages", lacking), () => {
           programs.map(({ guide, line, output }) => [`${guide}:${line}`, output.trimEnd()]),
         );
       },
-      120_000,
+      240_000,
     );
 });

@@ -22,7 +22,7 @@ describe.if(noContainerd === undefined)(
           const daemon = stack.use(await startHull(folder.join("d")));
           const program = join(import.meta.dir, "undisposed.ts");
           const command = [runtime ?? "", program, daemon.address, folder.join("busybox.tar")];
-          const outcome = await runProgram(command, { env: nodeEnvironment, timeoutMs: 30_000 });
+          const outcome = await runProgram(command, { env: nodeEnvironment, timeoutMs: 90_000 });
           expect(outcome).toEqual({ status: 0, stdout: "0\n", stderr: "" });
         },
       );

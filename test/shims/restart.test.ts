@@ -58,7 +58,7 @@ suite(`a restart of the daemon with ${shim}${missing === undefined ? "" : ` (ski
     expect((await ctr("tasks", "attach", "ends")).status).toBe(7);
     await ok("tasks", "rm", "-f", "goes-on");
     for (const id of ["goes-on", "ends", "killed"]) await ok("containers", "rm", id);
-    for (let i = 0; i < 50 && (await shims()) > 0; i++) await Bun.sleep(20);
+    for (let i = 0; i < 1000 && (await shims()) > 0; i++) await Bun.sleep(20);
     expect(await shims()).toBe(0);
   });
 });

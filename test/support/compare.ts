@@ -82,7 +82,7 @@ export async function startSides(folder: string): Promise<{ sides: readonly [Sid
       const typing = terminal ?? typed;
       const outcome =
         typing === undefined
-          ? await runProgram(command, { stdin, env, timeoutMs: 20_000 })
+          ? await runProgram(command, { stdin, env, timeoutMs: 60_000 })
           : await runTypedTo(command, { ...typing, terminal: terminal !== undefined }, env);
       return { ...outcome, stdout: this.named(outcome.stdout), stderr: this.named(outcome.stderr) };
     },

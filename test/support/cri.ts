@@ -127,11 +127,11 @@ export class CriDaemon implements AsyncDisposable {
     const command =
       this.name === "hull" ? [...hullCommand, "daemon", "--config", file, ...paths] : [containerdCommand, "-c", file];
     this.#server = await this.machine.serve(command, /successfully booted/);
-    this.#client = await connect({ address, namespace: "k8s.io", timeoutMs: 10_000 });
+    this.#client = await connect({ address, namespace: "k8s.io", timeoutMs: 40_000 });
     await this.#recovered();
   }
 
-  /** Waits until it has found its pods again: until then it answers nothing of the CRI. @throws Error after 10 s */
+  /** Waits until it has found its pods again: until then it answers nothing of the CRI. @throws its error if it takes over 40 s */
   async #recovered(): Promise<void> {
     for (let tries = 0; ; tries++) {
       try {
@@ -141,7 +141,7 @@ export class CriDaemon implements AsyncDisposable {
         const { code, message } = HullError.from(error);
         // An older containerd gives it no class.
         const early = code === "unavailable" || message === "server is not initialized yet";
-        if (!early || tries > 1000) throw error;
+        if (!early || tries > 4000) throw error;
         await Bun.sleep(10);
       }
     }
@@ -186,7 +186,7 @@ export class CriDaemon implements AsyncDisposable {
     await this.stop();
     await this.machine[Symbol.asyncDispose]();
     // The kernel may take a moment to see that a group's last process is gone.
-    for (let tries = 0; !removed(this.cgroup) && tries < 200; tries++) await Bun.sleep(10);
+    for (let tries = 0; !removed(this.cgroup) && tries < 2000; tries++) await Bun.sleep(10);
   }
 }
 

@@ -25,7 +25,7 @@ export class EventWatch implements AsyncDisposable {
   /** Publishes events of our own until one is shown: all that came before it has been shown then. */
   async mark(): Promise<void> {
     // `ctr events` doesn't say when it is subscribed: only an event can tell.
-    for (let tries = 0; tries < 100; tries++) {
+    for (let tries = 0; tries < 400; tries++) {
       const name = `mark-${this.#marks++}`;
       const shown = this.#shown(new RegExp(`/namespaces/create {"name":"${name}"}`));
       await this.#side.ctr(["namespaces", "create", name]);

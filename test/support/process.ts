@@ -23,7 +23,7 @@ export async function runProgram(
     stderr: "pipe",
     env: { ...process.env, ...options.env },
     cwd: options.cwd,
-    timeout: options.timeoutMs ?? 60_000,
+    timeout: options.timeoutMs ?? 100_000,
     killSignal: "SIGKILL",
   });
   const [stdout, stderr, status] = await Promise.all([
@@ -55,7 +55,7 @@ export async function runTypedTo(
     typed = true;
     write(type);
   };
-  const common = { env: { ...process.env, ...env }, timeout: 20_000, killSignal: "SIGKILL" } as const;
+  const common = { env: { ...process.env, ...env }, timeout: 60_000, killSignal: "SIGKILL" } as const;
   if (terminal) {
     const data = (at: Bun.Terminal, bytes: Uint8Array): void => show(bytes, (text) => void at.write(text));
     const child = Bun.spawn([...command], { ...common, terminal: { cols: 100, rows: 30, data } });
@@ -74,10 +74,10 @@ export async function runTypedTo(
   return { status: await child.exited, stdout: shown, stderr: await stderr };
 }
 
-/** Waits until a process, which needn't be a child, has ended and was reaped. @throws Error if it goes on for 20 s */
+/** Waits until a process, which needn't be a child, has ended and was reaped. @throws Error if it goes on for a minute */
 export async function endOf(pid: number): Promise<void> {
   for (let tries = 0; existsSync(`/proc/${pid}`); tries++) {
-    if (tries > 2000) throw new Error(`process ${pid} goes on`);
+    if (tries > 6000) throw new Error(`process ${pid} goes on`);
     await Bun.sleep(10);
   }
 }
@@ -93,7 +93,7 @@ export interface Server extends AsyncDisposable {
   stop(signal?: NodeJS.Signals): Promise<number>;
 }
 
-/** Starts a server and waits until its stderr shows `ready`. `descriptors` become its 3, 4 and so on. @throws Error with the log if it ends or takes over `limitMs` (20 s) before that */
+/** Starts a server and waits until its stderr shows `ready`. `descriptors` become its 3, 4 and so on. @throws Error with the log if it ends or takes over `limitMs` (a minute) before that */
 export async function startServer(
   command: readonly string[],
   ready: RegExp,
@@ -121,7 +121,7 @@ export async function startServer(
       if (ready.test(text)) found();
     }
   })();
-  const { limitMs = 20_000 } = options;
+  const { limitMs = 60_000 } = options;
   const late = new Promise<"late">((resolve) => setTimeout(resolve, limitMs, "late").unref());
   const first = await Promise.race([
     seen.then(() => "ready" as const),

@@ -203,7 +203,7 @@ class EventLog implements AsyncDisposable {
   /** A subscriber isn't told when it is one: an event of our own tells, and that all before it have come. */
   async #mark(): Promise<void> {
     const { client, side } = this.#server;
-    for (let tries = 0; tries < 100; tries++) {
+    for (let tries = 0; tries < 400; tries++) {
       const name = `mark-${side.name}-${performance.now().toFixed(3).replace(".", "-")}-${this.#marks++}`;
       const namespaces = client.service(NamespacesDefinition);
       await namespaces.create({ namespace: { name } });

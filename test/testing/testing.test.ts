@@ -104,7 +104,7 @@ for (const place of ["daemon", "engine"]) {
 
 /** Resolves when nothing is in a folder any more. */
 async function emptied(folder: string): Promise<void> {
-  const deadline = Date.now() + 40_000;
+  const deadline = Date.now() + 80_000;
   while (readdirSync(folder).length > 0 && Date.now() < deadline) await Bun.sleep(50);
   expect(readdirSync(folder, { recursive: true })).toEqual([]);
 }

@@ -109,7 +109,7 @@ for (const runtime of ["io.containerd.runc.v2", debianShim ?? "containerd-shim-r
       expect(await task.run()).toBe(0);
       expect(task.lines()).toEqual(["stderr F err", "stdout F 5", "stdout F out", "stdout P 1234", "stdout P rest"]);
       expect(await seen).toEqual({ stdout: "out\n12345\nrest", stderr: "err\n" });
-    }, 20_000);
+    }, 120_000);
 
     test("input once, and what is made of it", async () => {
       await using task = await Logged.create(runtime, "cat; echo end", { stdin: true, stdinOnce: true });
@@ -117,7 +117,7 @@ for (const runtime of ["io.containerd.runc.v2", debianShim ?? "containerd-shim-r
       const seen = textOf(await task.streams.attach(all), typed("a\n", text, "\n"));
       expect(await task.run()).toBe(0);
       expect((await seen).stdout).toBe(`a\n${text}\nend\n`);
-    }, 20_000);
+    }, 120_000);
 
     test("renaming, and a daemon that comes back", async () => {
       await using task = await Logged.create(runtime, "echo one; read a; echo $a; read b; echo $b", { stdin: true });
@@ -137,7 +137,7 @@ for (const runtime of ["io.containerd.runc.v2", debianShim ?? "containerd-shim-r
         ["stdout F one", "stdout F two"],
         ["stdout F three"],
       ]);
-    }, 20_000);
+    }, 120_000);
 
     test("a client of the streaming server on a terminal", async () => {
       await using task = await Logged.create(runtime, "read a; echo got $a", { stdin: true, tty: true });
@@ -161,13 +161,13 @@ for (const runtime of ["io.containerd.runc.v2", debianShim ?? "containerd-shim-r
       expect(await ended).toBe(0);
       expect(seen).toContain("word\r\ngot word\r\n");
       expect(task.lines()).toContain("stdout F got word");
-    }, 20_000);
+    }, 120_000);
   });
 }
 
 async function logHas(task: Logged, text: string): Promise<void> {
   for (let tries = 0; !readFileSync(task.container.logPath, "utf8").includes(text); tries++) {
-    if (tries === 500) throw new Error(`the log has no "${text}"`);
+    if (tries === 2000) throw new Error(`the log has no "${text}"`);
     await Bun.sleep(10);
   }
 }

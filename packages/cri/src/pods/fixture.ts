@@ -135,7 +135,7 @@ export class PodsFixture implements AsyncDisposable {
         updatePodSandbox: note("nri update"),
         postUpdatePodSandbox: note("nri updated"),
       },
-      reconnectedMs: 50,
+      reconnectedMs: 1000,
       hooks: {
         onEvent: (pod, event) => void this.told.push(`${event} ${pod.config.metadata?.name}`),
         containersOf: (id) => this.containers.get(id) ?? [],

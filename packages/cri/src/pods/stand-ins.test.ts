@@ -56,7 +56,7 @@ describe.skipIf(process.getuid?.() !== 0)("what shows a pod without a process (n
       await fixture.restart();
       expect(fixture.standIns.find(ctx, id)?.pid()).toBeGreaterThan(0);
       expect(statSync(join(place, id)).ino).toBe(before);
-      for (let tries = 0; tries < 500 && inodeOf(join(place, id)) === before; tries++) await Bun.sleep(10);
+      for (let tries = 0; tries < 2000 && inodeOf(join(place, id)) === before; tries++) await Bun.sleep(10);
       expect(statSync(join(place, id)).ino).not.toBe(before);
       await fixture.pods.stop(id);
       expect(readdirSync(place)).not.toContain(id);

@@ -22,7 +22,7 @@ describe("paths of the host", () => {
     await hostPaths.makeDirectory(directory.at("new", "deep"));
     expect(await hostPaths.find(directory.at("new", "deep"))).toBe(directory.at("new", "deep"));
     const below = directory.at("file", "x");
-    expect(hostPaths.find(below)).rejects.toThrow(`stat ${below}: not a directory`);
+    await expect(hostPaths.find(below)).rejects.toThrow(`stat ${below}: not a directory`);
   });
   test("the mount that a path is on", async () => {
     expect((await hostPaths.mountOf("/proc/self/status")).target).toBe("/proc");
@@ -75,8 +75,8 @@ describe("profiles", () => {
     };
     expect(await written('{"defaultAction":"SCMP_ACT_LOG"}')).toEqual({ defaultAction: "SCMP_ACT_LOG" });
     for (const text of ["{", "[]", "{}", "null"])
-      expect(written(text)).rejects.toThrow(`decoding seccomp profile failed "${file}"`);
-    expect(loadSeccomp("/not/there")).rejects.toThrow(
+      await expect(written(text)).rejects.toThrow(`decoding seccomp profile failed "${file}"`);
+    await expect(loadSeccomp("/not/there")).rejects.toThrow(
       'cannot load seccomp profile "/not/there": open /not/there: no such file or directory',
     );
   });

@@ -195,10 +195,11 @@ describe.skipIf(missing !== undefined)(`commands in a container${missing === und
     try {
       Bun.spawnSync(["nsenter", `--net=${path}`, "ip", "link", "set", "lo", "up"]);
       const port = 10_000 + Math.floor(Math.random() * 20_000);
+      const listening = Promise.withResolvers<void>();
       inNetworkNamespace(path, () => {
-        listener.listen(port, "::1");
+        listener.listen(port, "::1", listening.resolve);
       });
-      await new Promise((resolve) => setTimeout(resolve, 50));
+      await listening.promise;
       pods.set("p", { id: "p", namespaces: { net: path } } as Pod);
       const url = server.portForwardUrl({ podSandboxId: "p", port: [] }).url;
       const client = await SpdyClient.connect(url, ["portforward.k8s.io"]);

@@ -35,10 +35,10 @@ describe("encrypted streams", () => {
   test("are what the configuration says, if that makes sense", async () => {
     expect(await keyPairOf(config(false))).toBeUndefined();
     expect((await keyPairOf(config(true)))?.cert).toContain("BEGIN CERTIFICATE");
-    expect(keyPairOf(config(true, "a"))).rejects.toThrow("must set X509KeyPairStreaming.TLSKeyFile");
-    expect(keyPairOf(config(true, "", "a"))).rejects.toThrow("must set X509KeyPairStreaming.TLSCertFile");
-    expect(keyPairOf(config(false, "a"))).rejects.toThrow("TLSCertFile is set but EnableTLSStreaming is not set");
-    expect(keyPairOf(config(true, "/nowhere", "/nowhere"))).rejects.toThrow("failed to load x509 key pair");
+    await expect(keyPairOf(config(true, "a"))).rejects.toThrow("must set X509KeyPairStreaming.TLSKeyFile");
+    await expect(keyPairOf(config(true, "", "a"))).rejects.toThrow("must set X509KeyPairStreaming.TLSCertFile");
+    await expect(keyPairOf(config(false, "a"))).rejects.toThrow("TLSCertFile is set but EnableTLSStreaming is not set");
+    await expect(keyPairOf(config(true, "/nowhere", "/nowhere"))).rejects.toThrow("failed to load x509 key pair");
     const [cert, key] = [join(folder, "cert"), join(folder, "key")];
     writeFileSync(cert, "C");
     writeFileSync(key, "K");

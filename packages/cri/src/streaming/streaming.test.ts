@@ -69,7 +69,7 @@ describe("requests", () => {
     const { url } = server.execUrl(request());
     expect(url).toMatch(/^http:\/\/127\.0\.0\.1:[0-9]+\/exec\/[A-Za-z0-9_-]{8}$/);
     (await SpdyClient.connect(url, ["v4.channel.k8s.io"])).close();
-    expect(SpdyClient.connect(url, ["v4.channel.k8s.io"])).rejects.toThrow("404 page not found");
+    await expect(SpdyClient.connect(url, ["v4.channel.k8s.io"])).rejects.toThrow("404 page not found");
   });
 
   test("wait in no larger number than containerd has them wait", () => {
@@ -258,7 +258,7 @@ describe("commands over SPDY", () => {
     await client.control(6, Uint8Array.of(0, 0, 0, 5));
     await client.control(9, new Uint8Array(8));
     await client.control(77, new Uint8Array(20));
-    expect(client.open({ streamtype: "nonsense" })).rejects.toThrow("refused");
+    await expect(client.open({ streamtype: "nonsense" })).rejects.toThrow("refused");
     while (client.pings.length === 0) await Bun.sleep(5);
     expect(client.pings).toEqual([5]);
     client.link.write(Buffer.from("8002000100000000", "hex"));
@@ -339,7 +339,7 @@ describe("commands over WebSocket", () => {
 
   test("refuse a subprotocol that isn't known", async () => {
     const client = open(server.execUrl(request()).url, ["v9.channel.k8s.io"]);
-    expect(client.opened).rejects.toThrow();
+    await expect(client.opened).rejects.toThrow();
   });
 
   test("carry large messages both ways", async () => {
@@ -388,7 +388,7 @@ describe("port forwarding", () => {
     expect(await two.data.all()).toBe("second");
     expect(await one.error.all()).toBe("");
     expect(await bad.error.all()).toBe("error forwarding port 81 to pod p, uid : connection refused");
-    expect(client.open({ streamtype: "data", port: "0" })).rejects.toThrow("refused");
+    await expect(client.open({ streamtype: "data", port: "0" })).rejects.toThrow("refused");
     client.close();
   });
 

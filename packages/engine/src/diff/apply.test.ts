@@ -254,7 +254,7 @@ describe.skipIf(!root)("apply (needs root)", () => {
     await bench.apply(overlay(upper, work, [lower]), layer);
     using _ = mounted(overlay(upper, work, [lower]), merged);
     expect(describeTree(merged).map((line) => line.split(" ")[0])).toEqual(["b", "b/new"]);
-    expect(codeOf(bench.apply(bind(alone), layer, { rebase: true }))).resolves.toBe("failedPrecondition");
+    await expect(codeOf(bench.apply(bind(alone), layer, { rebase: true }))).resolves.toBe("failedPrecondition");
   });
 
   test("for a parent that comes later it keeps deletions, and refuses links to and parents of what isn't in the layer", async () => {

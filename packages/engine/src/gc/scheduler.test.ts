@@ -63,9 +63,14 @@ describe("the schedule of collections", () => {
     limited.scheduler.changed("deletion");
     expect((await limited.ran(2)) - first).toBeGreaterThan(200);
     await free.ran(1);
-    const start = performance.now();
-    free.scheduler.changed("deletion");
-    expect((await free.ran(2)) - start).toBeLessThan(200);
+    const waits: number[] = [];
+    for (let count = 2; count < 7; count++) {
+      const start = performance.now();
+      free.scheduler.changed("deletion");
+      waits.push((await free.ran(count)) - start);
+    }
+    // On a machine that has other work one of them may have to wait.
+    expect(Math.min(...waits)).toBeLessThan(200);
   });
 
   test("a closed one runs nothing", async () => {

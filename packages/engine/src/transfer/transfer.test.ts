@@ -541,5 +541,5 @@ test.skipIf(registryBinary === null)(
       rmSync(directory, { recursive: true, force: true });
     }
   },
-  30_000,
+  120_000,
 );

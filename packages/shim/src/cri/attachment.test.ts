@@ -1,6 +1,7 @@
 import { expect, test } from "bun:test";
 import { close, pipe, read, setPipeCapacity } from "@hull/sys/fd";
 import { readStream } from "@hull/sys/stream";
+import { ready } from "@hull/sys/watch";
 import { Attachment } from "./attachment.ts";
 
 const page = 4096;
@@ -67,11 +68,12 @@ test("a client that takes nothing for long is let go, and nobody waits for it an
 
 test("one that takes little, but does, is kept", async () => {
   using stdout = small();
-  const client = new Attachment({ stdout: stdout.write }, { patienceMs: 1000 });
+  const client = new Attachment({ stdout: stdout.write }, { patienceMs: 2000 });
   const given = client.give("stdout", chunk);
   const into = new Uint8Array(page);
   for (let taken = 0; taken < 4; taken++) {
-    await Bun.sleep(300);
+    await Bun.sleep(600);
+    await ready(stdout.read, "read");
     expect(read(stdout.read, into)).toBe(page);
   }
   await given;

@@ -56,6 +56,6 @@ describe("readTar", () => {
     const cut = async () => {
       for await (const _ of readTar(chunks(archive.subarray(0, 700), 100)));
     };
-    expect(cut()).rejects.toThrow("cut off");
+    await expect(cut()).rejects.toThrow("cut off");
   });
 });
