@@ -2,6 +2,7 @@
 import { expect } from "bun:test";
 import { busyboxArchive, image } from "../support/busybox.ts";
 import { compared } from "../support/compare.ts";
+import { removeLeftovers } from "../support/leftovers.ts";
 
 compared(
   "ctr, beside the real containerd: images, content, snapshots",
@@ -144,10 +145,13 @@ compared(
     });
 
     test("the native snapshotter: import and run on it", async ({ folder, same }) => {
-      await same(["-n", "nat", "images", "import", "--snapshotter", "native", folder.join("busybox.tar")]);
-      await same(["-n", "nat", "snapshots", "--snapshotter", "native", "ls"]);
-      await same(["-n", "nat", "run", "--rm", "--snapshotter", "native", image, "n1", "echo", "native"]);
-      await same(["-n", "nat", "snapshots", "--snapshotter", "native", "ls"]);
+      // Control groups and runc's states are the machine's, by namespace and id.
+      const namespace = `native-${process.pid}`;
+      using _leftovers = { [Symbol.dispose]: () => removeLeftovers(namespace) };
+      await same(["-n", namespace, "images", "import", "--snapshotter", "native", folder.join("busybox.tar")]);
+      await same(["-n", namespace, "snapshots", "--snapshotter", "native", "ls"]);
+      await same(["-n", namespace, "run", "--rm", "--snapshotter", "native", image, "n1", "echo", "native"]);
+      await same(["-n", namespace, "snapshots", "--snapshotter", "native", "ls"]);
     });
   },
 );
