@@ -31,15 +31,14 @@ import type { RuntimeHandler } from "../handlers.ts";
 import { criNamespace, type Pod } from "../model.ts";
 import { newId } from "../stores/index.ts";
 import { within, withinLater } from "../wrap.ts";
-import { adoptPod, podsOfContainers } from "./adopt.ts";
-import { podFiles, removeOrphans, removePodDirectories, removeShm } from "./files.ts";
+import { podFiles, removePodDirectories, removeShm } from "./files.ts";
 import { handlerOf } from "./handler.ts";
 import { keeperKind, type PodKeeper } from "./keeper.ts";
 import { NamespaceMaker } from "./namespace-maker.ts";
 import { isNetworkClosed, planNamespaces } from "./namespaces.ts";
 import type { PodsOptions } from "./options.ts";
 import { PauseProcesses } from "./pause.ts";
-import { isContainerds, podOfRecord, podRecord } from "./record.ts";
+import { recoverPods } from "./recover.ts";
 import { ShimSandboxes } from "./shim-sandbox.ts";
 import { PodStandIns } from "./stand-ins.ts";
 import { allOver, directoriesOf, LeftBehind, removeRecord, saveRecord, startPod } from "./start.ts";
@@ -267,70 +266,15 @@ export class Pods {
    * never became ready are taken down.
    */
   async recover(): Promise<void> {
-    const { engine, networks } = this.#options;
-    const known = new Set<string>();
-    const records = await engine.sandboxes.list(ctx);
-    for (const record of records.sort((a, b) => Number(a.createdAt - b.createdAt))) {
-      known.add(record.id);
-      let pod: Pod;
-      try {
-        pod = podOfRecord(record);
-      } catch (error) {
-        // Of another client of the sandbox store.
-        this.#options.log.log("debug", "a sandbox is no pod", { id: record.id, error: HullError.from(error).message });
-        continue;
-      }
-      if (isContainerds(record)) await adoptPod(pod, engine);
-      if (pod.state === "starting" && (await this.#discard(pod))) known.delete(pod.id);
-      else await this.#bringBack(pod);
-    }
-    for (const { pod, handler } of await podsOfContainers(engine, this.#options.handlers, known)) {
-      known.add(pod.id);
-      await engine.sandboxes.create(ctx, podRecord(pod, handler));
-      await this.#bringBack(pod);
-    }
-    await networks.collect(known);
-    await removeOrphans(this.#options.directories, known);
-  }
-
-  async #bringBack(pod: Pod): Promise<void> {
-    const { pods, selinux } = this.#options;
-    pods.reserveName(pod.name, pod.id);
-    selinux.reserve(pod.processLabel);
-    await this.#findAgain(pod);
-    pods.add(pod);
-  }
-
-  /** Takes down what never became ready. False if a part of it stays. */
-  async #discard(pod: Pod): Promise<boolean> {
-    const { id, config, runtimeHandler, namespaces } = pod;
-    try {
-      await this.#keeperOf(pod)?.remove(id);
-      const netns = isNetworkClosed(namespaces) ? "" : (namespaces.net ?? "");
-      if (namespaces.net !== undefined) await this.#options.networks.remove({ id, config, runtimeHandler, netns });
-      await this.#namespaces.release(namespaces);
-      await removePodDirectories(directoriesOf(this.#options, id));
-      await removeRecord(this.#options, id);
-      return true;
-    } catch (error) {
-      this.#tell("what an earlier run left of a pod could not be taken down", pod, error);
-      return false;
-    }
-  }
-
-  /** Whether what an earlier run left of a pod is still whole. */
-  async #findAgain(pod: Pod): Promise<void> {
-    if (pod.state === "ready") {
-      const keeper = this.#keeperOf(pod);
-      const pid = keeper === undefined ? 0 : await keeper.pidOf(pod.id);
-      const isWhole = pid !== undefined && (pod.namespaces.net === undefined || !isNetworkClosed(pod.namespaces));
-      if (isWhole) {
-        const handler = this.#handlerOf(pod);
-        if (keeper === undefined && handler !== undefined) this.#standIns.showAgain(pod, handler);
-        return this.#watch(pod, keeper);
-      }
-    }
-    pod.state = "notReady";
+    await recoverPods({
+      options: this.#options,
+      namespaces: this.#namespaces,
+      standIns: this.#standIns,
+      handlerOf: (pod) => this.#handlerOf(pod),
+      keeperOf: (pod) => this.#keeperOf(pod),
+      watch: (pod, keeper) => this.#watch(pod, keeper),
+      tell: (what, pod, error) => this.#tell(what, pod, error),
+    });
   }
 
   close(): void {

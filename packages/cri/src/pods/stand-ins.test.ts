@@ -65,6 +65,29 @@ describe.skipIf(process.getuid?.() !== 0)("what shows a pod without a process (n
     }
   });
 
+  test("the group of one that never became ready is removed when the daemon is back, whoever made it", async () => {
+    createCgroup(cgroup);
+    try {
+      await using fixture = new PodsFixture();
+      fixture.flag("hang-ADD", true);
+      const caller = new AbortController();
+      const running = fixture.run(below(podConfig("half")), caller.signal);
+      running.catch(() => undefined);
+      while (fixture.calls().length === 0) await Bun.sleep(10);
+      const [record] = await fixture.metadata.stores.sandboxes.list(ctx);
+      const id = record?.id ?? "";
+      createCgroup(cgroupAt(`${parent}/${id}`));
+      // What the daemon would do is kept from happening: it is dead.
+      fixture.flag("hang-ADD", false);
+      await fixture.restart();
+      expect(readdirSync(place)).not.toContain(id);
+      caller.abort();
+      await running.catch(() => undefined);
+    } finally {
+      removeCgroup(cgroup);
+    }
+  });
+
   test("in the host's network the daemon stands for it; without a parent's group there is none", async () => {
     await using fixture = new PodsFixture();
     const host = await fixture.run(below(podConfig("host", { hostname: "" }, { network: NamespaceMode.NODE })));
