@@ -181,6 +181,8 @@ exec ${real} "$@"
     unmountAll(join(this.directory, "state"));
     rmSync(this.directory, { recursive: true, force: true });
     removeCgroups(this.namespace);
+    // Where containerd's own shim has runc's states.
+    rmSync(join("/run/containerd/runc", this.namespace), { recursive: true, force: true });
   }
 }
 
