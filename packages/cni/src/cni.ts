@@ -1,7 +1,7 @@
 import { failedPrecondition, HullError, invalidArgument } from "@hull/errors";
 import { ResultCache } from "./cache.ts";
 import { compareVersions, type Network, type NetworkPlugin, parseNetwork } from "./network.ts";
-import { type Command, callPlugin, findPlugin } from "./plugin.ts";
+import { type Command, callPlugin, findPlugin, type RunPlugin, runPlugin } from "./plugin.ts";
 import { parseResult, type Result } from "./result.ts";
 
 /** A container's place in a network. */
@@ -29,6 +29,8 @@ export interface CniOptions {
   readonly pluginDirectories: readonly string[];
   /** Where results are kept; libcni's default unless told. */
   readonly cacheDirectory?: string;
+  /** Runs plugins; as children of this process unless told. */
+  readonly run?: RunPlugin | undefined;
 }
 
 const defaultCache = "/var/lib/cni";
@@ -37,9 +39,11 @@ const defaultCache = "/var/lib/cni";
 export class Cni {
   readonly #directories: readonly string[];
   readonly #cache: ResultCache;
+  readonly #run: RunPlugin;
 
-  constructor({ pluginDirectories, cacheDirectory = defaultCache }: CniOptions) {
+  constructor({ pluginDirectories, cacheDirectory = defaultCache, run = runPlugin }: CniOptions) {
     this.#directories = pluginDirectories;
+    this.#run = run;
     this.#cache = new ResultCache(cacheDirectory);
   }
 
@@ -179,14 +183,7 @@ export class Cni {
     };
     const env = { CNI_PATH: this.#directories.join(":"), ...(attachment === undefined ? {} : envOf(attachment)) };
     const path = findPlugin(plugin.type, this.#directories);
-    return await callPlugin({
-      command,
-      path,
-      type: plugin.type,
-      config,
-      env,
-      ...(signal === undefined ? {} : { signal }),
-    });
+    return await callPlugin({ command, path, type: plugin.type, config, env, run: this.#run, signal });
   }
 }
 

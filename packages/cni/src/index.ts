@@ -15,5 +15,5 @@
 export { addressBytes, formatAddress } from "./address.ts";
 export { type Attachment, Cni, type CniOptions, type KeptAttachment } from "./cni.ts";
 export { findNetwork, loadNetworks, type Network, type NetworkPlugin, parseNetwork } from "./network.ts";
-export { CniError } from "./plugin.ts";
+export { CniError, type PluginEnd, type PluginRun, type RunPlugin, runPlugin } from "./plugin.ts";
 export { addressesOf, parseResult, type Result, type ResultAddress } from "./result.ts";

@@ -42,6 +42,49 @@ export function findPlugin(type: string, directories: readonly string[]): string
   throw notFound(`failed to find plugin "${type}" in path [${directories.join(" ")}]`);
 }
 
+/** A plugin's program, to be run to its end. */
+export interface PluginRun {
+  readonly path: string;
+  /** For its standard input. */
+  readonly input: string;
+  /** Beside this process's own. */
+  readonly env: Readonly<Record<string, string>>;
+  readonly signal?: AbortSignal | undefined;
+}
+
+/** How it ended, and what it wrote to its standard output and error. */
+export interface PluginEnd {
+  readonly status: number;
+  readonly output: string;
+  readonly errors: string;
+}
+
+/** Runs a program. @throws Error if it can't be started; the signal's reason, and then it has ended */
+export type RunPlugin = (run: PluginRun) => Promise<PluginEnd>;
+
+const longest = 1024 * 1024;
+
+/** A start takes a millisecond, and more on a busy machine: many pods' plugins don't start all at once. */
+const starts = new Turns();
+
+/** Runs a plugin's program as a child of this process. */
+export const runPlugin: RunPlugin = async ({ path, input, env, signal }) => {
+  await starts.take();
+  signal?.throwIfAborted();
+  // Its parent's directory may be gone.
+  const child = startProgram([path], {
+    stdio: [new TextEncoder().encode(input), "pipe", "pipe"],
+    env: { ...process.env, ...env },
+    cwd: "/",
+  });
+  const end = () => child.kill("SIGKILL");
+  signal?.addEventListener("abort", end, { once: true });
+  const over = Promise.all([child.exited, collect(child.stdout), collect(child.stderr)]);
+  const [status, output, errors] = await over.finally(() => signal?.removeEventListener("abort", end));
+  signal?.throwIfAborted();
+  return { status, output, errors };
+};
+
 export interface PluginCall {
   readonly command: Command;
   readonly path: string;
@@ -50,32 +93,21 @@ export interface PluginCall {
   readonly config: object;
   /** CNI_… beside the command. */
   readonly env: Readonly<Record<string, string>>;
-  readonly signal?: AbortSignal;
+  readonly run: RunPlugin;
+  readonly signal?: AbortSignal | undefined;
 }
 
-const longest = 1024 * 1024;
-
-/** A start takes a millisecond, and more on a busy machine: many pods' plugins don't start all at once. */
-const starts = new Turns();
-
 /**
- * Runs a plugin. Gives what it printed, undefined if that is nothing.
- * @throws CniError for what it says was wrong; Unknown if it fails without saying; the signal's reason
+ * Calls a plugin. Gives what it printed, undefined if that is nothing.
+ * @throws CniError for what it says was wrong; Unknown if it fails without saying; what running it throws
  */
-export async function callPlugin({ command, path, type, config, env, signal }: PluginCall): Promise<unknown> {
-  await starts.take();
-  signal?.throwIfAborted();
-  // Its parent's directory may be gone.
-  const child = startProgram([path], {
-    stdio: [new TextEncoder().encode(JSON.stringify(config)), "pipe", "pipe"],
-    env: { ...process.env, ...env, CNI_COMMAND: command },
-    cwd: "/",
+export async function callPlugin({ command, path, type, config, env, run, signal }: PluginCall): Promise<unknown> {
+  const { status, output, errors } = await run({
+    path,
+    input: JSON.stringify(config),
+    env: { ...env, CNI_COMMAND: command },
+    signal,
   });
-  const end = () => child.kill("SIGKILL");
-  signal?.addEventListener("abort", end, { once: true });
-  const over = Promise.all([child.exited, collect(child.stdout), collect(child.stderr)]);
-  const [status, output, errors] = await over.finally(() => signal?.removeEventListener("abort", end));
-  signal?.throwIfAborted();
   const answer = parse(output);
   if (status === 0) {
     if (answer === undefined && output.trim() !== "")

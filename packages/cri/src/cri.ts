@@ -108,7 +108,12 @@ export async function startCri(init: PluginInit<CriGrpcConfig>, config: CriConfi
     deprecated: (table) => warnings.emit(table),
     log,
   });
-  const networks = new CniPodNetworks({ config: config.runtime, cacheDirectory: join(init.root, "networks"), log });
+  const networks = new CniPodNetworks({
+    config: config.runtime,
+    cacheDirectory: join(init.root, "networks"),
+    run: (plugin) => pods.runPlugin(plugin),
+    log,
+  });
   const nri = new NriBridge({
     pods: podStore,
     host: {

@@ -1,7 +1,7 @@
 import { mkdirSync, readFileSync, renameSync, writeFileSync } from "node:fs";
 import { isIP } from "node:net";
 import { join } from "node:path";
-import { type Attachment, Cni, type KeptAttachment, type Network } from "@hull/cni";
+import { type Attachment, Cni, type KeptAttachment, type Network, type RunPlugin } from "@hull/cni";
 import type { Logger } from "@hull/engine/log";
 import { HullError, unknown } from "@hull/errors";
 import { isNamespace } from "@hull/sys/namespace";
@@ -18,6 +18,8 @@ export interface PodNetworksOptions {
   readonly cacheDirectory: string;
   /** Where others keep theirs, containerd among them; libcni's default unless told. */
   readonly sharedCacheDirectory?: string;
+  /** Runs plugins; as children of this process unless told. */
+  readonly run?: RunPlugin;
   readonly log: Logger;
 }
 
@@ -35,13 +37,13 @@ export class CniPodNetworks implements PodNetworkManager {
   readonly #common: NetworkDirectory;
   readonly #handlers: ReadonlyMap<string, NetworkDirectory>;
 
-  constructor({ config, cacheDirectory, sharedCacheDirectory = "/var/lib/cni", log }: PodNetworksOptions) {
+  constructor({ config, cacheDirectory, sharedCacheDirectory = "/var/lib/cni", run, log }: PodNetworksOptions) {
     this.#config = config.cni;
     this.#log = log;
     const { bin_dir, bin_dirs, conf_dir, max_conf_num } = config.cni;
     const pluginDirectories = bin_dir === "" ? bin_dirs : [bin_dir];
-    this.#own = new Cni({ pluginDirectories, cacheDirectory });
-    this.#shared = new Cni({ pluginDirectories, cacheDirectory: sharedCacheDirectory });
+    this.#own = new Cni({ pluginDirectories, cacheDirectory, run });
+    this.#shared = new Cni({ pluginDirectories, cacheDirectory: sharedCacheDirectory, run });
     this.#common = new NetworkDirectory(conf_dir, max_conf_num, log);
     const ownNetworks = Object.entries(config.containerd.runtimes).filter(
       ([, { cni_conf_dir }]) => cni_conf_dir !== "",

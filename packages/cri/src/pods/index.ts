@@ -22,6 +22,7 @@ import type {
   PodSandboxStatusResponse,
 } from "@hull/api/gen/cri/v1/cri";
 import { nowNanos } from "@hull/api/timestamp";
+import type { PluginEnd, PluginRun } from "@hull/cni";
 import { contextFor } from "@hull/engine/context";
 import { selfCommand } from "@hull/engine/self";
 import { unlessGone } from "@hull/engine/unless-gone";
@@ -221,6 +222,11 @@ export class Pods {
   /** Those that a filter lets through, in the order in which they came. */
   list(filter?: PodSandboxFilter): PodSandbox[] {
     return this.matching(filter).map(listedPod);
+  }
+
+  /** Runs a plugin of a network where it keeps nobody waiting: see `NamespaceMaker`. */
+  runPlugin(plugin: PluginRun): Promise<PluginEnd> {
+    return this.#namespaces.run(plugin);
   }
 
   /** The same as values. */

@@ -2,6 +2,7 @@ import { expect, test } from "bun:test";
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import type { PluginRun } from "@hull/cni";
 import { selfCommand } from "@hull/engine/self";
 import { isNamespace } from "@hull/sys/namespace";
 import { NamespaceMaker } from "./namespace-maker.ts";
@@ -59,4 +60,50 @@ test.skipIf(!isRoot)("a helper that can't be started, or ends, is done without (
     await Promise.all(made.plans.map(({ paths }) => maker.release(paths)));
     expect(made.plans.flatMap(kept)).not.toContain(true);
   }
+});
+
+const shell = (script: string, signal?: AbortSignal): PluginRun => ({
+  path: "/bin/sh",
+  input: script,
+  env: { WORD: "plug in" },
+  signal,
+});
+
+test.skipIf(!isRoot)("plugins are run by the helper while there is one (needs root)", async () => {
+  let started = 0;
+  using maker = new NamespaceMaker(() => {
+    started++;
+    return selfCommand("namespaces");
+  });
+  const parent = 'echo "$PPID $WORD $PATH"; echo wrong >&2; exit 3';
+  const here = { status: 3, output: `${process.pid} plug in ${process.env.PATH}\n`, errors: "wrong\n" };
+  expect(await maker.run(shell(parent))).toEqual(here);
+  await using made = pins(maker);
+  // Soon more than is done here in so short a time, whatever the machine.
+  while (started === 0) {
+    await Promise.all(made.plans.map((plan) => maker.create(plan)));
+    await Promise.all(made.plans.map(({ paths }) => maker.release(paths)));
+  }
+  await Promise.all(made.plans.map((plan) => maker.create(plan)));
+  const all = await Promise.all(Array.from({ length: 20 }, () => maker.run(shell(parent))));
+  for (const { status, output, errors } of all) {
+    expect({ status, errors }).toEqual({ status: 3, errors: "wrong\n" });
+    expect(output).toEndWith(` plug in ${process.env.PATH}\n`);
+    expect(output).not.toBe(here.output);
+  }
+  // Much output, in lines and not in ASCII; namespaces are made and taken down meanwhile.
+  const much = maker.run(shell('i=0; while [ $i -lt 5000 ]; do echo "d\u00e9j\u00e0 $i"; i=$((i+1)); done'));
+  await Promise.all(made.plans.map(({ paths }) => maker.release(paths)));
+  expect((await much).output.split("\n")).toHaveLength(5001);
+  await expect(maker.run({ ...shell(""), path: "/nonexistent/plugin" })).rejects.toThrow();
+
+  const controller = new AbortController();
+  const endless = maker.run(shell("exec sleep 1000000", controller.signal));
+  controller.abort(new Error("no longer wanted"));
+  await expect(endless).rejects.toThrow("no longer wanted");
+  await expect(maker.run(shell("", controller.signal))).rejects.toThrow("no longer wanted");
+
+  // The helper's own end.
+  await expect(maker.run(shell("kill -9 $PPID"))).rejects.toMatchObject({ code: "unavailable" });
+  expect(await maker.run(shell(parent))).toEqual(here);
 });

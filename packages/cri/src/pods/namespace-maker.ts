@@ -1,8 +1,9 @@
-import { HullError } from "@hull/errors";
+import { type PluginEnd, type PluginRun, runPlugin } from "@hull/cni";
+import { HullError, unavailable } from "@hull/errors";
 import { type Program, startProgram } from "@hull/sys/program";
 import { linesOf } from "@hull/sys/stream";
 import type { PodNamespaces } from "../model.ts";
-import { doRequest, type NamespaceAnswer, type NamespaceRequest } from "./namespace-helper.ts";
+import { doRequest, type HelperAnswer, type HelperRequest, type NamespaceRequest } from "./namespace-helper.ts";
 import { type NamespacePlan, releasePodNamespaces } from "./namespaces.ts";
 
 /** ms of such work in this process, within `spanMs`, after which a helper does it. */
@@ -17,6 +18,9 @@ const idleMs = 10_000;
  * The kernel has one lock for all that changes networks. While it is free, to make a namespace takes a millisecond or two, and is done here;
  * with many pods at a time, whose networks CNI's plugins make meanwhile, each waits for it for tens of milliseconds. So as soon as more
  * than a little comes together, a helper process does it, and ends when no more comes.
+ *
+ * While it is there it runs the plugins as well: who starts a program waits until the child has begun, which on a machine that many pods
+ * keep busy takes tens of milliseconds.
  */
 export class NamespaceMaker implements Disposable {
   readonly #command: () => readonly string[];
@@ -41,6 +45,24 @@ export class NamespaceMaker implements Disposable {
     await this.#do({ release: paths }, () => {});
   }
 
+  /** As `runPlugin`. @throws Unavailable if the helper has ended before the plugin: nobody knows what it did */
+  async run({ signal, ...run }: PluginRun): Promise<PluginEnd> {
+    const helper = this.#helper;
+    if (helper === undefined || !helper.works) return await runPlugin({ ...run, signal });
+    signal?.throwIfAborted();
+    let answer: HelperAnswer | undefined;
+    try {
+      answer = await helper.ask({ run }, signal);
+    } finally {
+      this.#idle?.refresh();
+    }
+    signal?.throwIfAborted();
+    if (answer?.error !== undefined) throw new HullError(answer.error.code, answer.error.message);
+    if (answer?.ended === undefined)
+      throw unavailable(`"${run.path}" was run by a process that has ended: what it did isn't known`);
+    return answer.ended;
+  }
+
   /** Lets the helper end, if there is one, once it is done. */
   [Symbol.dispose](): void {
     this.#closed = true;
@@ -50,7 +72,7 @@ export class NamespaceMaker implements Disposable {
   async #do(request: NamespaceRequest, beforeAgain: () => void): Promise<void> {
     if (this.#helper === undefined && this.#spentLately() < fewMs) return await this.#doHere(request);
     const helper = this.#find();
-    let answer: NamespaceAnswer | undefined;
+    let answer: HelperAnswer | undefined;
     try {
       answer = await helper?.ask(request);
     } finally {
@@ -103,8 +125,11 @@ export class NamespaceMaker implements Disposable {
 /** The process, and what it was asked. */
 class Helper {
   readonly #program: Program;
-  readonly #asked: ((answer: NamespaceAnswer | undefined) => void)[] = [];
+  /** By the number that stands in the question and the answer. */
+  readonly #asked = new Map<number, (answer: HelperAnswer | undefined) => void>();
+  #last = 0;
   #gone = false;
+  #works = false;
 
   /** @throws Error if it can't be started */
   constructor(command: readonly string[]) {
@@ -113,27 +138,44 @@ class Helper {
     void this.#hear();
   }
 
-  /** Gives undefined if the helper ended before it answered. */
-  ask(request: NamespaceRequest): Promise<NamespaceAnswer | undefined> {
-    if (this.#gone) return Promise.resolve(undefined);
-    const { promise, resolve } = Promise.withResolvers<NamespaceAnswer | undefined>();
-    this.#asked.push(resolve);
-    this.#write(`${JSON.stringify(request)}\n`).catch(() => this.#lose());
-    return promise;
+  /** It has answered before, and hasn't ended. */
+  get works(): boolean {
+    return this.#works && !this.#gone;
+  }
+
+  /** Gives undefined if the helper ended before it answered. The signal ends a plugin. */
+  async ask(request: HelperRequest, signal?: AbortSignal): Promise<HelperAnswer | undefined> {
+    if (this.#gone) return undefined;
+    const id = ++this.#last;
+    const { promise, resolve } = Promise.withResolvers<HelperAnswer | undefined>();
+    this.#asked.set(id, resolve);
+    const abort = () => this.#write(id, { abort: true });
+    signal?.addEventListener("abort", abort, { once: true });
+    this.#write(id, request);
+    return await promise.finally(() => signal?.removeEventListener("abort", abort));
   }
 
   end(): void {
     void this.#program.stdin.end();
   }
 
-  async #write(line: string): Promise<void> {
+  #write(id: number, request: HelperRequest): void {
+    this.#send(`${JSON.stringify({ id, ...request })}\n`).catch(() => this.#lose());
+  }
+
+  async #send(line: string): Promise<void> {
     await this.#program.stdin.write(line);
     await this.#program.stdin.flush();
   }
 
   async #hear(): Promise<void> {
     try {
-      for await (const line of linesOf(this.#program.stdout)) this.#asked.shift()?.(JSON.parse(line));
+      for await (const line of linesOf(this.#program.stdout)) {
+        const { id, ...answer } = JSON.parse(line) as HelperAnswer & { readonly id: number };
+        this.#works = true;
+        this.#asked.get(id)?.(answer);
+        this.#asked.delete(id);
+      }
     } finally {
       this.#lose();
     }
@@ -141,6 +183,8 @@ class Helper {
 
   #lose(): void {
     this.#gone = true;
-    for (const resolve of this.#asked.splice(0)) resolve(undefined);
+    const asked = [...this.#asked.values()];
+    this.#asked.clear();
+    for (const resolve of asked) resolve(undefined);
   }
 }
