@@ -181,7 +181,9 @@ describe("calls of plugins", () => {
     await expect(cni().check(network([{ type: "first" }]), { ...attachment, containerId: "never" })).rejects.toThrow(
       'container "never" is not known to be on network "net"',
     );
-    await expect(cni().check(network([{ type: "first" }], { cniVersion: "0.3.1" }), attachment)).rejects.toThrow("0.4.0");
+    await expect(cni().check(network([{ type: "first" }], { cniVersion: "0.3.1" }), attachment)).rejects.toThrow(
+      "0.4.0",
+    );
     await cni().check(network([{ type: "first" }], { disableCheck: true }), attachment);
   });
 
