@@ -218,6 +218,26 @@ suite(`volumes and archives${noCli === undefined ? "" : ` (skipped: ${noCli})`}`
     asked.child.kill("SIGINT");
     expect(await asked.child.exited).toBe(7);
     await hull.ok("rm", "behind", "asked");
+    // One that heeds no signal goes on, when its watcher has asked a third time.
+    await hull.ok(
+      "run",
+      "-d",
+      "--name",
+      "deaf",
+      "busybox",
+      "sh",
+      "-c",
+      "trap '' INT; while :; do echo here; sleep 0.1; done",
+    );
+    const watching = attach("deaf");
+    await watching.shown;
+    while (watching.child.exitCode === null) {
+      watching.child.kill("SIGINT");
+      await Bun.sleep(50);
+    }
+    expect(await watching.child.exited).toBe(130);
+    expect(await hull.ok("inspect", "-f", "{{.State.Running}}", "deaf")).toBe("true");
+    await hull.ok("rm", "-f", "deaf");
   });
 
   test("diff, commit, export, import", async () => {

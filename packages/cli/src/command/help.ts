@@ -3,14 +3,18 @@ import { formatDuration } from "./format.ts";
 import type { Command } from "./tree.ts";
 
 /**
- * The help of a command, in hull's own layout. `path` is the way to it, the program's root first.
+ * The help of a command, in hull's own layout.
+ * @param path the way to it, the program's root first
+ * @param columns of the terminal that it is for; without, no line is broken
  */
-export function formatHelp(path: readonly Command[]): string {
+export function formatHelp(path: readonly Command[], columns = process.stdout.columns || Infinity): string {
   const [root] = path;
   const last = path.at(-1);
   if (root === undefined || last === undefined) return "";
   const name = path.map((each) => each.name).join(" ");
-  const sections = [last.description ?? capital(last.summary), usage(name, last)];
+  const list = (heading: string, rows: readonly Row[]): string => formatList(heading, rows, columns);
+  const about = (last.description ?? capital(last.summary)).split("\n");
+  const sections = [about.map((line) => broken(line, columns, 0)).join("\n"), usage(name, last)];
   for (const [heading, commands] of headings(last)) {
     sections.push(
       list(
@@ -55,9 +59,34 @@ function headings({ commands = [] }: Command): Map<string, Command[]> {
   return found;
 }
 
-function list(heading: string, rows: readonly (readonly [string, string])[]): string {
+/** A name, and what it is. */
+type Row = readonly [string, string];
+
+/** Less than this beside the names isn't worth it: then what they are goes below. */
+const narrow = 24;
+
+function formatList(heading: string, rows: readonly Row[], columns: number): string {
   const width = Math.max(...rows.map(([left]) => left.length));
-  return `${heading}:\n${rows.map(([left, right]) => `  ${left.padEnd(width)}  ${right}`).join("\n")}`;
+  const indent = columns - width - 4 < narrow ? 8 : width + 4;
+  const lines = rows.map(([left, right]) => {
+    if (indent === width + 4) return broken(`  ${left.padEnd(width)}  ${right}`, columns, indent);
+    return `  ${left}\n${broken(" ".repeat(indent) + right, columns, indent)}`;
+  });
+  return `${heading}:\n${lines.join("\n")}`;
+}
+
+/** A line in lines of so many columns, broken between words where they are longer; from the second on with an indent. */
+function broken(line: string, columns: number, indent: number): string {
+  if (line.length < columns) return line;
+  const lines: string[] = [];
+  let rest = line;
+  while (rest.length >= columns) {
+    const at = rest.lastIndexOf(" ", columns - 1);
+    if (at <= indent) break;
+    lines.push(rest.slice(0, at).trimEnd());
+    rest = " ".repeat(indent) + rest.slice(at + 1);
+  }
+  return [...lines, rest].join("\n");
 }
 
 function flagNames(name: string, flag: Flag): string {

@@ -71,3 +71,22 @@ test("help is printed for what it is asked of", async () => {
       out: expect.stringContaining("list, ls  lists"),
     });
 });
+
+test("help fits into the columns of a terminal, between words and under what it explains", () => {
+  const summary = "passes signals on and reaps processes, with an init of the host where there is one";
+  const flags = defineFlags({ init: { kind: "switch", summary }, "quite-long": { kind: "text", value: "X", summary } });
+  const path = [{ name: "tool", summary, flags }];
+  expect(formatHelp(path, 60)).toEndWith(`Flags:
+      --init          passes signals on and reaps
+                      processes, with an init of the host
+                      where there is one
+      --quite-long X  passes signals on and reaps
+                      processes, with an init of the host
+                      where there is one
+`);
+  for (const columns of [20, 40, 60, 80, 200]) {
+    const text = formatHelp(path, columns);
+    expect(text.replace(/\s+/g, " ")).toBe(formatHelp(path, 10_000).replace(/\s+/g, " "));
+    if (columns >= 40) expect(Math.max(...text.split("\n").map((line) => line.length))).toBeLessThanOrEqual(columns);
+  }
+});

@@ -1,3 +1,4 @@
+import { constants } from "node:os";
 import { forwardSignals } from "@hull/client/io/signals";
 import { logPlaceOf } from "@hull/client/logs/place";
 import { failedPrecondition } from "@hull/errors";
@@ -6,6 +7,9 @@ import type { Call } from "../globals.ts";
 import { openSession } from "../session.ts";
 import { runningTask } from "./lifecycle.ts";
 import { printLog } from "./logs.ts";
+
+/** Who asks the container to end so many times doesn't want to wait any longer. */
+const most = 3;
 
 /**
  * `hull attach`: what a container that runs in the background prints from now on, until it ends; signals go to it. Gives its exit status.
@@ -25,8 +29,18 @@ export async function attach(call: Call<{ "sig-proxy": boolean; "no-stdin": bool
   const ended = task.wait();
   ended.catch(() => {});
   const proxies = !given.has("sig-proxy") || flags["sig-proxy"];
-  using passing = proxies ? forwardSignals((signal) => task.kill(signal)) : undefined;
-  void passing;
-  const status = await printLog(client, container, { follow: true, tail: 0, host, interruptible: !proxies });
+  const leave = new AbortController();
+  let asked = 0;
+  using passing = proxies
+    ? forwardSignals(async (signal) => {
+        // A first process without a handler ignores them, as the kernel has it for pid 1.
+        if ((signal === constants.signals.SIGINT || signal === constants.signals.SIGTERM) && ++asked >= most)
+          leave.abort();
+        else await task.kill(signal);
+      })
+    : undefined;
+  const signal = passing === undefined ? undefined : leave.signal;
+  const status = await printLog(client, container, { follow: true, tail: 0, host, signal });
+  if (leave.signal.aborted) host.err(`hull: left container "${nameOf(container)}", which goes on\n`);
   return status === 0 ? (await ended).status : status;
 }

@@ -55,7 +55,8 @@ interface PrintOptions {
   readonly until?: Date | undefined;
   readonly timestamps?: boolean;
   readonly host: Host;
-  readonly interruptible?: boolean;
+  /** Ends it early; unless given, SIGINT does. */
+  readonly signal?: AbortSignal | undefined;
 }
 
 /** A log, wherever it comes from. */
@@ -74,7 +75,7 @@ export function printLog(client: Client, container: Container, options: PrintOpt
 }
 
 async function printSource({ name, place, ended }: LogSource, options: PrintOptions): Promise<number> {
-  const { follow, tail, since, until, timestamps = false, host, interruptible = true } = options;
+  const { follow, tail, since, until, timestamps = false, host, signal } = options;
   if (place === undefined || !existsSync(place.file))
     throw notFound(
       `container "${name}" has no log: its output went to the terminal that ran it; run it with -d to keep one`,
@@ -85,8 +86,8 @@ async function printSource({ name, place, ended }: LogSource, options: PrintOpti
     );
   const stop = new AbortController();
   const onInterrupt = (): void => stop.abort();
-  if (follow && interruptible) process.once("SIGINT", onInterrupt);
-  const reading = { tail, follow: follow ? ended : undefined, signal: stop.signal };
+  if (follow && signal === undefined) process.once("SIGINT", onInterrupt);
+  const reading = { tail, follow: follow ? ended : undefined, signal: signal ?? stop.signal };
   try {
     if (place.times)
       for await (const entries of readEntries(place, { ...reading, since, until }))
@@ -95,7 +96,7 @@ async function printSource({ name, place, ended }: LogSource, options: PrintOpti
   } finally {
     process.off("SIGINT", onInterrupt);
   }
-  return stop.signal.aborted ? interrupted : 0;
+  return reading.signal.aborted ? interrupted : 0;
 }
 
 /** Prints each to the output that it came by, in their order. */
