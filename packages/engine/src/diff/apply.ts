@@ -13,10 +13,11 @@ import type { MountManager } from "../mount/manager/index.ts";
 import { lendMounts } from "../mount/manager/lend.ts";
 import type { Applier, ApplyOptions } from "./index.ts";
 import { uncompressedLayer } from "./media-types.ts";
+import type { Outcome } from "./outcome.ts";
 import { processorsFor, type RunningProcessors, type StreamProcessor, startProcessors } from "./processors.ts";
 import { Slots } from "./slots.ts";
 import { type DirectTarget, directTarget } from "./target.ts";
-import { type Outcome, parseLine, toArguments, type UnpackRequest } from "./unpacker/protocol.ts";
+import { parseLine, toArguments, type UnpackRequest } from "./unpacker/protocol.ts";
 
 /** What an `UnpackerApplier` works with. */
 export interface UnpackerOptions {

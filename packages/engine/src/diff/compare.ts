@@ -13,7 +13,8 @@ import { type Mount, readOnlyMounts } from "../mount/index.ts";
 import type { MountManager } from "../mount/manager/index.ts";
 import { lendMounts } from "../mount/manager/lend.ts";
 import type { CompareOptions, Comparer } from "./index.ts";
-import { type PackCompression, type PackOutcome, parsePackOutcome, toPackArguments } from "./packer/protocol.ts";
+import type { Outcome } from "./outcome.ts";
+import { type PackCompression, parsePackOutcome, toPackArguments } from "./packer/protocol.ts";
 import { Slots } from "./slots.ts";
 import { overlayParts } from "./target.ts";
 import { tarTime } from "./unpacker/copy-up.ts";
@@ -115,7 +116,7 @@ export class PackerComparer implements Comparer {
     ctx: Context,
     writer: ContentWriter,
     args: readonly string[],
-  ): Promise<Exclude<PackOutcome, { error: unknown }>> {
+  ): Promise<Exclude<Outcome, { error: unknown }>> {
     if (ctx.signal.aborted) throw HullError.from(ctx.signal.reason);
     // No environment: nothing in the daemon's is meant for a process that reads strangers' files.
     const child = startProgram([...this.#command, ...args], { stdio: ["ignore", "pipe", "pipe"], env: {} });

@@ -10,11 +10,12 @@ import { Readable } from "node:stream";
 import { createGzip, createZstdCompress } from "node:zlib";
 import { HullError } from "@hull/errors";
 import { setParentDeathSignal } from "@hull/sys/process";
+import type { Outcome } from "../outcome.ts";
 import { confine, readingFiles } from "../unpacker/confine.ts";
 import { toHullError } from "../unpacker/failures.ts";
 import { ChangeWalk } from "./changes.ts";
 import { Layer } from "./layer.ts";
-import { fromPackArguments, type PackCompression, type PackOutcome, type PackRequest } from "./protocol.ts";
+import { fromPackArguments, type PackCompression, type PackRequest } from "./protocol.ts";
 
 const SIGKILL = 9;
 /** Small pieces, which headers are, are handed on together. */
@@ -22,7 +23,7 @@ const gathered = 1 << 18;
 
 /** Does what the command line says, and tells on standard error how it went. */
 export async function runPacker(argv: readonly string[]): Promise<void> {
-  let outcome: PackOutcome;
+  let outcome: Outcome;
   try {
     setParentDeathSignal(SIGKILL);
     outcome = await pack(fromPackArguments(argv));
@@ -33,7 +34,7 @@ export async function runPacker(argv: readonly string[]): Promise<void> {
   writeAllTo(2, Buffer.from(`${JSON.stringify(outcome)}\n`));
 }
 
-async function pack(request: PackRequest): Promise<PackOutcome> {
+async function pack(request: PackRequest): Promise<Outcome> {
   confine(request.root, readingFiles);
   const walk = new ChangeWalk({ left: "left", right: "right", opaque: request.opaque });
   const layer = new Layer({ source: "right", latest: request.latest });

@@ -1,12 +1,13 @@
 /**
  * What the packer is told and what it tells.
  *
- * In: options on its command line. Out: the layer on standard output, and on standard error one line of JSON, `PackOutcome`, last.
+ * In: options on its command line. Out: the layer on standard output, and on standard error one line of JSON, `Outcome`, last.
  * It exits with 0 when it could say how it went, also when that was badly.
  */
 
 import { parseArgs } from "node:util";
-import { type Code, codes, invalidArgument } from "@hull/errors";
+import { invalidArgument } from "@hull/errors";
+import { type Outcome, outcomeOf } from "../outcome.ts";
 
 /** How a layer is compressed, if at all. */
 export const packCompressions = ["none", "gzip", "zstd"] as const;
@@ -21,11 +22,6 @@ export interface PackRequest {
   /** Files are not newer than this in the layer: seconds since 1970, and a fraction. */
   readonly latest?: { readonly seconds: number; readonly nanoseconds: number };
 }
-
-/** How it went: the digest and size of the tar before its compression, or an error. */
-export type PackOutcome =
-  | { readonly diffId: string; readonly size: number }
-  | { readonly error: { readonly code: Code; readonly message: string } };
 
 /** The request as a command line. */
 export function toPackArguments({ root, compression, opaque, latest }: PackRequest): string[] {
@@ -73,21 +69,11 @@ function parseOptions(args: readonly string[]) {
 }
 
 /** The outcome in what the packer said, or undefined if there is none: it ended too early. */
-export function parsePackOutcome(said: string): PackOutcome | undefined {
+export function parsePackOutcome(said: string): Outcome | undefined {
   const line = said.trimEnd().split("\n").at(-1) ?? "";
-  let value: unknown;
   try {
-    value = JSON.parse(line);
+    return outcomeOf(JSON.parse(line));
   } catch {
     return undefined;
   }
-  if (typeof value !== "object" || value === null) return undefined;
-  if ("diffId" in value && "size" in value && typeof value.diffId === "string" && typeof value.size === "number") {
-    return { diffId: value.diffId, size: value.size };
-  }
-  if (!("error" in value) || typeof value.error !== "object" || value.error === null) return undefined;
-  const { error } = value;
-  if (!("code" in error) || !("message" in error) || typeof error.message !== "string") return undefined;
-  const code = Object.keys(codes).find((name): name is Code => name === error.code);
-  return { error: { code: code ?? "unknown", message: error.message } };
 }

@@ -13,10 +13,11 @@ import { umask } from "@hull/sys/files";
 import { lastErrno, libc } from "@hull/sys/libc";
 import { setParentDeathSignal } from "@hull/sys/process";
 import { decompress } from "../compression/index.ts";
+import type { Outcome } from "../outcome.ts";
 import { TarParser } from "../tar/index.ts";
 import { confine, inUserNamespace, makingFiles } from "./confine.ts";
 import { LowerLayers } from "./lower.ts";
-import { fromArguments, type Outcome, type Progress, type UnpackRequest } from "./protocol.ts";
+import { fromArguments, type Progress, type UnpackRequest } from "./protocol.ts";
 import { Tree } from "./tree.ts";
 import { OverlayWhiteouts, PlainWhiteouts } from "./whiteouts.ts";
 

@@ -6,7 +6,8 @@
  */
 
 import { parseArgs } from "node:util";
-import { type Code, codes, invalidArgument } from "@hull/errors";
+import { invalidArgument } from "@hull/errors";
+import { type Outcome, outcomeOf } from "../outcome.ts";
 
 /** What to unpack onto. */
 export interface UnpackRequest {
@@ -24,11 +25,6 @@ export interface UnpackRequest {
 export interface Progress {
   readonly read: number;
 }
-
-/** How it went: the digest and size of the uncompressed tar, or an error. */
-export type Outcome =
-  | { readonly diffId: string; readonly size: number }
-  | { readonly error: { readonly code: Code; readonly message: string } };
 
 /** The request as a command line. */
 export function toArguments({ target, whiteouts, lower, sync }: UnpackRequest): string[] {
@@ -75,12 +71,5 @@ export function parseLine(line: string): Progress | Outcome | undefined {
   const value: unknown = JSON.parse(line);
   if (typeof value !== "object" || value === null) return undefined;
   if ("read" in value && typeof value.read === "number") return { read: value.read };
-  if ("diffId" in value && "size" in value && typeof value.diffId === "string" && typeof value.size === "number") {
-    return { diffId: value.diffId, size: value.size };
-  }
-  if (!("error" in value) || typeof value.error !== "object" || value.error === null) return undefined;
-  const { error } = value;
-  if (!("code" in error) || !("message" in error) || typeof error.message !== "string") return undefined;
-  const code = Object.keys(codes).find((name): name is Code => name === error.code);
-  return { error: { code: code ?? "unknown", message: error.message } };
+  return outcomeOf(value);
 }
