@@ -298,6 +298,37 @@ export const cases: readonly Case[] = [
     },
   },
   {
+    name: "lets whoever finds a container work with it",
+    async run({ hull }) {
+      const memory = 64 << 20;
+      const streams = { stdout: "ignore", stderr: "ignore" } as const;
+      await using started = await hull.run("busybox", { id: "found", command: ["sleep", "1000"], memory, ...streams });
+      const found = await hull.containers.get(started.id);
+      const { stdout, code } = await (await found.exec(["sh", "-c", "echo inside; exit 3"])).collect();
+      assert.deepEqual([stdout, code], ["inside\n", 3]);
+      await found.pause();
+      assert.equal((await found.state()).status, "paused");
+      await found.resume();
+      const [stats, same] = await Promise.all([found.stats(), started.stats()]);
+      assert.ok(stats.pids >= 1 && stats.memory > 0 && stats.memory <= memory, JSON.stringify(stats));
+      assert.deepEqual([stats.memoryLimit, same.memoryLimit, stats.oomKills], [memory, memory, 0]);
+      const ended = found.wait();
+      // The first process of a container takes no signal that it has no handler for, but SIGKILL.
+      assert.equal((await found.stop({ timeoutMs: 50 })).code, 137);
+      assert.equal((await ended).code, 137);
+      assert.deepEqual((await found.state()).status, "stopped");
+      {
+        await using again = await found.start(streams);
+        assert.equal((await found.state()).status, "running");
+        await assert.rejects(found.start(streams), { code: "alreadyExists" });
+        assert.notEqual(again.pid, started.pid);
+      }
+      await started[Symbol.asyncDispose]();
+      for (const work of [found.stop(), found.wait(), found.kill()]) await assert.rejects(work, { code: "notFound" });
+      await assert.rejects(found.stats(), { code: "failedPrecondition" });
+    },
+  },
+  {
     name: "pauses and goes on",
     async run({ hull }) {
       await using container = await hull.run(image, { command: ["sleep", "100"] });

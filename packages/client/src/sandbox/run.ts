@@ -1,8 +1,8 @@
 import type { Client } from "../client.ts";
 import type { Output } from "../sdk/output.ts";
 import type { RunningContainer } from "../sdk/running.ts";
+import { type ContainerStats, countsOf } from "../sdk/stats.ts";
 import type { SandboxLimits, SandboxOptions } from "./options.ts";
-import { type Counted, countedOf } from "./usage.ts";
 
 /** How a sandbox's program ended. */
 export interface Ended {
@@ -13,7 +13,8 @@ export interface Ended {
   readonly stderr: string;
   readonly truncated: boolean;
   readonly wallMs: number;
-  readonly counted: Counted;
+  /** Of its control group, which is there until it is taken away. */
+  readonly counted: ContainerStats | undefined;
 }
 
 /** Lets a program go on until it ends, or its time, its output or the caller's signal ends it. */
@@ -41,7 +42,7 @@ export async function untilEnd(
       budget.collect(container.stderr, (chunk) => onOutput(chunk, "stderr")),
       container.exit.then(({ code }) => ({ code, wallMs: Math.round(performance.now() - startedAt) })),
     ]);
-    const counted = await countedOf(client, container.id);
+    const counted = await countsOf(client, container.id);
     return { stopped, code, stdout, stderr, truncated: budget.exceeded, wallMs, counted };
   } finally {
     signal?.removeEventListener("abort", kill);

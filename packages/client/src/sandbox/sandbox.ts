@@ -140,8 +140,8 @@ class Attempt {
       truncated,
       files: workspace.take(take),
       usage: {
-        cpuMs: counted.cpuMs,
-        memoryPeak: counted.memoryPeak,
+        cpuMs: counted?.cpuMs ?? 0,
+        memoryPeak: counted?.memoryPeak ?? 0,
         wallMs: ended.wallMs,
         diskBytes: filling.bytes,
       },
@@ -192,7 +192,7 @@ class Attempt {
 }
 
 function outcomeOf({ stopped, counted, code }: Ended, full: boolean): SandboxOutcome {
-  if (counted.oomKills > 0) return "memory";
+  if (counted !== undefined && counted.oomKills > 0) return "memory";
   if (stopped !== undefined) return stopped;
   return full && code !== 0 ? "disk" : "exited";
 }

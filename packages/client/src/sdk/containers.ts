@@ -1,4 +1,5 @@
 import { ContainersDefinition } from "@hull/api/gen/containerd/services/containers/v1/containers";
+import { TasksDefinition } from "@hull/api/gen/containerd/services/tasks/v1/tasks";
 import { nanosOfTimestamp } from "@hull/api/timestamp";
 import { isCode, notFound } from "@hull/errors";
 import type { Spec } from "@hull/oci/spec";
@@ -7,8 +8,11 @@ import { type Container as ContainerRecord, getContainer, specOf } from "../cont
 import { deleteTask, getProcess, Status } from "../tasks.ts";
 import type { Image } from "./images.ts";
 import { type LogLine, type LogsOptions, logsOf } from "./log-options.ts";
+import { type Exit, exitOf, ignoring, type StopOptions, stopProcess } from "./process.ts";
 import type { CreateOptions, ProcessOptions } from "./run-options.ts";
-import { createFromOptions, RunningContainer, removeWithLog } from "./running.ts";
+import { createFromOptions, ExecutedProcess, RunningContainer, removeWithLog } from "./running.ts";
+import { type SignalName, signalNumber } from "./signals.ts";
+import { type ContainerStats, statsOf } from "./stats.ts";
 
 /** The containers of a namespace, whether they run or not. */
 export class Containers {
@@ -91,14 +95,25 @@ export class Container {
     }
   }
 
-  /** Starts its first process. @throws AlreadyExists if it has one */
+  /** Starts its first process, or starts it once more when it has ended. @throws AlreadyExists if it has one that hasn't */
   async start(options: ProcessOptions = {}): Promise<RunningContainer> {
+    await this.#dropEnded();
     const { loadOwnProfileFor } = await import("@hull/engine/apparmor/index");
     await loadOwnProfileFor(this.#record.spec?.value ?? new Uint8Array());
     return await RunningContainer.start(this.#client, this.#record, {
       tty: this.spec?.process.terminal ?? false,
       ...options,
     });
+  }
+
+  /** Takes its first process away, if that has ended. */
+  async #dropEnded(): Promise<void> {
+    try {
+      const process = await getProcess(this.#client, this.id);
+      if ((await process.state()).status === Status.STOPPED) await deleteTask(process);
+    } catch (error) {
+      if (!isCode(error, "notFound")) throw error;
+    }
   }
 
   /**
@@ -110,6 +125,47 @@ export class Container {
    */
   logs(options: LogsOptions = {}): AsyncGenerator<LogLine, void, undefined> {
     return logsOf(this.#client, this.#record, options);
+  }
+
+  /**
+   * Runs another process in it, beside its first, whoever started that.
+   * @throws NotFound or FailedPrecondition if it doesn't run
+   */
+  exec(command: readonly string[], options: ProcessOptions = {}): Promise<ExecutedProcess> {
+    return ExecutedProcess.start(this.#client, this.#record, command, options);
+  }
+
+  /** Resolves when its first process has ended. @throws NotFound if it has none */
+  async wait(): Promise<Exit> {
+    return await exitOf(await getProcess(this.#client, this.id));
+  }
+
+  /** Sends its first process a signal, SIGTERM unless told. One that has ended takes none, and that is fine. */
+  async kill(signal: SignalName | number = "SIGTERM"): Promise<void> {
+    const process = await getProcess(this.#client, this.id);
+    await ignoring("notFound", process.kill(signalNumber(signal)));
+  }
+
+  /** Asks it to end, and kills it if it hasn't after so many milliseconds (10,000). @throws NotFound if it has no process */
+  async stop(options: StopOptions = {}): Promise<Exit> {
+    const process = await getProcess(this.#client, this.id);
+    const exit = exitOf(process);
+    // Where it can't be asked to end that is what the caller is told.
+    exit.catch(() => {});
+    return await stopProcess({ kill: (signal) => this.kill(signal), exit }, options);
+  }
+
+  async pause(): Promise<void> {
+    await this.#client.service(TasksDefinition).pause({ containerId: this.id });
+  }
+
+  async resume(): Promise<void> {
+    await this.#client.service(TasksDefinition).resume({ containerId: this.id });
+  }
+
+  /** What its processes take. @throws FailedPrecondition if it has none */
+  stats(): Promise<ContainerStats> {
+    return statsOf(this.#client, this.id);
   }
 
   /** Takes it away, files and all; one that runs is killed if `force`. @throws FailedPrecondition if it runs */

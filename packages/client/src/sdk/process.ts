@@ -45,7 +45,7 @@ export class Process implements AsyncDisposable {
   /** Starts a process that was made. If it doesn't start, it is taken away. */
   protected static async begin(process: ApiProcess, stdio: Stdio): Promise<{ exit: Promise<Exit> }> {
     // Asked before the start, so that no end is missed.
-    const exit = process.wait().then(({ status, at }): Exit => ({ code: status, at: dateOf(at) }));
+    const exit = exitOf(process);
     exit.catch(() => {});
     try {
       if (process.execId === "") stdio.connect();
@@ -116,6 +116,34 @@ export class Process implements AsyncDisposable {
     this.#stdio.close(new Error("the process has been taken away"));
     await ignoring("notFound", this.#process.delete());
   }
+}
+
+/** How a process is asked to end. */
+export interface StopOptions {
+  /** How long it has until it is killed, ms: 10,000 unless told. */
+  readonly timeoutMs?: number;
+  /** `SIGTERM` unless told. */
+  readonly signal?: SignalName | number;
+}
+
+/** Asks a process to end, and kills it if it hasn't in time. */
+export async function stopProcess(
+  { kill, exit }: { kill(signal: SignalName | number): Promise<void>; exit: Promise<Exit> },
+  { timeoutMs = 10_000, signal = "SIGTERM" }: StopOptions,
+): Promise<Exit> {
+  await kill(signal);
+  const timer = setTimeout(() => void kill("SIGKILL").catch(() => {}), timeoutMs);
+  try {
+    return await exit;
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+/** When a process that is waited for has ended. */
+export async function exitOf(process: ApiProcess): Promise<Exit> {
+  const { status, at } = await process.wait();
+  return { code: status, at: dateOf(at) };
 }
 
 /** Waits for work whose failure by this code is as good as its success. */

@@ -1,7 +1,7 @@
 import { TasksDefinition } from "@hull/api/gen/containerd/services/tasks/v1/tasks";
 import { alreadyExists, canceled, failedPrecondition, HullError, invalidArgument } from "@hull/errors";
 import { hostPlatform } from "@hull/oci/platform";
-import { resolveUser, type Spec, type SpecUser, withCgroupsPath } from "@hull/oci/spec";
+import { resolveUser, type SpecUser, withCgroupsPath } from "@hull/oci/spec";
 import type { Client } from "../client.ts";
 import {
   type Container as ContainerRecord,
@@ -16,8 +16,9 @@ import { placeFiles } from "./file-options.ts";
 import { type Image, type Images, imageToRun } from "./images.ts";
 import { type LogLine, type LogsOptions, logLabels, logsOf } from "./log-options.ts";
 import { type ContainerNetwork, networkOfRecord, networkParts } from "./network-options.ts";
-import { type Exit, ignoring, Process } from "./process.ts";
+import { type Exit, ignoring, Process, type StopOptions, stopProcess } from "./process.ts";
 import { type CreateOptions, type ProcessOptions, type RunOptions, specOf } from "./run-options.ts";
+import { type ContainerStats, statsOf } from "./stats.ts";
 import { Stdio } from "./stdio.ts";
 
 const defaultRuntime = "io.containerd.runc.v2";
@@ -94,20 +95,17 @@ export class RunningContainer extends Process {
 
   /** Runs another process in it. */
   async exec(command: readonly string[], options: ProcessOptions = {}): Promise<ExecutedProcess> {
-    const spec = specOfRecord(this.#record);
-    if (spec === undefined) throw new TypeError(`the spec of container "${this.id}" can't be read`);
-    return await ExecutedProcess.start(this.#client, this.id, spec, command, options);
+    return await ExecutedProcess.start(this.#client, this.#record, command, options);
   }
 
   /** Asks it to end, and kills it if it hasn't after so many milliseconds (10,000). */
-  async stop({ timeoutMs = 10_000, signal = "SIGTERM" as const } = {}): Promise<Exit> {
-    await this.kill(signal);
-    const timer = setTimeout(() => void this.kill("SIGKILL").catch(() => {}), timeoutMs);
-    try {
-      return await this.exit;
-    } finally {
-      clearTimeout(timer);
-    }
+  async stop(options: StopOptions = {}): Promise<Exit> {
+    return await stopProcess({ kill: (signal) => this.kill(signal), exit: this.exit }, options);
+  }
+
+  /** What its processes take. @throws FailedPrecondition if it has ended */
+  stats(): Promise<ContainerStats> {
+    return statsOf(this.#client, this.id);
   }
 
   async pause(): Promise<void> {
@@ -128,11 +126,12 @@ export class RunningContainer extends Process {
 export class ExecutedProcess extends Process {
   static async start(
     client: Client,
-    containerId: string,
-    { process: own }: Spec,
+    record: ContainerRecord,
     command: readonly string[],
     options: ProcessOptions,
   ): Promise<ExecutedProcess> {
+    const own = specOfRecord(record)?.process;
+    if (own === undefined) throw new TypeError(`the spec of container "${record.id}" can't be read`);
     const { tty = false, stdin = "ignore", stdout = "pipe", stderr = "pipe", env = {}, cwd, user } = options;
     const stdio = await Stdio.open({ terminal: tty !== false, stdin, stdout, stderr });
     const variables = Object.entries(env).map(([name, value]) => `${name}=${value}`);
@@ -148,7 +147,7 @@ export class ExecutedProcess extends Process {
     };
     let process: ApiProcess;
     try {
-      process = await execProcess(client, containerId, `exec-${crypto.randomUUID()}`, spec, stdio.io);
+      process = await execProcess(client, record.id, `exec-${crypto.randomUUID()}`, spec, stdio.io);
     } catch (error) {
       stdio.close(error);
       throw error;
