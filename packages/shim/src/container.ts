@@ -5,33 +5,31 @@
  * and the root file system unmounted, so that a later `delete` finds the work done. State and exit status stay until then.
  */
 
-import { copyFileSync, existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { mkdirSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import type { CheckpointOptions } from "@hull/api/gen/containerd/runc/v1/options";
 import type { Mount } from "@hull/api/gen/containerd/types/mount";
 import { nowNanos } from "@hull/api/timestamp";
-import { alreadyExists, failedPrecondition, HullError, invalidArgument, notFound, unknown } from "@hull/errors";
-import { cgroupMode, parseCgroupFile } from "@hull/sys/cgroup";
-import { isErrno } from "@hull/sys/errno";
+import { alreadyExists, failedPrecondition, invalidArgument, notFound, unknown } from "@hull/errors";
 import { mountAll, unmountAll } from "@hull/sys/mount";
-import { kill as killProcess } from "@hull/sys/process";
 import type { RuntimeChoice } from "./bundle.ts";
 import { bundlePaths, exchangeSpec, hasHooks, readSpec, recordRuntime, sharesPidNamespace } from "./bundle.ts";
-import { cgroupPaths, mainDirectory, processesOf } from "./cgroup.ts";
+import { cgroupPaths, readText } from "./cgroup.ts";
+import { exchangeForRestore, writeCheckpoint } from "./checkpoint.ts";
 import type { Children, ProcessExit } from "./children.ts";
-import { restoreInOwnCgroup } from "./criu-options.ts";
 import type { TaskEvents } from "./events.ts";
 import { startByFifo } from "./exec-fifo.ts";
-import { canCheckpoint } from "./fifo-copy.ts";
 import { createWillFail, execWillFail } from "./foresee.ts";
 import { makeMappedMounts } from "./mapped-mounts.ts";
-import { isCrun, OciRuntime } from "./oci-runtime.ts";
+import { OciRuntime } from "./oci-runtime.ts";
 import { killsAbove, OomWatch } from "./oom.ts";
 import { removeRuncRecord } from "./runtime-record.ts";
+import { ignoreNotFound, signalProcess } from "./signals.ts";
+import { type Start, spawnProcess } from "./spawn.ts";
 import { keepsStatistics, type Statistics, statisticsOf } from "./statistics.ts";
 import { ProcessStdio, type StreamOwner } from "./stdio.ts";
 import { type StreamRequest, TaskProcess } from "./task-process.ts";
-import { receiveTerminal, TerminalStreams } from "./terminal.ts";
+import { TerminalStreams } from "./terminal.ts";
 
 /** What a container is made of. */
 export interface ContainerRequest extends StreamRequest {
@@ -56,7 +54,6 @@ export class Container {
   readonly init: TaskProcess;
   readonly #execs = new Map<string, { process: TaskProcess; spec: Uint8Array }>();
   readonly #runtime: OciRuntime;
-  readonly #children: Children;
   readonly #events: TaskEvents;
   readonly #paths: ReturnType<typeof bundlePaths>;
   readonly #owner: Omit<StreamOwner, "id">;
@@ -78,7 +75,6 @@ export class Container {
     this.id = request.id;
     this.bundle = request.bundle;
     this.init = new TaskProcess("", request);
-    this.#children = children;
     this.#events = events;
     this.#paths = bundlePaths(request.bundle);
     const { binary, root, options } = request.runtime;
@@ -134,51 +130,13 @@ export class Container {
     // With a notification socket `start` waits for systemd's message.
     this.#plain = !hasHooks(spec) && !runtime.options.systemdCgroup && process.env.NOTIFY_SOCKET === undefined;
     await spawned;
-    this.#cgroup = readIfThere(`/proc/${this.init.pid}/cgroup`);
+    this.#cgroup = readText(`/proc/${this.init.pid}/cgroup`);
     undo.move();
   }
 
-  /** Opens a process's streams, has the runtime start it, learns its pid and watches for its end. */
-  async #spawn(
-    process: TaskProcess,
-    pidFile: string,
-    start: (streams: { consoleSocket?: string; stdio: ProcessStdio }) => Promise<void>,
-  ): Promise<void> {
-    const { terminal, stdin, stdout, stderr } = process.request;
+  async #spawn(process: TaskProcess, pidFile: string, start: Start): Promise<void> {
     const owner = { ...this.#owner, id: process.execId === "" ? this.id : process.execId };
-    using undo = new DisposableStack();
-    const exit = await this.#children.expecting(async () => {
-      if (terminal) {
-        const streams = undo.adopt(await TerminalStreams.open({ stdin, stdout }, owner), (opened) => opened.close());
-        const stdio = ProcessStdio.none();
-        streams.connect(await receiveTerminal((consoleSocket) => start({ consoleSocket, stdio })));
-        process.streams = streams;
-      } else {
-        const names = { stdin, stdout, stderr };
-        // No checkpoint holds execs.
-        const checkpointable = process.execId === "" && canCheckpoint();
-        const opened = await ProcessStdio.open(names, owner, { checkpointable });
-        const streams = undo.adopt(opened, () => opened.close());
-        // Before the start: the client may close the input as soon as it could write to it.
-        process.streams = streams;
-        undo.defer(() => {
-          process.streams = undefined;
-        });
-        try {
-          await start({ stdio: streams });
-        } finally {
-          streams.handedOver();
-        }
-      }
-      process.pid = Number(readFileSync(pidFile, "latin1"));
-      return { promise: this.#children.exitOf(process.pid) };
-    });
-    undo.move();
-    process.gone = exit.promise;
-    void exit.promise.then((ended) => {
-      process.reaped = true;
-      return this.#ended(process, ended);
-    });
+    await spawnProcess({ process, owner, pidFile }, start, (exit) => void this.#ended(process, exit));
   }
 
   /** Starts the first process (empty id) or an exec. @returns its pid */
@@ -214,20 +172,11 @@ export class Container {
     const { noPivotRoot, criuWorkPath } = runtime.options;
     const workPath = criuWorkPath === "" ? this.#paths.work : criuWorkPath;
     mkdirSync(workPath, { recursive: true, mode: 0o711 });
-    using _exchanged = this.#exchangeForRestore(runtime);
+    using _exchanged = exchangeForRestore(this, runtime);
     const pidFile = this.#paths.initPid;
     const options = { bundle, pidFile, noPivotRoot, imagePath: checkpoint, parentPath: parentCheckpoint, workPath };
     await this.#spawn(this.init, pidFile, (streams) => this.#runtime.restore(this.id, { ...options, ...streams }));
-    this.#cgroup = readIfThere(`/proc/${this.init.pid}/cgroup`);
-  }
-
-  /** Has runc find a spec by which CRIU restores into the container's own control group; crun, and runc with version 1, see to it themselves. */
-  #exchangeForRestore({ binary, options: { systemdCgroup } }: RuntimeChoice): Disposable | undefined {
-    if (isCrun(binary) || cgroupMode() !== "v2") return undefined;
-    const ownCgroup = parseCgroupFile(readIfThere("/proc/self/cgroup")).get("") ?? "/";
-    const owner = { id: this.id, systemdCgroup, ownCgroup };
-    const annotations = restoreInOwnCgroup(readSpec(this.bundle), this.#paths.criuOptions, owner);
-    return exchangeSpec(this.bundle, { annotations });
+    this.#cgroup = readText(`/proc/${this.init.pid}/cgroup`);
   }
 
   async #startInit(): Promise<void> {
@@ -310,41 +259,8 @@ export class Container {
 
   /** @throws NotFound "process already finished" */
   async kill(execId: string, signal: number, all: boolean): Promise<void> {
-    const process = this.process(execId);
-    if (process.status === "stopped" || process.reaped) throw alreadyFinished();
-    if (process.pid === 0) throw failedPrecondition("process not created");
-    if (all && execId === "") return await this.#killAll(signal);
-    // A frozen process takes no signal, not even SIGKILL, in version 1 cgroups: the runtime knows how.
-    if (this.init.status === "paused") return await this.#killByRuntime(process, signal, false);
-    try {
-      // The pid can't mean another process: it is ours to reap, and has not been.
-      killProcess(process.pid, signal);
-    } catch (error) {
-      if (isErrno(error, "ESRCH")) throw alreadyFinished(error);
-      throw error;
-    }
-  }
-
-  /** Processes that end meanwhile are no failure, but crun gives up at the first of them. */
-  async #killAll(signal: number): Promise<void> {
-    try {
-      await this.#killByRuntime(this.init, signal, true);
-    } catch (error) {
-      ignoreNotFound(error);
-      // What the first process left behind in a pid namespace that is not its own.
-      const directory = mainDirectory(cgroupPaths(this.#cgroup));
-      for (const pid of directory === undefined ? [] : processesOf(directory)) killUnlessGone(pid, signal);
-    }
-  }
-
-  /** Each runtime says in its own words that a process has ended while it was told to kill it: that is not asked of its words. */
-  async #killByRuntime(process: TaskProcess, signal: number, all: boolean): Promise<void> {
-    try {
-      await this.#runtime.kill(this.id, signal, all);
-    } catch (error) {
-      if (process.hasEnded) throw alreadyFinished(error);
-      throw error;
-    }
+    const of = { id: this.id, init: this.init, runtime: this.#runtime, cgroup: this.#cgroup };
+    await signalProcess(of, this.process(execId), signal, all);
   }
 
   async pause(): Promise<void> {
@@ -371,24 +287,7 @@ export class Container {
     const { status } = this.init;
     if (status === "created") throw unknown("cannot checkpoint a task in created state");
     if (status === "stopped") throw unknown("cannot checkpoint a stopped container");
-    const own = options.workPath === "";
-    const workPath = own ? this.#paths.criuWork : options.workPath;
-    mkdirSync(workPath, { recursive: true, mode: 0o711 });
-    try {
-      await this.#runtime.checkpoint(this.id, {
-        ...options,
-        imagePath: path,
-        workPath,
-        leaveRunning: !options.exit,
-      });
-    } catch (error) {
-      const log = this.#paths.criuLog;
-      if (existsSync(join(workPath, "dump.log"))) copyFileSync(join(workPath, "dump.log"), log);
-      const [first = ""] = HullError.from(error).message.split("\n");
-      throw unknown(`${first} path= ${log}`, { cause: error });
-    } finally {
-      if (own) rmSync(workPath, { recursive: true, force: true });
-    }
+    await writeCheckpoint({ id: this.id, runtime: this.#runtime, paths: this.#paths }, path, options);
   }
 
   /** @throws InvalidArgument for a process without a terminal */
@@ -477,33 +376,9 @@ export class Container {
   }
 }
 
-function alreadyFinished(cause?: unknown): HullError {
-  return notFound("process already finished", { cause });
-}
-
-function killUnlessGone(pid: number, signal: number): void {
-  try {
-    killProcess(pid, signal);
-  } catch (error) {
-    if (!isErrno(error, "ESRCH")) throw error;
-  }
-}
-
-function ignoreNotFound(error: unknown): void {
-  if (!(error instanceof HullError && error.code === "notFound")) throw error;
-}
-
 async function within(ms: number, work: Promise<void>): Promise<void> {
   const { promise, resolve } = Promise.withResolvers<void>();
   const timer = setTimeout(resolve, ms);
   await Promise.race([work, promise]);
   clearTimeout(timer);
-}
-
-function readIfThere(path: string): string {
-  try {
-    return readFileSync(path, "latin1");
-  } catch {
-    return "";
-  }
 }
