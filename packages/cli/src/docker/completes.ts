@@ -14,6 +14,8 @@ const byCommand: Readonly<Record<string, readonly (NameKind | "-")[]>> = {
   inspect: ["container"],
   kill: ["running"],
   logs: ["container", "-"],
+  "network connect": ["network", "container"],
+  "network disconnect": ["network", "container"],
   "network inspect": ["network"],
   "network rm": ["network"],
   pause: ["running"],
