@@ -80,20 +80,24 @@ async function runStep(
   }
 
   const deadline = AbortSignal.timeout(timeout * 1000);
-  const container = stack.use(
-    await hull.run(image, {
-      entrypoint: ["sh", "-ec", script],
-      cwd: "/src",
-      env: { CI: "true", ...env },
-      mounts: [{ type: "bind", source, target: "/src" }],
-      network,
-      memory,
-      pids: 1024,
-      signal: signal === undefined ? deadline : AbortSignal.any([deadline, signal]),
-    }),
-  );
+  const late = { outcome: "timeout", reason: `took longer than ${timeout} s` } as const;
+  const started = hull.run(image, {
+    entrypoint: ["sh", "-ec", script],
+    cwd: "/src",
+    env: { CI: "true", ...env },
+    mounts: [{ type: "bind", source, target: "/src" }],
+    network,
+    memory,
+    pids: 1024,
+    signal: signal === undefined ? deadline : AbortSignal.any([deadline, signal]),
+  });
+  const container = await started.catch((error: unknown) => {
+    if (!deadline.aborted) throw error;
+  });
+  if (container === undefined) return late;
+  stack.use(container);
   const [{ code }] = await Promise.all([container.exit, say(container, (line) => onLine(name, line))]);
-  if (deadline.aborted) return { outcome: "timeout", reason: `took longer than ${timeout} s` };
+  if (deadline.aborted) return late;
   if (code !== 0) return { outcome: "failed", reason: `ended with status ${code}` };
   for (const path of step.artifacts ?? []) await keep(source, path, join(artifacts, name));
   return { outcome: "passed" };
