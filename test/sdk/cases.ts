@@ -7,7 +7,7 @@ import { createReadStream, existsSync } from "node:fs";
 import { dirname } from "node:path";
 import { fileURLToPath } from "node:url";
 import { TasksDefinition } from "@hull/api/gen/containerd/services/tasks/v1/tasks";
-import { type Hull, HullError, type ImportOptions } from "@hull/client";
+import { type Hull, HullError, type ImportOptions, type RunOptions } from "@hull/client";
 import { annotated } from "./archive.ts";
 
 export interface CaseContext {
@@ -406,8 +406,24 @@ export const cases: readonly Case[] = [
       assert.equal((await failure(hull.containers.get("none"))).code, "notFound");
       assert.equal((await failure(hull.run("never-heard-of", { pull: "never" }))).code, "notFound");
       assert.match((await failure(hull.run(image, { command: ["/no/such/program"] }))).message, /no such file/);
-      assert.equal((await failure(hull.run(image, { memory: -1 }))).code, "invalidArgument");
+      const wrong: readonly (readonly [RunOptions, RegExp])[] = [
+        [{ memory: -1 }, /limit "memory" must be a whole number above 0, not -1/],
+        [{ memory: "64m" as unknown as number }, /not 64m/],
+        [{ pids: 1.5 }, /limit "pids" must be a whole number/],
+        [{ cpus: 0.001 }, /limit "cpus" must be a number, 0.01 or more/],
+        [
+          { command: "ls -l" as unknown as string[] },
+          /"command" must be a list of arguments, as in \["ls", "-l"\], not "ls -l"/,
+        ],
+        [{ env: { "A=B": "c" } }, /"A=B" can't be a variable's name/],
+      ];
+      for (const [options, message] of wrong) {
+        const { code, message: said } = await failure(hull.run(image, options));
+        assert.equal(code, "invalidArgument");
+        assert.match(said, message);
+      }
       await using first = await hull.run(image, { id: "twice", command: ["sleep", "100"] });
+      assert.equal((await failure(first.exec("ls" as unknown as string[]))).code, "invalidArgument");
       assert.equal((await failure(hull.run(image, { id: first.id }))).code, "alreadyExists");
       assert.equal((await (await hull.containers.get("twice")).state()).status, "running");
       assert.equal(

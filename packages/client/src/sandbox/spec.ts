@@ -31,6 +31,7 @@ import {
   withUser,
   withUserNamespace,
 } from "@hull/oci/spec";
+import { argumentsOf, variablesOf } from "../sdk/run-options.ts";
 import type { IdBlock } from "./isolation.ts";
 import type { Isolation, SandboxLimits, SandboxOptions } from "./options.ts";
 import type { Workspace } from "./workspace.ts";
@@ -65,7 +66,8 @@ const architectures: Readonly<Record<string, string>> = { x64: "amd64", arm64: "
 /** All that holds a sandbox, in the terms of the OCI runtime specification. */
 export function sandboxSpec(options: SandboxOptions, place: SandboxPlace): Spec {
   const { id, namespace, image, limits, workspace, user, ids, network, isolation, apparmor } = place;
-  const [program] = options.command;
+  const command = argumentsOf("command", options.command);
+  const [program] = command;
   if (program === undefined) throw invalidArgument("a sandbox needs a command: say what to run");
   const shared = ["nosuid", "nodev"];
   const bind = (source: string, destination: string): SpecMount => ({
@@ -77,8 +79,8 @@ export function sandboxSpec(options: SandboxOptions, place: SandboxPlace): Spec 
   const architecture = architectures[process.arch] ?? process.arch;
   return buildSpec(
     defaultSpec({ namespace, id }),
-    withImageConfig(image, options.command),
-    withArgs(options.command),
+    withImageConfig(image, command),
+    withArgs(command),
     withUser({ ...user, additionalGids: [user.gid] }),
     withNoNewPrivileges(true),
     withCapabilities([]),
@@ -93,11 +95,7 @@ export function sandboxSpec(options: SandboxOptions, place: SandboxPlace): Spec 
     withSmallSharedMemory(limits.disk),
     withMounts([bind(workspace.work, "/work"), bind(workspace.temporary, "/tmp")]),
     withCwd("/work"),
-    withEnv([
-      "HOME=/work",
-      "TMPDIR=/tmp",
-      ...Object.entries(options.env ?? {}).map(([name, value]) => `${name}=${value}`),
-    ]),
+    withEnv(["HOME=/work", "TMPDIR=/tmp", ...variablesOf(options.env ?? {})]),
     withMemoryLimit(limits.memory),
     withoutSwap(limits.memory),
     withCpu({ quota: Math.max(Math.round(limits.cpus * cpuPeriod), 1000), period: cpuPeriod }),

@@ -136,7 +136,9 @@ export function specOf(
   },
 ): Spec {
   const { id, namespace, image, steps, apparmor } = place;
-  const { command = [], entrypoint, env = {}, network = "none" } = options;
+  const { env = {}, network = "none" } = options;
+  const command = argumentsOf("command", options.command ?? []);
+  const entrypoint = options.entrypoint && argumentsOf("entrypoint", options.entrypoint);
   const own: ImageConfig =
     entrypoint === undefined ? image : { ...image, config: { ...image.config, entrypoint: [...entrypoint], cmd: [] } };
   const hostname = options.hostname ?? id.slice(0, 12);
@@ -150,7 +152,7 @@ export function specOf(
     ...confinement(options),
     ...(apparmor === undefined ? [] : [withAppArmor(apparmor)]),
     ...(options.tty === undefined || options.tty === false ? [] : [withTty]),
-    withEnv(Object.entries(env).map(([name, value]) => `${name}=${value}`)),
+    withEnv(variablesOf(env)),
     ...(options.cwd === undefined ? [] : [withCwd(options.cwd)]),
     ...(options.readOnly === true ? [withReadOnlyRoot] : []),
     withMounts((options.mounts ?? []).map(specMount)),
@@ -211,16 +213,37 @@ function confinement({ capabilities = {}, seccomp = "default" }: CreateOptions):
 
 const capabilityName = (name: string): string => name.toUpperCase().replace(/^(CAP_)?/, "CAP_");
 
+/** Less than this can't be counted: 1 ms of each period. */
+const leastCpus = 0.01;
+
 function limits({ memory, cpus, pids }: CreateOptions): SpecMiddleware[] {
-  const positive = (name: string, value: number): number => {
-    if (value > 0) return value;
-    throw invalidArgument(`limit "${name}" must be above 0, not ${value}`);
+  const whole = (name: string, value: number): number => {
+    if (Number.isSafeInteger(value) && value > 0) return value;
+    throw invalidArgument(`limit "${name}" must be a whole number above 0, not ${value}`);
+  };
+  const share = (value: number): number => {
+    if (Number.isFinite(value) && value >= leastCpus) return value;
+    throw invalidArgument(`limit "cpus" must be a number, ${leastCpus} or more, not ${value}`);
   };
   return [
-    ...(memory === undefined ? [] : [withMemoryLimit(positive("memory", memory))]),
-    ...(cpus === undefined
-      ? []
-      : [withCpu({ quota: Math.round(positive("cpus", cpus) * cpuPeriod), period: cpuPeriod })]),
-    ...(pids === undefined ? [] : [withPidsLimit(positive("pids", pids))]),
+    ...(memory === undefined ? [] : [withMemoryLimit(whole("memory", memory))]),
+    ...(cpus === undefined ? [] : [withCpu({ quota: Math.round(share(cpus) * cpuPeriod), period: cpuPeriod })]),
+    ...(pids === undefined ? [] : [withPidsLimit(whole("pids", pids))]),
   ];
+}
+
+/** A program's arguments. @throws InvalidArgument for a line, which no shell would take apart */
+export function argumentsOf(name: string, value: readonly string[]): readonly string[] {
+  if (Array.isArray(value)) return value;
+  throw invalidArgument(
+    `"${name}" must be a list of arguments, as in ["ls", "-l"], not ${JSON.stringify(value)}: for a line of a shell say ["sh", "-c", line]`,
+  );
+}
+
+/** What a process has in its environment. @throws InvalidArgument for a name that is none */
+export function variablesOf(env: Readonly<Record<string, string>>): string[] {
+  return Object.entries(env).map(([name, value]) => {
+    if (name === "" || name.includes("=")) throw invalidArgument(`"${name}" can't be a variable's name`);
+    return `${name}=${value}`;
+  });
 }

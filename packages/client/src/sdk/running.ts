@@ -17,7 +17,14 @@ import { type Image, type Images, imageToRun } from "./images.ts";
 import { type LogLine, type LogsOptions, logLabels, logsOf } from "./log-options.ts";
 import { type ContainerNetwork, networkOfRecord, networkParts } from "./network-options.ts";
 import { type Exit, ignoring, Process, type StopOptions, stopProcess } from "./process.ts";
-import { type CreateOptions, type ProcessOptions, type RunOptions, specOf } from "./run-options.ts";
+import {
+  argumentsOf,
+  type CreateOptions,
+  type ProcessOptions,
+  type RunOptions,
+  specOf,
+  variablesOf,
+} from "./run-options.ts";
 import { type ContainerStats, statsOf } from "./stats.ts";
 import { Stdio } from "./stdio.ts";
 
@@ -133,13 +140,14 @@ export class ExecutedProcess extends Process {
     const own = specOfRecord(record)?.process;
     if (own === undefined) throw new TypeError(`the spec of container "${record.id}" can't be read`);
     const { tty = false, stdin = "ignore", stdout = "pipe", stderr = "pipe", env = {}, cwd, user } = options;
+    const args = [...argumentsOf("command", command)];
+    const variables = variablesOf(env);
     const stdio = await Stdio.open({ terminal: tty !== false, stdin, stdout, stderr });
-    const variables = Object.entries(env).map(([name, value]) => `${name}=${value}`);
     const names = new Set(Object.keys(env));
     const kept = (own.env ?? []).filter((variable) => !names.has(variable.split("=", 1)[0] ?? ""));
     const spec = {
       ...own,
-      args: [...command],
+      args,
       terminal: tty !== false,
       env: [...kept, ...variables],
       ...(cwd === undefined ? {} : { cwd }),
