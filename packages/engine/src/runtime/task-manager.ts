@@ -1,30 +1,27 @@
 /** Tasks by shims: each request goes to the shim that keeps the task. */
 
-import { Options } from "@hull/api/gen/containerd/runc/v1/options";
-import type { StateResponse } from "@hull/api/gen/containerd/task/v3/task";
-import { Status } from "@hull/api/gen/containerd/types/task/task";
-import { nanosOfTimestamp } from "@hull/api/timestamp";
 import { alreadyExists, HullError, invalidArgument, isCode, notFound, unavailable } from "@hull/errors";
 import { loadOwnProfileFor } from "../apparmor/index.ts";
 import type { ContainerStore } from "../containers/index.ts";
 import { type Context, contextFor } from "../context.ts";
 import type { EventExchange } from "../events/index.ts";
-import type { Nanoseconds, TypedBytes } from "../labels.ts";
+import type { TypedBytes } from "../labels.ts";
 import { type Logger, silent } from "../log.ts";
 import { checkIdentifier } from "../metadata/index.ts";
 import type { MountManager } from "../mount/manager/index.ts";
 import { lendRootfs, returnRootfs } from "../mount/manager/lend.ts";
 import { Bundle, type RuntimeDirectories } from "./bundle.ts";
 import { expectCgroupMigration } from "./cgroup-migration.ts";
-import type { CreateTask, ExecProcess, Exit, ProcessState, TaskManager, TaskStatus } from "./index.ts";
+import type { CreateTask, ExecProcess, Exit, ProcessState, TaskManager } from "./index.ts";
 import { KeyedLock } from "./keyed-lock.ts";
 import { loadBundles } from "./load.ts";
 import { withMountLabel } from "./mount-label.ts";
-import { defaultOciRuntime, runtimeForSpec } from "./oci-runtime.ts";
+import { RuntimeOptions } from "./runtime-options.ts";
 import type { Shim } from "./shim.ts";
 import { ShimDirectory, type TaskSandbox } from "./shim-directory.ts";
 import type { DaemonAddress } from "./shim-process.ts";
 import type { Task } from "./task.ts";
+import { exitOf, stateOf } from "./task-state.ts";
 import { type TaskStreams, taskStreams } from "./task-streams.ts";
 
 /** What a task manager needs. */
@@ -60,17 +57,6 @@ export interface TaskTimeouts {
 
 const defaultTimeouts: TaskTimeouts = { cleanup: 5000, load: 5000, shutdown: 3000, state: 2000 };
 
-const statuses: Readonly<Record<Status, TaskStatus>> = {
-  [Status.UNKNOWN]: "unknown",
-  [Status.CREATED]: "created",
-  [Status.RUNNING]: "running",
-  [Status.STOPPED]: "stopped",
-  [Status.PAUSED]: "paused",
-  [Status.PAUSING]: "pausing",
-};
-
-const runcOptions = "containerd.runc.v1.Options";
-
 /** See `TaskManager`. */
 export class ShimTaskManager implements TaskManager {
   readonly #options: TaskManagerOptions;
@@ -82,12 +68,12 @@ export class ShimTaskManager implements TaskManager {
   readonly #creating = new Map<string, Promise<unknown>>();
   /** What deleted tasks left behind, on its way out. */
   readonly #leaving = new Set<Promise<void>>();
-  #ociRuntime: string | undefined;
+  readonly #runtimeOptions: RuntimeOptions;
 
   constructor(options: TaskManagerOptions) {
     this.#options = options;
     this.#timeouts = { ...defaultTimeouts, ...options.timeouts };
-    this.#ociRuntime = options.ociRuntime;
+    this.#runtimeOptions = new RuntimeOptions(options);
     const { directories, daemon, shimCommand, spareShims = 1, log = silent } = options;
     this.#shims = new ShimDirectory({ directories, daemon, shimCommand, spareShims, log, timeouts: this.#timeouts });
   }
@@ -112,7 +98,9 @@ export class ShimTaskManager implements TaskManager {
     const bundle = new Bundle(this.#options.directories, ctx.namespace, request.id);
     const runtime = request.runtimePath ?? container.runtime.name;
     const given = request.options ?? container.runtime.options;
-    const options = await this.#optionsForSpec(runtime, given, container.spec.value);
+    const options = this.#shims.isOwn(runtime)
+      ? await this.#runtimeOptions.completeFor(container.spec.value, given)
+      : given;
     // A bundle without a task is what a crash left.
     await bundle.delete();
     void expectCgroupMigration();
@@ -165,22 +153,7 @@ export class ShimTaskManager implements TaskManager {
 
   /** The options that a runtime's shim is given: for our own with what the configuration decides. */
   optionsFor(runtime: string, given: TypedBytes | undefined): TypedBytes | undefined {
-    return this.#shims.isOwn(runtime) ? this.#withDefaults(given) : given;
-  }
-
-  /** The same for a container: an OCI runtime that nobody named has to take its specification. */
-  async #optionsForSpec(
-    runtime: string,
-    given: TypedBytes | undefined,
-    spec: Uint8Array,
-  ): Promise<TypedBytes | undefined> {
-    const options = this.optionsFor(runtime, given);
-    if (options === undefined || !this.#shims.isOwn(runtime) || !options.typeUrl.endsWith(runcOptions)) return options;
-    const isNamed = given !== undefined && decodeOptions(given).binaryName !== "";
-    if (isNamed || this.#options.ociRuntime !== undefined) return options;
-    const chosen = decodeOptions(options);
-    const binaryName = await runtimeForSpec(chosen.binaryName, spec);
-    return { typeUrl: runcOptions, value: Options.encode({ ...chosen, binaryName }).finish() };
+    return this.#shims.isOwn(runtime) ? this.#runtimeOptions.complete(given) : given;
   }
 
   #register(task: Task): void {
@@ -200,15 +173,6 @@ export class ShimTaskManager implements TaskManager {
     this.#tasks.delete(key);
     this.#shims.forget(task.shim, task.bundle);
     return exit;
-  }
-
-  /** Our shim takes runc's options; what they leave open the configuration decides. */
-  #withDefaults(given: TypedBytes | undefined): TypedBytes {
-    if (given !== undefined && given.typeUrl !== "" && !given.typeUrl.endsWith(runcOptions)) return given;
-    const options = given === undefined ? Options.fromPartial({}) : decodeOptions(given);
-    if (options.binaryName === "") options.binaryName = this.#ociRuntime ??= defaultOciRuntime();
-    if (options.root === "") options.root = `${this.#options.directories.state}/runc`;
-    return { typeUrl: runcOptions, value: Options.encode(options).finish() };
   }
 
   async start(ctx: Context, id: string, execId = ""): Promise<{ pid: number }> {
@@ -412,27 +376,4 @@ function taskNotFound(id: string): HullError {
 
 function keyOf({ namespace }: { namespace: string }, id: string): string {
   return `${namespace}/${id}`;
-}
-
-function decodeOptions({ value }: TypedBytes): Options {
-  try {
-    return Options.decode(value);
-  } catch (cause) {
-    throw invalidArgument(`the runtime options are not a "${runcOptions}"`, { cause });
-  }
-}
-
-function exitOf(response: Pick<StateResponse, "pid" | "exitStatus" | "exitedAt">): Exit {
-  const { pid, exitStatus, exitedAt } = response;
-  return { pid, exitStatus, exitedAt: nanosOfTimestamp(exitedAt) ?? never };
-}
-
-/** When a process that never ran has ended: Go's zero time. */
-const never: Nanoseconds = -62_135_596_800_000_000_000n;
-
-function stateOf(id: string, execId: string, state: StateResponse): ProcessState {
-  const { bundle, pid, stdin, stdout, stderr, terminal, exitStatus } = state;
-  const status = statuses[state.status] ?? "unknown";
-  const exitedAt = nanosOfTimestamp(state.exitedAt);
-  return { id, execId, bundle, pid, status, stdin, stdout, stderr, terminal, exitStatus, exitedAt };
 }
