@@ -88,7 +88,7 @@ suite(named("the packages", lacking), () => {
     user = await makeUserProject(folder.path);
     for (const snippet of snippets) user.write(`src/${snippet.guide}/${snippet.file}`, ownPlaces(snippet));
     user.write("runner.mjs", runner);
-  }, 120_000);
+  }, 400_000);
   afterAll(async () => {
     await stack.disposeAsync();
     removeRoot();
