@@ -28,6 +28,8 @@ export async function serveAsSpare(socket: string): Promise<void> {
     process.exit(0);
   }
   detachStdio(1);
+  // It may be long until it is wanted, and what its start has taken is three times what it needs.
+  beginAnew();
   for await (const line of lines()) {
     if (line === "") beginAnew();
     if (line === "" || assigned) next = Promise.withResolvers<Identity>();
