@@ -302,7 +302,7 @@ export const cases: readonly Case[] = [
     async run({ hull }) {
       const memory = 64 << 20;
       const streams = { stdout: "ignore", stderr: "ignore" } as const;
-      await using started = await hull.run("busybox", { id: "found", command: ["sleep", "1000"], memory, ...streams });
+      await using started = await hull.run("busybox", { command: ["sleep", "1000"], memory, ...streams });
       const found = await hull.containers.get(started.id);
       const { stdout, code } = await (await found.exec(["sh", "-c", "echo inside; exit 3"])).collect();
       assert.deepEqual([stdout, code], ["inside\n", 3]);
@@ -422,10 +422,10 @@ export const cases: readonly Case[] = [
         assert.equal(code, "invalidArgument");
         assert.match(said, message);
       }
-      await using first = await hull.run(image, { id: "twice", command: ["sleep", "100"] });
+      await using first = await hull.run(image, { command: ["sleep", "100"] });
       assert.equal((await failure(first.exec("ls" as unknown as string[]))).code, "invalidArgument");
       assert.equal((await failure(hull.run(image, { id: first.id }))).code, "alreadyExists");
-      assert.equal((await (await hull.containers.get("twice")).state()).status, "running");
+      assert.equal((await (await hull.containers.get(first.id)).state()).status, "running");
       assert.equal(
         (await failure(hull.within({ timeoutMs: 50 }).run(image, { pull: "always" }))).code !== "internal",
         true,
