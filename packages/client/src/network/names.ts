@@ -6,7 +6,18 @@
  *
  * The directory goes with the machine, as the containers do. By what a container is to be found is in a file of its own, which stays.
  */
-import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import {
+  closeSync,
+  existsSync,
+  ftruncateSync,
+  mkdirSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+  writeSync,
+} from "node:fs";
 import { basename, dirname, join } from "node:path";
 import { close, open, openFlags } from "@hull/sys/fd";
 import { lock } from "@hull/sys/lock";
@@ -143,10 +154,21 @@ function writePart(network: string, member: Member, peers: readonly Member[] | u
     const from = text.indexOf(start);
     const to = text.indexOf(end);
     const rest = from < 0 || to < from ? text : text.slice(0, from) + text.slice(to + end.length);
-    // In place: the file is what the container has mounted.
-    writeFileSync(member.file, peers === undefined ? rest : `${rest}${start}${linesOf(member, peers)}${end}`);
+    overwrite(member.file, peers === undefined ? rest : `${rest}${start}${linesOf(member, peers)}${end}`);
   } finally {
     close(fd);
+  }
+}
+
+/** In place, since the file is what the container has mounted, and never empty, since a program may look up a name at any time. */
+function overwrite(file: string, text: string): void {
+  const fd = openSync(file, "r+");
+  try {
+    const bytes = Buffer.from(text);
+    for (let at = 0; at < bytes.length; ) at += writeSync(fd, bytes, at, bytes.length - at, at);
+    ftruncateSync(fd, bytes.length);
+  } finally {
+    closeSync(fd);
   }
 }
 
