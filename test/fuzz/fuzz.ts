@@ -29,16 +29,27 @@ const patience = 1000;
 /** More findings of one parser are mostly the same one. */
 const enough = 3;
 
+export interface FuzzOptions {
+  readonly milliseconds: number;
+  /** As many inputs at most; any number unless told. */
+  readonly inputs?: number;
+  /** Leads to the same inputs each time. */
+  readonly seed: number;
+}
+
 /** Tries mutations of a parser's samples for some time. */
-export async function fuzz(target: Target, options: { milliseconds: number; seed: number }): Promise<FuzzReport> {
-  const random = new Random(options.seed);
+export async function fuzz(
+  target: Target,
+  { milliseconds, inputs = Number.POSITIVE_INFINITY, seed }: FuzzOptions,
+): Promise<FuzzReport> {
+  const random = new Random(seed);
   const findings: Finding[] = [];
   // Not as Buffers, whose slice() shares its bytes.
   const samples = target.samples.map((sample) => new Uint8Array(sample));
-  const end = performance.now() + options.milliseconds;
+  const end = performance.now() + milliseconds;
   let tried = 0;
   let taken = 0;
-  while (performance.now() < end && findings.length < enough) {
+  while (tried < inputs && performance.now() < end && findings.length < enough) {
     const input = mutate(samples, random);
     tried++;
     const before = process.cpuUsage();

@@ -51,4 +51,20 @@ describe("foreseeing a refusal", () => {
     expect(execWillFail(join(bundle, "rootfs"), new TextEncoder().encode(JSON.stringify(spec)))).toBe(true);
     expect(execWillFail(join(bundle, "rootfs"), new TextEncoder().encode("{"))).toBe(true);
   });
+
+  test.each([
+    '{ "args": ["box"], "cwd": ["/"], "env": ["PATH=/bin"] }',
+    '{ "args": "box", "cwd": "/", "env": "PATH=/bin" }',
+    '{ "args": ["box"], "cwd": "/", "env": [5] }',
+    "null",
+    "5",
+  ])("values of other types in a process, %s", (text) => {
+    expect(createWillFail(bundle, { process: JSON.parse(text) })).toBe(true);
+    expect(execWillFail(join(bundle, "rootfs"), new TextEncoder().encode(text))).toBe(true);
+  });
+
+  test.each(['{ "mounts": [null] }', '{ "mounts": 5 }', '{ "root": { "path": 5 } }'])("and elsewhere, %s", (text) => {
+    const process = { args: ["box"], cwd: "/", env };
+    expect(createWillFail(bundle, { process, ...JSON.parse(text) })).toBe(true);
+  });
 });

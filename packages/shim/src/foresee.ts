@@ -21,26 +21,32 @@ export interface SpecPart {
   mounts?: readonly { type?: string; source?: string; options?: readonly string[] }[];
 }
 
-/** True if a bind mount's source is missing, or the program can't be found in the root file system, on which mounts are not done yet. */
+/**
+ * True if a bind mount's source is missing, or the program can't be found in the root file system, on which mounts are not done yet; and if
+ * what is looked at is of another type than it should be.
+ */
 export function createWillFail(bundle: string, { root, process = {}, mounts = [] }: SpecPart): boolean {
-  const rootfs = resolve(bundle, root?.path ?? "rootfs");
   const isBind = ({ type, options = [] }: { type?: string; options?: readonly string[] }): boolean =>
     type === "bind" || options.includes("bind") || options.includes("rbind");
-  return mounts.some((mount) => isBind(mount) && !exists(mount.source ?? "")) || !canStart(rootfs, process);
+  try {
+    const rootfs = resolve(bundle, root?.path ?? "rootfs");
+    return mounts.some((mount) => isBind(mount) && !exists(mount.source ?? "")) || !canStart(rootfs, process);
+  } catch {
+    return true;
+  }
 }
 
 /**
  * True if the program or the working directory can't be found in the container, whose root file system as it sees it is `root`.
- * `spec` is an OCI process document, JSON.
+ * `spec` should be an OCI process document, JSON; with any other text it will fail.
  */
 export function execWillFail(root: string, spec: Uint8Array): boolean {
-  let process: ProcessPart;
   try {
-    process = JSON.parse(new TextDecoder().decode(spec)) as ProcessPart;
+    const process = JSON.parse(new TextDecoder().decode(spec)) as ProcessPart;
+    return !hasProgram(root, process) || !isDirectory(root, process.cwd ?? "/");
   } catch {
     return true;
   }
-  return !hasProgram(root, process) || !isDirectory(root, process.cwd ?? "/");
 }
 
 function canStart(root: string, process: ProcessPart): boolean {
