@@ -324,7 +324,9 @@ export const cases: readonly Case[] = [
         assert.notEqual(again.pid, started.pid);
       }
       await started[Symbol.asyncDispose]();
-      for (const work of [found.stop(), found.wait(), found.kill()]) await assert.rejects(work, { code: "notFound" });
+      await assert.rejects(found.stop(), { code: "notFound" });
+      await assert.rejects(found.wait(), { code: "notFound" });
+      await assert.rejects(found.kill(), { code: "notFound" });
       await assert.rejects(found.stats(), { code: "failedPrecondition" });
     },
   },
