@@ -3,7 +3,7 @@
 import { mkdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { crc32 } from "node:zlib";
-import { NamespaceMode } from "@hull/api/gen/cri/v1/cri";
+import { ContainerState, NamespaceMode } from "@hull/api/gen/cri/v1/cri";
 import { type CriDaemon, type NewContainer, scriptContainer } from "../cri.ts";
 import { ownProcessesOf, ticksOf } from "../processes.ts";
 import { blockSize, type ClientOptions, type Moved, type ServerOptions, startMover, writePattern } from "./index.ts";
@@ -110,8 +110,18 @@ export class StreamingNode {
     const moved = await this.#client({ url, kind: "command", protocol, ...streams, send });
     // It ends by itself: what it still does for that is waited for.
     await runtime.stopContainer({ containerId, timeout: 10n });
+    await this.#exited(containerId);
     await runtime.removeContainer({ containerId });
     return moved;
+  }
+
+  /** The real one answers that a container has been stopped before it knows of its end itself, and then doesn't remove it. */
+  async #exited(containerId: string): Promise<void> {
+    for (const end = performance.now() + 10_000; performance.now() < end; await Bun.sleep(10)) {
+      const { status } = await this.daemon.runtime.containerStatus({ containerId });
+      if (status?.state === ContainerState.CONTAINER_EXITED) return;
+    }
+    throw new Error(`container "${containerId}" was stopped, and runs`);
   }
 
   /** Moves bytes to or from a server in the pod. @returns what the client took, and the server */
