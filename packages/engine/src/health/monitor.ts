@@ -4,6 +4,7 @@ import { decodeAny } from "@hull/api/typeurl";
 import { HullError } from "@hull/errors";
 import type { Container, ContainerStore } from "../containers/index.ts";
 import { type Context, contextFor } from "../context.ts";
+import { forEachEvent } from "../events/each.ts";
 import type { EventEnvelope, EventExchange } from "../events/index.ts";
 import type { Logger } from "../log.ts";
 import type { NamespaceStore } from "../namespaces/index.ts";
@@ -55,7 +56,11 @@ export class ContainerHealth {
   /** Starts to look after containers. To be called when the tasks are known. */
   begin(): void {
     const filters = topics.map((topic) => `topic=="${topic}"`);
-    this.#following = this.#follow(this.#options.events.subscribe(filters, this.#stop.signal));
+    this.#following = forEachEvent(
+      this.#options.events.subscribe(filters, this.#stop.signal),
+      (event) => this.#take(event),
+      (event, error) => this.#complain("an event could not be followed", event, error),
+    );
     this.#beginning = this.#findAll().catch((error: unknown) => {
       this.#options.log.log("error", "containers with a health check could not be listed", { error: String(error) });
     });
@@ -80,16 +85,6 @@ export class ContainerHealth {
         const record = readHealth(this.#options.fileOf(name, container.id));
         if (record === undefined) await this.#begin(ctx, container);
         else this.#watch(ctx, container, statusOf(container), record);
-      }
-    }
-  }
-
-  async #follow(events: AsyncIterable<EventEnvelope>): Promise<void> {
-    for await (const event of events) {
-      try {
-        await this.#take(event);
-      } catch (error) {
-        this.#complain("an event could not be followed", event, error);
       }
     }
   }

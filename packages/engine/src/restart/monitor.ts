@@ -4,6 +4,7 @@ import { decodeAny } from "@hull/api/typeurl";
 import { HullError } from "@hull/errors";
 import type { Container, ContainerStore } from "../containers/index.ts";
 import { type Context, contextFor } from "../context.ts";
+import { forEachEvent } from "../events/each.ts";
 import type { EventEnvelope, EventExchange } from "../events/index.ts";
 import type { Logger } from "../log.ts";
 import type { NamespaceStore } from "../namespaces/index.ts";
@@ -64,7 +65,11 @@ export class ContainerRestarts {
   /** Starts to look after containers. To be called when the tasks are known. */
   begin(): void {
     const filters = topics.map((topic) => `topic=="${topic}"`);
-    this.#following = this.#follow(this.#options.events.subscribe(filters, this.#stop.signal));
+    this.#following = forEachEvent(
+      this.#options.events.subscribe(filters, this.#stop.signal),
+      (event) => this.#take(event),
+      (event, error) => this.#complain("an event could not be followed", event, error),
+    );
     this.#beginning = this.#findAll().catch((error: unknown) => {
       this.#options.log.log("error", "containers to restart could not be listed", { error: String(error) });
     });
@@ -87,16 +92,6 @@ export class ContainerRestarts {
     await this.#following;
     await this.#beginning;
     await Promise.all([...this.#watched.values()].map(({ busy }) => busy));
-  }
-
-  async #follow(events: AsyncIterable<EventEnvelope>): Promise<void> {
-    for await (const event of events) {
-      try {
-        await this.#take(event);
-      } catch (error) {
-        this.#complain("an event could not be followed", event, error);
-      }
-    }
   }
 
   async #take({ namespace, topic, event }: EventEnvelope): Promise<void> {
